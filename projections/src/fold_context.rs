@@ -4,7 +4,7 @@
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 
-use read_models::{Item, Key, StreamItemChanges, TallyAddition};
+use read_models::{Item, Key, StreamItemChanges, TallyAddition, Words};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::{RawValue, to_raw_value};
@@ -22,6 +22,7 @@ struct FoldEntry {
     body: ItemBody,
     index_keys: [Option<Key>; 3],
     version: i64,
+    words: Option<Words>,
     changed: bool,
 }
 
@@ -54,7 +55,7 @@ impl FoldWorkingSet {
     pub(crate) fn of(items: impl Iterator<Item = Item>) -> Self {
         let entry = |item: Item| {
             let (body, index_keys, version) = (ItemBody::Stored(item.body), item.index_keys, item.version);
-            (item.key, FoldEntry { body, index_keys, version, changed: false })
+            (item.key, FoldEntry { body, index_keys, version, words: None, changed: false })
         };
         Self { items: items.map(entry).collect(), tallies: BTreeMap::new() }
     }
@@ -80,7 +81,21 @@ impl FoldWorkingSet {
     where
         T: Serialize + Any + Send,
     {
-        let entry = FoldEntry { body: ItemBody::Typed(Box::new(body)), index_keys, version, changed: true };
+        self.put_with_words(key, index_keys, version, body, None);
+    }
+
+    /// The same for an item that is also found by words, or keeps those that it has.
+    pub(crate) fn put_with_words<T>(
+        &mut self,
+        key: Key,
+        index_keys: [Option<Key>; 3],
+        version: i64,
+        body: T,
+        words: Option<Words>,
+    ) where
+        T: Serialize + Any + Send,
+    {
+        let entry = FoldEntry { body: ItemBody::Typed(Box::new(body)), index_keys, version, words, changed: true };
         self.items.insert(key, entry);
     }
 
@@ -125,6 +140,6 @@ impl FoldEntry {
             ItemBody::Typed(body) => body.write()?,
             ItemBody::Taken => return Ok(None),
         };
-        Ok(Some(Item { key, index_keys: self.index_keys, version: self.version, body }))
+        Ok(Some(Item { key, index_keys: self.index_keys, version: self.version, body, words: self.words }))
     }
 }

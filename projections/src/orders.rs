@@ -9,6 +9,7 @@
 //! | a line | `ORDER#id` | `LINE#001` | gsi1 `SKU#sku` / `created-at#id`, the first line of its SKU |
 //! | | | | gsi2 `EMAIL#address` / `created-at#id`, the first line, if the order has an address |
 //! | | | | gsi3 `TOTAL#EUR#shard` / `amount#id`, the first line |
+//! | | | | its words, the first line |
 //! | a tag | `ORDER#id` | `TAG#tag` | gsi1 `TAG#tag` / `created-at#id` |
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
@@ -20,6 +21,7 @@
 //! goes through [`domain::order::evolve`].
 
 mod by_log;
+mod by_words;
 mod collections;
 mod cursor;
 mod days;
@@ -33,6 +35,7 @@ mod search;
 mod sort;
 pub(crate) mod time_travel;
 mod view;
+mod words;
 
 use std::any::Any;
 use std::collections::HashSet;
@@ -66,6 +69,7 @@ type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
 const META: &str = "#META";
 const DETAILS: &str = "#DETAILS";
+const FIRST_LINE: &str = "LINE#001";
 
 fn collection(order_id: &str) -> String {
     format!("ORDER#{order_id}")
@@ -233,16 +237,17 @@ fn create(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, content: &O
     let by_email = content.customer_email.as_ref().map(|email| Key::new(with_email(&folded(email)), created.clone()));
     let total = format!("{}#{}", sortable_amount(content.total_minor), recorded.stream_id);
     let by_total = Some(Key::new(sharded(&with_total(content.currency), &recorded.stream_id), total));
-    let mut of_order = [by_email, by_total];
+    let mut of_order = ([by_email, by_total], Some(words::of_order(&recorded.stream_id, content)));
     let mut skus = HashSet::new();
     for (line_number, line) in (1..).zip(&content.lines) {
         // An order is listed once under a SKU, even if several of its lines have it.
         let by_sku = skus.insert(&line.sku).then(|| Key::new(with_sku(line.sku.as_str()), created.clone()));
         let item = LineRow::new(line_number, line, content.currency);
         // The first line takes them.
-        let [by_email, by_total] = std::mem::take(&mut of_order);
+        let ([by_email, by_total], words) = std::mem::take(&mut of_order);
         let index_keys = [by_sku, by_email, by_total];
-        items.put(key(recorded, format!("LINE#{line_number:03}")), index_keys, recorded.position, item);
+        let key = key(recorded, format!("LINE#{line_number:03}"));
+        items.put_with_words(key, index_keys, recorded.position, item, words);
     }
 }
 

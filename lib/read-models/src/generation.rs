@@ -1,12 +1,16 @@
 //! The traits of a store: tables, their generations, and bulk writing.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::PgConnection;
 
-use crate::{Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamItemChanges, TallyAddition};
+use crate::{
+    Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage, StreamItemChanges, TallyAddition,
+    WordMatches, WordQuery, WordSearchError, Words,
+};
 
 /// The up to three tables of a read model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -129,6 +133,16 @@ pub trait GenerationTable: fmt::Debug + Send + Sync {
     async fn collection(&self, pk: &str) -> Result<Vec<Item>, ReadModelStoreError>;
 
     async fn query(&self, query: &Query<'_>) -> Result<ItemPage, QueryError>;
+
+    /// The items that have words.
+    async fn find_by_words(&self, _query: &WordQuery<'_>) -> Result<WordMatches, WordSearchError> {
+        Err(WordSearchError::Unsupported)
+    }
+
+    /// Those of these items that have, for each word, one that begins with it.
+    async fn with_words(&self, _keys: &[Key], _words: &Words) -> Result<HashSet<Key>, WordSearchError> {
+        Err(WordSearchError::Unsupported)
+    }
 
     /// Reads the whole table page by page, in an order of the store's own.
     async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, ReadModelStoreError>;

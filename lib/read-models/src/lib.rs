@@ -14,6 +14,7 @@ mod generation;
 mod key_validation;
 pub mod postgres;
 mod query;
+mod words;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,7 @@ pub use compare::{GenerationComparison, ItemDifference, compare};
 pub use cursor::InvalidCursor;
 pub use generation::{Generation, GenerationLoader, GenerationStore, GenerationTable};
 pub use query::{ItemPage, Query, QueryError, QueryScope, ScanPage, SortOrder};
+pub use words::{WordMatches, WordQuery, WordSearchError, Words};
 
 /// The primary key of an item.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -69,6 +71,8 @@ pub struct Item {
     pub version: i64,
     /// The JSON of the item.
     pub body: Box<RawValue>,
+    /// Words by which it is found, where the store can. `None`: those that it had stay. An item that was read has none.
+    pub words: Option<Words>,
 }
 
 impl Item {

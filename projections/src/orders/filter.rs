@@ -5,7 +5,7 @@ use domain::email::EmailAddress;
 use domain::ids::{CustomerId, Sku};
 use domain::money::Currency;
 use domain::order::{FulfilmentStatus, OrderStatus, PaymentStatus, ReturnsStatus};
-use read_models::{Index, SortOrder};
+use read_models::{Index, SortOrder, Words};
 use serde::Serialize;
 
 use super::rows::{DetailsRow, OrderRow};
@@ -32,6 +32,8 @@ pub(super) struct OrderFilter {
     pub(super) total_from: Option<i64>,
     /// In minor units of the currency, included.
     pub(super) total_to: Option<i64>,
+    /// Of its words one begins with each of these.
+    pub(super) words: Option<Words>,
     /// Created then or later.
     pub(super) from: Option<DateTime<Utc>>,
     /// Created before.
@@ -53,6 +55,8 @@ pub(super) enum AccessPath {
         until: Option<String>,
         direction: SortOrder,
     },
+    /// Take those that have the words, if they are not too many.
+    ByWords(SortOrder),
     /// Scan the orders of one day after the other.
     ByDay(SortOrder),
     /// Go along the log. Each order comes at the place of its last event.
@@ -76,6 +80,7 @@ impl OrderFilter {
             currency,
             total_from,
             total_to,
+            words,
             from,
             to,
             sort,
@@ -94,6 +99,7 @@ impl OrderFilter {
             ("currency", currency.map(|currency| currency.code().to_owned())),
             ("totalFrom", total_from.map(|minor| minor.to_string())),
             ("totalTo", total_to.map(|minor| minor.to_string())),
+            ("q", words.as_ref().map(|words| words.iter().collect::<Vec<_>>().join("+"))),
             ("from", from.map(sortable)),
             ("to", to.map(sortable)),
             ("sort", sort.map(|sort| sort.name().to_owned())),
@@ -105,7 +111,7 @@ impl OrderFilter {
         })
     }
 
-    /// Whether the order fulfils every condition but those on its details.
+    /// Whether the order fulfils every condition but those on its details and its words.
     pub(super) fn matches(&self, order: &OrderRow) -> bool {
         let total = |minor: Option<i64>, within: fn(i64, i64) -> bool| {
             minor.is_none_or(|bound| order.total_minor().is_some_and(|total| within(total, bound)))
@@ -139,7 +145,21 @@ impl OrderFilter {
 
     /// A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
     pub(super) fn access_path(&self) -> AccessPath {
-        let direction = self.sort.map_or(SortOrder::Descending, |sort| sort.direction);
+        match self.access_path_beside_words() {
+            // A customer has fewer orders than most words.
+            path @ (AccessPath::ByLog(_) | AccessPath::Index { index: Index::Gsi3, .. }) => path,
+            path if self.customer.is_some() || self.email.is_some() || self.words.is_none() => path,
+            _ => AccessPath::ByWords(self.direction()),
+        }
+    }
+
+    fn direction(&self) -> SortOrder {
+        self.sort.map_or(SortOrder::Descending, |sort| sort.direction)
+    }
+
+    /// How to find the orders where too many have the words.
+    pub(super) fn access_path_beside_words(&self) -> AccessPath {
+        let direction = self.direction();
         match (self.sort.map(|sort| sort.by), self.currency) {
             (Some(SortedBy::Updated), _) => return AccessPath::ByLog(direction),
             (Some(SortedBy::Total), Some(currency)) => return self.by_total(currency, direction),
@@ -155,7 +175,7 @@ impl OrderFilter {
             Self { sku: Some(sku), .. } => by_index(Index::Gsi1, vec![with_sku(sku.as_str())], true, to),
             // `from` bounds the index, as no order got its status before it was created. `to` does not: it may have got
             // it later.
-            Self { status: Some(status), sort: None, .. } => {
+            Self { status: Some(status), sort: None, words: None, .. } => {
                 by_index(Index::Gsi2, shards(&of_status(*status)), false, None)
             }
             Self { .. } => AccessPath::ByDay(direction),
@@ -218,6 +238,7 @@ mod tests {
                 currency: given(12).then(|| Currency::parse("EUR").unwrap()),
                 total_from: given(13).then_some(1),
                 total_to: given(14).then_some(1),
+                words: None,
                 sort: None,
             });
         }
@@ -238,6 +259,9 @@ mod tests {
             filters.push(OrderFilter { tag: Some(text.to_owned()), ..OrderFilter::default() });
             filters.push(OrderFilter { source: Some(text.to_owned()), ..OrderFilter::default() });
         }
+        for words in [&["a", "b"][..], &["ab"], &["a"]] {
+            filters.push(OrderFilter { words: Some(words.iter().collect()), ..OrderFilter::default() });
+        }
         filters.extend(["created", "-created", "updated", "-updated", "total", "-total"].map(sorted));
         let names: HashSet<String> = filters.iter().map(OrderFilter::name).collect();
         assert_eq!(names.len(), filters.len());
@@ -257,9 +281,24 @@ mod tests {
             let path = match filter.access_path() {
                 AccessPath::Index { partitions, .. } => partitions[0].clone(),
                 AccessPath::ByDay(_) => String::new(),
-                AccessPath::ByLog(_) => panic!("{filter:?}"),
+                AccessPath::ByWords(_) | AccessPath::ByLog(_) => panic!("{filter:?}"),
             };
             assert_eq!(path, expected, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_looked_up_unless_something_else_finds_fewer_orders_or_the_order_is_another() {
+        let words: Option<Words> = Some(["a"].into_iter().collect());
+        let currency = Some(Currency::parse("EUR").unwrap());
+        for filter in filters().into_iter().step_by(97) {
+            let by_other = filter.customer.is_some() || filter.email.is_some();
+            let with_words = OrderFilter { words: words.clone(), ..filter };
+            assert_eq!(matches!(with_words.access_path(), AccessPath::ByWords(_)), !by_other, "{with_words:?}");
+        }
+        for sort in ["updated", "-total"] {
+            let path = OrderFilter { words: words.clone(), currency, ..sorted(sort) }.access_path();
+            assert!(!matches!(path, AccessPath::ByWords(_)), "{sort}");
         }
     }
 

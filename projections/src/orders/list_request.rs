@@ -12,6 +12,7 @@ use super::collections::OrderPart;
 use super::expansion;
 use super::filter::OrderFilter;
 use super::sort::{OrderSort, SortedBy};
+use super::words;
 use crate::described::instant_or_day;
 use crate::parameters::{ParameterErrors, instant, label, one_of, status};
 
@@ -26,6 +27,10 @@ pub(super) struct OrderListParameters {
     /// Only orders with this e-mail address. Capitals make no difference.
     #[param(max_length = 254, example = "customer-42@example.com")]
     pub(super) email: Option<String>,
+    /// Only orders that have, for each of these words, one that begins with it: in the titles or SKUs of lines, the customer's name or
+    /// e-mail address, or the order's id. Capitals and accents make no difference.
+    #[param(min_length = 1, max_length = 200, example = "wireless head")]
+    pub(super) q: Option<String>,
     /// Only orders of this SKU.
     #[param(inline, value_type = Option<Sku>, example = "sku-123")]
     pub(super) sku: Option<String>,
@@ -122,6 +127,7 @@ impl OrderListParameters {
             tag: errors.parse("tag", self.tag, label),
             channel: errors.parse("channel", self.channel, label),
             source: errors.parse("source", self.source, label),
+            words: errors.parse("q", self.q, words::of_question),
             currency,
             total_from,
             total_to,
@@ -150,7 +156,9 @@ impl OrderListParameters {
 fn check_may_ask_by(filter: &OrderFilter, caller: &AuthorizedCaller) -> Result<(), Problem> {
     let hidden = match caller.grant {
         RoutePermission::WithoutPaymentDetails => filter.payment_status.map(|_| "paymentStatus"),
-        RoutePermission::Masked => filter.email.as_ref().map(|_| "email"),
+        RoutePermission::Masked if filter.email.is_some() => Some("email"),
+        // It would find by names and addresses.
+        RoutePermission::Masked => filter.words.as_ref().map(|_| "q"),
         RoutePermission::All | RoutePermission::Own | RoutePermission::UpToAmount => None,
     };
     hidden.map_or(Ok(()), |name| {

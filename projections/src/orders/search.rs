@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 use bounds::{Budget, ByteLimitedBatchSize};
 use futures_util::future::try_join_all;
 use problem::Problem;
-use read_models::{GenerationTable, Index, Item, Key, Query, QueryScope, SortOrder};
+use read_models::{GenerationTable, Index, Item, Key, Query, QueryScope, SortOrder, WordMatches, WordQuery, Words};
 use sqlx::PgPool;
 
 use super::by_log::{LogCursor, LogStretch};
+use super::by_words::{MOST_SORTED, MOST_SORTED_LATER, WordCursor, word_problem};
 use super::collections::OrderPart;
 use super::cursor;
 use super::days::{DayCursor, LogDayRange};
@@ -20,7 +21,7 @@ use super::filter::{AccessPath, OrderFilter};
 use super::listed::{ListedOrder, PartRows};
 use super::rows::{DetailsRow, OrderRow};
 use super::view::OrderReader;
-use super::{DETAILS, META, collection, of_day};
+use super::{DETAILS, FIRST_LINE, META, collection, of_day};
 use crate::keys::{shards, sortable};
 use crate::parameters::invalid;
 use crate::reads::{page_problem, store_problem, unavailable};
@@ -66,10 +67,14 @@ pub(super) struct RunningOrderSearch<'a> {
     room: Budget,
     stride: ByteLimitedBatchSize,
     examined: usize,
+    /// Whether the way to the orders leads past those without the words.
+    checks_words: bool,
 }
 
 /// An order's row as it was read, with its size in bytes.
 type SizedRow = (usize, OrderRow);
+/// The same with its place among those that were read.
+type MatchingRow = (usize, usize, OrderRow);
 
 impl<'a> RunningOrderSearch<'a> {
     pub(super) fn new(
@@ -89,13 +94,21 @@ impl<'a> RunningOrderSearch<'a> {
             room: Budget::of(usize::from(limit)),
             stride: ByteLimitedBatchSize::of(usize::from(CHUNK)),
             examined: 0,
+            checks_words: filter.words.is_some(),
         }
     }
 
     /// The page at the cursor.
     pub(super) async fn page(mut self, cursor: Option<&str>) -> Result<OrdersFound, Problem> {
         let name = self.filter.name();
-        let cursor = match self.filter.access_path() {
+        let mut path = self.filter.access_path();
+        if let (AccessPath::ByWords(direction), Some(words)) = (&path, &self.filter.words) {
+            if let Some(cursor) = self.by_words(&name, words, *direction, cursor).await? {
+                return Ok(OrdersFound { orders: self.found, cursor });
+            }
+            path = self.filter.access_path_beside_words();
+        }
+        let cursor = match path {
             AccessPath::Index { index, partitions, parts, from, until, direction } => {
                 let query = Query {
                     name: &name,
@@ -108,10 +121,59 @@ impl<'a> RunningOrderSearch<'a> {
                 };
                 self.scan(query, parts).await?
             }
-            AccessPath::ByDay(direction) => self.by_day(&name, direction, cursor).await?,
+            AccessPath::ByDay(direction) | AccessPath::ByWords(direction) => {
+                self.by_day(&name, direction, cursor).await?
+            }
             AccessPath::ByLog(direction) => self.by_log(&name, direction, cursor).await?,
         };
         Ok(OrdersFound { orders: self.found, cursor })
+    }
+
+    /// Takes the orders that have the words, and returns the cursor to go on from. `None`: too many have them, or the cursor is of
+    /// another way to the orders.
+    #[expect(clippy::option_option, reason = "the inner one is a cursor, of which there is none at the end")]
+    async fn by_words(
+        &mut self,
+        name: &str,
+        words: &Words,
+        direction: SortOrder,
+        cursor: Option<&str>,
+    ) -> Result<Option<Option<String>>, Problem> {
+        let after = cursor.map(|text| cursor::decode::<WordCursor>(text, name)).transpose();
+        let Ok(after) = after else { return Ok(None) };
+        let after = after.map(|cursor| cursor.with_words_up_to);
+        let (from, until) = (self.filter.from.map(sortable), self.filter.to.map(sortable));
+        let limit = u16::try_from(MOST_EXAMINED).unwrap_or(u16::MAX);
+        let query = WordQuery {
+            words,
+            index: Index::Gsi1,
+            from: from.as_deref(),
+            until: until.as_deref(),
+            after: after.as_deref(),
+            order: direction,
+            limit,
+            most: if after.is_none() { MOST_SORTED } else { MOST_SORTED_LATER },
+        };
+        let matches = match self.orders.table.find_by_words(&query).await.map_err(word_problem)? {
+            WordMatches::Found(matches) => matches,
+            WordMatches::TooMany if after.is_none() => return Ok(None),
+            WordMatches::TooMany => return Err(invalid("cursor", "is of a search that finds too much by now")),
+        };
+        self.checks_words = false;
+        let is_last = matches.len() < usize::from(limit);
+        let cursor_at = |place: &String| cursor::encode(name, &WordCursor { with_words_up_to: place.clone() });
+        let (mut rest, mut most) = (matches.as_slice(), self.limit);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(self.stride.pieces()).min(usize::from(most)));
+            let pks: Vec<&str> = now.iter().map(|(key, _)| key.pk.as_str()).collect();
+            let orders = self.orders_of(&pks).await?;
+            if let Some(nth) = self.collect(orders).await? {
+                let more = nth + 1 < now.len() || !later.is_empty() || !is_last;
+                return Ok(Some(now.get(nth).filter(|_| more).map(|(_, place)| cursor_at(place))));
+            }
+            (rest, most) = (later, CHUNK);
+        }
+        Ok(Some(matches.last().filter(|_| !is_last).map(|(_, place)| cursor_at(place))))
     }
 
     /// Scans one day after the other.
@@ -204,7 +266,7 @@ impl<'a> RunningOrderSearch<'a> {
             let page = self.orders.table.query(&query).await.map_err(page_problem)?;
             let of = page.items.len();
             let orders = if parts {
-                self.orders_of(&page.items).await?
+                self.orders_of(&page.items.iter().map(|item| item.key.pk.as_str()).collect::<Vec<_>>()).await?
             } else {
                 all_sized(&page.items).await?.into_iter().map(Some).collect()
             };
@@ -228,7 +290,7 @@ impl<'a> RunningOrderSearch<'a> {
             let (size, order) = order.filter(|(_, order)| self.filter.matches(order))?;
             Some((nth, size, order))
         });
-        let mut matching = matching.collect::<Vec<_>>();
+        let mut matching = self.with_matching_words(matching.collect()).await?;
         while !matching.is_empty() {
             let rest = match self.filter.asks_for_details() {
                 true => matching.split_off(matching.len().min(DETAILS_TOGETHER)),
@@ -254,15 +316,22 @@ impl<'a> RunningOrderSearch<'a> {
         Ok(None)
     }
 
+    /// Those of these orders that have the words.
+    async fn with_matching_words(&self, mut orders: Vec<MatchingRow>) -> Result<Vec<MatchingRow>, Problem> {
+        let Some(words) = self.filter.words.as_ref().filter(|_| self.checks_words) else { return Ok(orders) };
+        let key = |(_, _, order): &MatchingRow| Key::new(collection(&order.order_id), FIRST_LINE);
+        let keys: Vec<Key> = orders.iter().map(key).collect();
+        let matching = self.orders.table.with_words(&keys, words).await.map_err(word_problem)?;
+        orders.retain(|order| matching.contains(&key(order)));
+        Ok(orders)
+    }
+
     /// Those of these orders whose details match.
-    async fn with_matching_details(
-        &self,
-        mut orders: Vec<(usize, usize, OrderRow)>,
-    ) -> Result<Vec<(usize, usize, OrderRow)>, Problem> {
+    async fn with_matching_details(&self, mut orders: Vec<MatchingRow>) -> Result<Vec<MatchingRow>, Problem> {
         if !self.filter.asks_for_details() {
             return Ok(orders);
         }
-        let key = |(_, _, order): &(usize, usize, OrderRow)| Key::new(collection(&order.order_id), DETAILS);
+        let key = |(_, _, order): &MatchingRow| Key::new(collection(&order.order_id), DETAILS);
         let items = self.orders.table.find(&orders.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
         let mut matching = HashSet::with_capacity(items.len());
         for item in &items {
@@ -284,16 +353,16 @@ impl<'a> RunningOrderSearch<'a> {
         try_join_all(pks.iter().map(|pk| PartRows::read(self.orders.table, pk, self.parts))).await
     }
 
-    /// The orders of these lines, with their sizes.
-    async fn orders_of(&mut self, lines: &[Item]) -> Result<Vec<Option<SizedRow>>, Problem> {
-        let key = |line: &Item| Key::new(line.key.pk.clone(), META);
-        let found = self.orders.table.find(&lines.iter().map(key).collect::<Vec<_>>()).await.map_err(store_problem)?;
+    /// The orders with these partition keys, with their sizes.
+    async fn orders_of(&mut self, pks: &[&str]) -> Result<Vec<Option<SizedRow>>, Problem> {
+        let keys: Vec<Key> = pks.iter().map(|pk| Key::new(*pk, META)).collect();
+        let found = self.orders.table.find(&keys).await.map_err(store_problem)?;
         self.stride.observe(found.len(), found.iter().map(Item::size).sum());
         let mut orders: HashMap<&str, SizedRow> = HashMap::new();
         for (item, order) in found.iter().zip(all_sized(&found).await?) {
             orders.insert(item.key.pk.as_str(), order);
         }
-        Ok(lines.iter().map(|line| orders.remove(line.key.pk.as_str())).collect())
+        Ok(pks.iter().map(|pk| orders.remove(pk)).collect())
     }
 
     fn is_full(&self) -> bool {

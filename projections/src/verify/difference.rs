@@ -48,7 +48,7 @@ mod tests {
     fn item(body: &str, version: i64, customer: &str) -> Item {
         let index_keys = [Some(Key::new(customer, "2026")), None, None];
         let body = RawValue::from_string(body.to_owned()).unwrap();
-        Item { key: Key::new("ORDER#1", "#META"), index_keys, version, body }
+        Item { key: Key::new("ORDER#1", "#META"), index_keys, version, body, words: None }
     }
 
     #[test]

@@ -114,7 +114,7 @@ mod tests {
 
     fn stored(version: i64, body: &serde_json::Value) -> Item {
         let body = to_raw_value(body).unwrap();
-        Item { key: Key::new("SALES#1", "HOUR#1"), index_keys: [None, None, None], version, body }
+        Item { key: Key::new("SALES#1", "HOUR#1"), index_keys: [None, None, None], version, body, words: None }
     }
 
     /// At which position how much is added.

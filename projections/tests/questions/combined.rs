@@ -24,7 +24,7 @@ const SORTS: [&str; 6] = ["created", "-created", "updated", "-updated", "total",
 
 impl Filters {
     /// One condition for each bit.
-    const CONDITIONS: u32 = 14;
+    const CONDITIONS: u32 = 15;
 
     fn any(dice: &mut StdRng, given: u32, sort: Option<&'static str>) -> Self {
         let is_given = |bit: u32| given & (1 << bit) != 0;
@@ -43,8 +43,9 @@ impl Filters {
             ("channel", one_of(&["web", "shop"])),
             ("source", one_of(&["mail", "friends"])),
             ("currency", one_of(&["USD", "EUR", "JPY"])),
+            ("q", one_of(&["head", "CABLE", "ada", "exam", "ad cas", "o-1", "nowhere"])),
         ];
-        let mut totals = [is_given(11).then_some(1), is_given(12).then_some(1)];
+        let mut totals = [is_given(12).then_some(1), is_given(13).then_some(1)];
         totals = totals.map(|total| total.map(|_| dice.random_range(0..1_000_000)));
         if let [Some(least), Some(most)] = &mut totals {
             *most += *least;
@@ -55,8 +56,8 @@ impl Filters {
         let given = conditions.filter(|(bit, (name, _))| is_given(*bit) || needs_currency && *name == "currency");
         Self {
             given: given.map(|(_, condition)| condition).collect(),
-            from: is_given(13).then_some(from),
-            to: is_given(13).then_some(to),
+            from: is_given(14).then_some(from),
+            to: is_given(14).then_some(to),
             totals,
             sort,
         }
@@ -85,6 +86,7 @@ impl Filters {
             "sku" => order.skus.contains(value),
             "tag" => order.tags.contains(&value.as_str()),
             "email" => order.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
+            "q" => value.to_lowercase().split([' ', '-']).all(|word| order.words().any(|its| its.starts_with(word))),
             name => order.says(name).as_ref() == Some(value),
         });
         given
@@ -99,7 +101,7 @@ impl Filters {
         let mut taken: Vec<(usize, &Placed)> =
             orders.iter().enumerate().filter(|(_, order)| self.matches(order)).collect();
         let has = |wanted: &str| self.given.iter().any(|(name, _)| *name == wanted);
-        let by_status = has("status") && !["customerId", "email", "tag", "sku"].into_iter().any(has);
+        let by_status = has("status") && !["customerId", "email", "tag", "sku", "q"].into_iter().any(has);
         match self.sort.map(|sort| sort.trim_start_matches('-')) {
             None if by_status => taken.sort_by_key(|(_, order)| (order.since, order.id.clone())),
             None | Some("created") => taken.sort_by_key(|(_, order)| (order.at, order.id.clone())),
@@ -143,7 +145,7 @@ async fn every_combination_of_filters_finds_what_a_look_at_every_order_finds_pag
     }
     // Otherwise this would have compared nothing with nothing.
     assert!(found > 60, "{found}");
-    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source"] {
+    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source", "q"] {
         assert!(met.iter().any(|(met, _)| *met == name), "{name}: {met:?}");
     }
     shop.close().await;
@@ -200,9 +202,11 @@ async fn nobody_finds_orders_by_what_is_left_out_of_the_answers() {
     let shop = Shop::open().await;
     let created = at("2026-11-10T10:00:00Z");
     shop.reached("orders", shop.take(&[Placed::new("a", "customer", created)]).await).await;
-    for (role, query, says) in
-        [(Role::Warehouse, "paymentStatus=none", "paymentStatus"), (Role::Auditor, "email=a@example.com", "email")]
-    {
+    for (role, query, says) in [
+        (Role::Warehouse, "paymentStatus=none", "paymentStatus"),
+        (Role::Auditor, "email=a@example.com", "email"),
+        (Role::Auditor, "q=customer", "q"),
+    ] {
         let (status, problem) = shop.get_as(role, &format!("/orders?{query}")).await;
         assert_eq!((status.as_u16(), &problem["code"]), (403, &"forbidden".into()), "{problem}");
         assert!(problem["detail"].as_str().unwrap().ends_with(says), "{problem}");

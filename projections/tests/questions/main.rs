@@ -5,4 +5,5 @@ mod combined;
 mod pages;
 mod sales;
 mod shop;
+mod words;
 mod wrong;

@@ -1,6 +1,6 @@
 //! A shop whose orders were placed at times of the test's choosing, and its read side.
 
-use access_control::{Principal, Role, Route};
+use access_control::{Principal, Role, Route, RoutePermission};
 use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -36,6 +36,9 @@ pub(crate) struct Placed {
     pub(crate) id: String,
     pub(crate) customer: String,
     pub(crate) skus: Vec<String>,
+    pub(crate) name: Option<&'static str>,
+    /// Of the first line, whose title is the SKU otherwise.
+    pub(crate) title: Option<&'static str>,
     pub(crate) email: Option<&'static str>,
     pub(crate) tags: Vec<&'static str>,
     pub(crate) channel: Option<&'static str>,
@@ -135,7 +138,11 @@ impl Shop {
     /// The answer to somebody of a role, before anything is left out of it.
     pub(crate) async fn get_as(&self, role: Role, uri: &str) -> (StatusCode, Value) {
         let grant = Route::find("GET", "/orders").unwrap().grant(role).unwrap();
-        Self::answer(testkit::called_by(self.of_anyone.clone(), Principal::new(role, "test", None), grant), uri).await
+        self.get_of(Principal::new(role, "test", None), grant, uri).await
+    }
+
+    pub(crate) async fn get_of(&self, caller: Principal, grant: RoutePermission, uri: &str) -> (StatusCode, Value) {
+        Self::answer(testkit::called_by(self.of_anyone.clone(), caller, grant), uri).await
     }
 
     async fn answer(routes: Router, uri: &str) -> (StatusCode, Value) {
@@ -182,6 +189,8 @@ impl Placed {
             id: id.to_owned(),
             customer: customer.to_owned(),
             skus: vec!["headphone".to_owned()],
+            name: None,
+            title: None,
             email: None,
             tags: vec![],
             channel: None,
@@ -206,6 +215,13 @@ impl Placed {
         self.happenings().len()
     }
 
+    /// The words by which it is found, if none has an accent.
+    pub(crate) fn words(&self) -> impl Iterator<Item = String> {
+        let texts = [Some(self.id.as_str()), self.name, self.email, self.title].into_iter().flatten();
+        let texts = texts.chain(self.skus.iter().map(String::as_str)).collect::<Vec<_>>().join(" ").to_lowercase();
+        texts.split(|it: char| !it.is_alphanumeric()).map(str::to_owned).collect::<Vec<_>>().into_iter()
+    }
+
     /// What its answer says in a field.
     pub(crate) fn says(&self, name: &str) -> Option<String> {
         let mut order = Order::default();
@@ -228,11 +244,14 @@ impl Placed {
     fn happenings(&self) -> Vec<Happening<'_>> {
         let first = self.total - i64::try_from(self.skus.len()).unwrap() + 1;
         let price = |nth| if nth == 0 { first } else { 1 };
-        let line = |(nth, sku)| json!({ "sku": sku, "title": sku, "quantity": 1, "unitPriceMinor": price(nth) });
+        let line = |(nth, sku): (usize, &String)| {
+            let title = self.title.filter(|_| nth == 0).unwrap_or(sku);
+            json!({ "sku": sku, "title": title, "quantity": 1, "unitPriceMinor": price(nth) })
+        };
         let lines: Vec<Value> = self.skus.iter().enumerate().map(line).collect();
         let content = json!({
             "customerId": self.customer, "currency": self.currency, "totalMinor": self.total, "lines": lines,
-            "customerEmail": self.email, "tags": self.tags, "channel": self.channel, "source": self.source,
+            "customer": self.name.map(|name| json!({ "name": name })), "customerEmail": self.email, "tags": self.tags, "channel": self.channel, "source": self.source,
         });
         let created = OrderEvent::OrderCreated(serde_json::from_value(content).unwrap());
         let event = |is_there: bool, event: Value| is_there.then(|| serde_json::from_value(event).unwrap());
@@ -287,6 +306,8 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
             id: format!("o-{nth}"),
             customer: format!("c-{}", dice.random_range(0..5)),
             skus,
+            name: *[None, Some("Ada Lovelace"), Some("Charles Babbage")].choose(&mut dice).unwrap(),
+            title: None,
             email: *[None, Some("a@example.com"), Some("A@Example.com"), Some("b@example.com")]
                 .choose(&mut dice)
                 .unwrap(),
@@ -318,6 +339,7 @@ fn what_the_shop_takes_is_what_clients_can_post() {
     let body = json!({
         "customerId": content.customer_id, "currency": content.currency, "totalAmount": content.total().to_string(),
         "items": content.lines.iter().map(line).collect::<Vec<_>>(), "tags": content.tags,
+        "customer": content.customer.as_ref().map(|customer| json!({ "name": customer.name })),
         "customerEmail": content.customer_email, "channel": content.channel, "source": content.source,
     });
     assert_eq!(PostedOrder::parse(body.to_string().as_bytes()).unwrap().content, *content);

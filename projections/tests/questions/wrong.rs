@@ -37,12 +37,20 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter_and_what_it_may_be
         ("/orders?totalFrom=2&totalTo=1&currency=EUR", 422, "?totalTo", "must not be less than totalFrom"),
         ("/orders?sort=price", 422, "?sort", "created, -created, updated, -updated, total, -total"),
         ("/orders?sort=-total", 422, "?currency", "totals of several are not compared"),
+        ("/orders?q=", 422, "?q", "a letter or a digit"),
+        ("/orders?q=%27%20%26%20%21", 422, "?q", "a letter or a digit"),
+        ("/orders?q=a+b+c+d+e+f+g+h+i+j+k", 422, "?q", "at most 10 words"),
         ("/orders?limit=0", 422, "?limit", "from 1 to 200"),
         ("/orders?limit=201", 422, "?limit", "from 1 to 200"),
         ("/orders?limit=70000", 422, "?limit", "from 1 to 200"),
         ("/orders?limit=-1", 422, "?limit", "from 1 to 200"),
         ("/orders?limit=many", 422, "?limit", "must be a whole number"),
-        ("/orders?colour=red", 422, "?colour", "there is no such parameter; there are customerId, email, sku, status,"),
+        (
+            "/orders?colour=red",
+            422,
+            "?colour",
+            "there is no such parameter; there are customerId, email, q, sku, status,",
+        ),
         ("/orders?cursor=nonsense", 422, "?cursor", "no cursor of this query"),
         ("/orders?cursor=", 422, "?cursor", "no cursor of this query"),
         ("/customers/c/orders?customerId=c", 422, "?customerId", "path"),
@@ -106,6 +114,9 @@ async fn a_cursor_is_good_for_exactly_its_own_question() {
         "sort=total&currency=USD",
         "sort=-total&currency=USD",
         "currency=USD",
+        "q=head",
+        "q=headphone",
+        "q=head&status=pending",
     ];
     let mut cursors = Vec::new();
     for question in questions {

@@ -100,7 +100,7 @@ pub(super) fn item(mut attributes: DynamodbAttributes) -> Result<Item, ReadModel
         Some(body) => RawValue::from_string(body),
         None => tally_body(attributes),
     };
-    Ok(Item { index_keys, version, body: body.map_err(|_| foreign("item"))?, key })
+    Ok(Item { index_keys, version, body: body.map_err(|_| foreign("item"))?, key, words: None })
 }
 
 /// Takes the key out of the attributes.

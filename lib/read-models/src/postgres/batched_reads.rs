@@ -173,7 +173,7 @@ mod tests {
 
     fn item(pk: &str, sk: &str) -> Item {
         let body = RawValue::from_string("{}".to_owned()).unwrap();
-        Item { key: Key::new(pk, sk), index_keys: [None, None, None], version: 1, body }
+        Item { key: Key::new(pk, sk), index_keys: [None, None, None], version: 1, body, words: None }
     }
 
     #[tokio::test]

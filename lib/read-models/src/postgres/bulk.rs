@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::PgConnection;
 
 use super::tallies::{bodies, forget_tallies, keep_tallies, summed_tallies};
-use crate::{GenerationLoader, Item, ReadModelStoreError, TallyAddition};
+use crate::{GenerationLoader, Item, ReadModelStoreError, TallyAddition, Words};
 use postgres_json::RawJson;
 
 /// Writes items in bulk by binary COPY.
@@ -19,7 +19,7 @@ pub(super) struct BulkCopyWriter {
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// Ends a binary COPY, in the place of a row's number of columns.
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
-const COLUMNS: [u8; 2] = 10_i16.to_be_bytes();
+const COLUMNS: [u8; 2] = 11_i16.to_be_bytes();
 /// How many bytes are sent at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -98,6 +98,7 @@ fn row(to: &mut Vec<u8>, item: &Item) {
     }
     column(to, Some(&item.version.to_be_bytes()));
     column(to, Some(item.body.get().as_bytes()));
+    column(to, item.words.as_ref().map(Words::to_binary).as_deref());
 }
 
 fn column(to: &mut Vec<u8>, value: Option<&[u8]>) {

@@ -1,6 +1,7 @@
 //! A table of items in Postgres.
 
 mod select_statement;
+mod word_search;
 
 use std::collections::HashSet;
 
@@ -13,13 +14,14 @@ use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool, Row};
 
 use self::select_statement::SelectStatement;
+use self::word_search::{WordSearchFailure, WordSearchStatements};
 use super::batched_reads::CollectionReadBatcher;
 use super::name as table_of;
 use super::tallies::bodies;
 use crate::key_validation::{is_valid_part, valid_keys};
 use crate::{
     Generation, GenerationTable, Item, ItemPage, Key, Query, QueryError, ReadModelStoreError, ScanPage,
-    StreamItemChanges, TallyAddition,
+    StreamItemChanges, TallyAddition, WordMatches, WordQuery, WordSearchError, Words,
 };
 use postgres_json::RawJson;
 
@@ -36,6 +38,7 @@ pub(super) struct PostgresTable {
     add: String,
     collections: String,
     scan: String,
+    by_words: WordSearchStatements,
     readers: CollectionReadBatcher,
 }
 
@@ -59,10 +62,10 @@ impl PostgresTable {
         let put = format!(
             "insert into {name} as t
              select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                                  $8::text[], $9::bigint[], $10::text[]::json[])
-             on conflict (pk, sk) do update set (gsi1pk, gsi1sk, gsi2pk, gsi2sk, gsi3pk, gsi3sk, version, item) =
+                                  $8::text[], $9::bigint[], $10::text[]::json[], $11::text[]::tsvector[])
+             on conflict (pk, sk) do update set (gsi1pk, gsi1sk, gsi2pk, gsi2sk, gsi3pk, gsi3sk, version, item, words) =
                 (excluded.gsi1pk, excluded.gsi1sk, excluded.gsi2pk, excluded.gsi2sk, excluded.gsi3pk,
-                 excluded.gsi3sk, excluded.version, excluded.item)
+                 excluded.gsi3sk, excluded.version, excluded.item, coalesce(excluded.words, t.words))
              where t.version < excluded.version"
         );
         Self {
@@ -88,6 +91,7 @@ impl PostgresTable {
                  ) as t where {} order by pk, sk",
                 within_budget()
             ),
+            by_words: WordSearchStatements::of(&name),
             name,
             pool,
         }
@@ -114,6 +118,13 @@ impl PostgresTable {
             return error.into();
         }
         ReadModelStoreError::NoGeneration { read_model: self.read_model.clone(), generation: self.generation }
+    }
+
+    fn word_search_failed(&self, error: WordSearchFailure) -> WordSearchError {
+        match error {
+            WordSearchFailure::NoIndex => WordSearchError::NotBuilt,
+            WordSearchFailure::Database(error) => self.failed(error).into(),
+        }
     }
 
     async fn write_all(
@@ -196,6 +207,16 @@ impl GenerationTable for PostgresTable {
         Ok(query.page(items))
     }
 
+    async fn find_by_words(&self, query: &WordQuery<'_>) -> Result<WordMatches, WordSearchError> {
+        let found = self.by_words.find(&self.pool, query).await;
+        found.map_err(|error| self.word_search_failed(error))
+    }
+
+    async fn with_words(&self, keys: &[Key], words: &Words) -> Result<HashSet<Key>, WordSearchError> {
+        let found = self.by_words.among(&self.pool, &valid_keys(keys), words).await;
+        found.map_err(|error| self.word_search_failed(error))
+    }
+
     async fn scan(&self, after: Option<&Key>, limit: u16) -> Result<ScanPage, ReadModelStoreError> {
         let (pk, sk) = after.map_or(("", ""), |key| (&key.pk, &key.sk));
         let (mut budget, found) = (Budget::of(usize::from(limit)), sqlx::query(&self.scan).bind(pk).bind(sk));
@@ -235,7 +256,8 @@ fn put<'q>(statement: &'q str, items: &[&'q Item]) -> sqlx::query::Query<'q, sql
     }
     query = query.bind(items.iter().map(|item| item.version).collect::<Vec<_>>());
     // As text: sqlx would send jsonb, which does not keep the JSON to the letter.
-    query.bind(items.iter().map(|item| item.body.get()).collect::<Vec<_>>())
+    query = query.bind(items.iter().map(|item| item.body.get()).collect::<Vec<_>>());
+    query.bind(items.iter().map(|item| item.words.as_ref().map(Words::to_vector)).collect::<Vec<_>>())
 }
 
 fn items(rows: &[PgRow]) -> Result<Vec<Item>, ReadModelStoreError> {
@@ -252,5 +274,6 @@ fn item(row: &PgRow) -> Result<Item, sqlx::Error> {
         index_keys: [index_key(2)?, index_key(4)?, index_key(6)?],
         version: row.try_get(8)?,
         body: row.try_get::<Json<Box<_>>, _>(9)?.0,
+        words: None,
     })
 }

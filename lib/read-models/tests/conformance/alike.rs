@@ -90,7 +90,13 @@ fn any_item(random: &mut StdRng, id: usize, version: i64) -> Item {
         random.random_bool(0.7).then(|| Key::new(partition, sort(random)))
     };
     let index_keys = [at(1), at(2), at(3)];
-    Item { key: Key::new(format!("T#{id}"), "#META"), index_keys, version, body: json(&format!("{id} {version}")) }
+    Item {
+        key: Key::new(format!("T#{id}"), "#META"),
+        index_keys,
+        version,
+        body: json(&format!("{id} {version}")),
+        words: None,
+    }
 }
 
 /// Few of them, so that many are the same, and some begin others.

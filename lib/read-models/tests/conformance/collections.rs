@@ -63,7 +63,7 @@ pub(crate) async fn what_is_found_is_what_was_written(world: &World) {
     for (nth, body) in bodies.into_iter().enumerate() {
         let body = RawValue::from_string(body.to_owned()).unwrap();
         let version = i64::MAX - i64::try_from(nth).unwrap();
-        let written = Item { key: key(&format!("{nth}")), index_keys: index_keys.clone(), version, body };
+        let written = Item { key: key(&format!("{nth}")), index_keys: index_keys.clone(), version, body, words: None };
         world.put(std::slice::from_ref(&written)).await;
         let found = world.live().find(std::slice::from_ref(&written.key)).await.unwrap().pop().unwrap();
         assert_eq!(found.body.get(), written.body.get());

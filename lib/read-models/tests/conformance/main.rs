@@ -16,6 +16,7 @@ mod pages;
 mod refusals;
 mod tallies;
 mod versions;
+mod words;
 mod world;
 
 use world::World;

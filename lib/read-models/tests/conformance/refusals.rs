@@ -5,7 +5,7 @@ use read_models::{Generation, Item, Key, ReadModelStoreError, StreamItemChanges}
 use crate::world::{THINGS, World, change, item, json, key, part, tally};
 
 fn at(key: Key, index: Option<Key>) -> Item {
-    Item { key, index_keys: [index, None, None], version: 1, body: json("x") }
+    Item { key, index_keys: [index, None, None], version: 1, body: json("x"), words: None }
 }
 
 fn refused_keys() -> Vec<Key> {

@@ -148,12 +148,18 @@ pub(crate) fn json(text: &str) -> Box<RawValue> {
 
 /// A thing that gsi1 has among all, at this place.
 pub(crate) fn item(id: &str, sort: &str, version: i64, body: &str) -> Item {
-    Item { key: key(id), index_keys: [Some(Key::new("ALL", sort)), None, None], version, body: json(body) }
+    Item { key: key(id), index_keys: [Some(Key::new("ALL", sort)), None, None], version, body: json(body), words: None }
 }
 
 /// Something that hangs on a thing.
 pub(crate) fn part(id: &str, sk: &str, version: i64, body: &str) -> Item {
-    Item { key: Key::new(format!("THING#{id}"), sk), index_keys: [None, None, None], version, body: json(body) }
+    Item {
+        key: Key::new(format!("THING#{id}"), sk),
+        index_keys: [None, None, None],
+        version,
+        body: json(body),
+        words: None,
+    }
 }
 
 pub(crate) fn change(head: Item, base: Option<i64>) -> StreamItemChanges {
