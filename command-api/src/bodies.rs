@@ -201,6 +201,38 @@ pub(crate) struct OrderAccepted {
     note_id: Option<String>,
 }
 
+/// Orders, each as `POST /orders` takes it, and with its `orderId`.
+#[derive(Deserialize, ToSchema)]
+#[schema(min_items = 1, max_items = 100)]
+pub(crate) struct NewOrderBatch(Vec<NewOrder>);
+
+/// What became of each order of a batch, in the order in which they were posted.
+#[derive(ToSchema)]
+pub(crate) struct OrderBatchAnswer {
+    accepted: u32,
+    refused: u32,
+    results: Vec<OrderBatchResult>,
+}
+
+/// What became of an order of a batch.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub(crate) struct OrderBatchResult {
+    /// The status that `POST /orders` would have answered with: 201 if it is stored.
+    status: u16,
+    /// It is left out if the order could not be read.
+    #[schema(nullable = false)]
+    order_id: Option<String>,
+    #[schema(nullable = false)]
+    version: Option<i64>,
+    /// The place in the log.
+    #[schema(nullable = false)]
+    position: Option<i64>,
+    /// Why it was refused: what `POST /orders` would have answered.
+    #[schema(value_type = Option<Object>, nullable = false)]
+    problem: Option<String>,
+}
+
 /// A command on a SKU was carried out.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]

@@ -11,7 +11,8 @@ use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, decide};
 use event_store::{
-    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, Metadata, StreamAppend, Versioned,
+    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, IdempotencyKey, Metadata, StreamAppend,
+    Versioned,
 };
 use http::StatusCode;
 use problem::{Precondition, Problem, Trace};
@@ -55,12 +56,37 @@ pub(crate) async fn create_order(
         None => OrderId::parse(Uuid::now_v7().to_string()).map_err(Problem::internal)?,
     };
     let precondition = request.precondition()?;
+    let metadata = metadata(&caller, &trace);
+    let placement =
+        OrderPlacement { order_id: &order_id, content: posted.content, key: request.key(), precondition, metadata };
+    let placed = place(&commands.store, placement).await?;
+    accepted(placed.replayed_as.as_ref().unwrap_or(&order_id), placed.position, placed.replayed_as.is_some())
+}
+
+/// An order to be placed.
+pub(crate) struct OrderPlacement<'a> {
+    pub(crate) order_id: &'a OrderId,
+    pub(crate) content: OrderCreated,
+    pub(crate) key: Option<&'a IdempotencyKey>,
+    pub(crate) precondition: Precondition,
+    pub(crate) metadata: Metadata,
+}
+
+/// An order that is stored.
+pub(crate) struct PlacedAt {
+    pub(crate) version: i64,
+    pub(crate) position: i64,
+    /// The id of the order that was placed before under the idempotency key.
+    pub(crate) replayed_as: Option<OrderId>,
+}
+
+/// Stores an order, unless it is stored already.
+pub(crate) async fn place(store: &EventStore, placement: OrderPlacement<'_>) -> Result<PlacedAt, Problem> {
+    let OrderPlacement { order_id, content, key, precondition, metadata } = placement;
     // Most orders are new. So nothing is read first: the append fails if that is wrong.
     let assumed = precondition.accepts_any_version().then(Versioned::default);
-    let (store, metadata) = (&commands.store, metadata(&caller, &trace));
-    let content = posted.content;
-    let mut command = CreateOrder { store, order_id: &order_id, content, precondition, metadata, assumed };
-    let handled = match store.handle(&mut command, request.key(), ConflictRetryPolicy::default()).await {
+    let mut command = CreateOrder { store, order_id, content, precondition, metadata, assumed };
+    let handled = match store.handle(&mut command, key, ConflictRetryPolicy::default()).await {
         Ok(handled) => handled,
         Err(HandleError::Refused(refused)) => return Err(refused),
         // The id was made for a request that is not the one the key stands for.
@@ -69,14 +95,14 @@ pub(crate) async fn create_order(
         Err(error) => return Err(problems::not_handled(error).with("orderId", order_id.as_str())),
     };
     tracing::debug!(%order_id, "order accepted");
-    match handled {
-        Handled::Appended(appended) => accepted(&order_id, appended.position, false),
-        Handled::Unchanged(first) => accepted(&order_id, first.position, false),
+    let (position, replayed_as) = match handled {
+        Handled::Appended(appended) => (appended.position, None),
+        Handled::Unchanged(first) => (first.position, None),
         Handled::Replayed(record) => {
-            let order_id = OrderId::parse(record.stream_id).map_err(Problem::internal)?;
-            accepted(&order_id, record.position, true)
+            (record.position, Some(OrderId::parse(record.stream_id).map_err(Problem::internal)?))
         }
-    }
+    };
+    Ok(PlacedAt { version: FIRST_VERSION, position, replayed_as })
 }
 
 fn accepted(order_id: &OrderId, position: i64, replayed: bool) -> Result<Response, Problem> {

@@ -1,6 +1,6 @@
 //! The write side: POST requests become commands, which the event store handles.
 //!
-//! - `create_order`: `POST /orders`.
+//! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
 //! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
 //! - `operations` and `bodies` describe them in the OpenAPI document.
@@ -10,6 +10,7 @@ mod answer;
 mod bodies;
 mod create_order;
 mod operations;
+mod order_batch;
 mod order_commands;
 mod order_locks;
 mod order_refusal;
@@ -28,7 +29,7 @@ use problem::Trace;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::bodies::{OrderAccepted, StockAccepted};
+use crate::bodies::{OrderAccepted, OrderBatchAnswer, StockAccepted};
 use crate::operations::described;
 use crate::request::BodyRequirement;
 
@@ -71,6 +72,14 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         &[StatusCode::CREATED],
         "orders",
         create_order::create_order,
+    ));
+    router = router.routes(described::<_, _, _, OrderBatchAnswer>(
+        "/orders/batch",
+        &order_batch::DESCRIPTION,
+        BodyRequirement::Lines,
+        &[StatusCode::OK],
+        "orders",
+        order_batch::create_orders,
     ));
     for route in &order_commands::ORDER_COMMANDS {
         let handler = move |commands, path, caller, trace, request| {

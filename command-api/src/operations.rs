@@ -65,20 +65,24 @@ where
     let (body, answer) = ((description.body)(&mut schemas), schema_of::<T>(&mut schemas));
     let example: Option<serde_json::Value> = serde_json::from_str(description.example).ok();
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(body))).example(example).build();
-    let required = if presence == BodyRequirement::Required { Required::True } else { Required::False };
+    let required = if presence == BodyRequirement::Optional { Required::False } else { Required::True };
+    // What is said of one order is not for several.
+    let is_of_many = presence == BodyRequirement::Lines;
     let body = RequestBodyBuilder::new().content("application/json", content).required(Some(required)).build();
     let mut operation = OperationBuilder::new()
         .tag(tag)
         .operation_id(Some(description.id))
         .summary(Some(description.summary))
         .request_body(Some(body));
-    for parameter in path_parameters(path).into_iter().chain(headers()) {
+    for parameter in path_parameters(path).into_iter().chain(headers().into_iter().filter(|_| !is_of_many)) {
         operation = operation.parameter(parameter);
     }
     for status in successes {
-        operation = operation.response(status.as_str(), accepted(&answer));
+        let answer = if is_of_many { answer_of_each(&answer) } else { accepted(&answer) };
+        operation = operation.response(status.as_str(), answer);
     }
     let mut refusals = BTreeSet::from([(409, "It does not fit what is there"), (412, "It is at another version")]);
+    refusals.retain(|_| !is_of_many);
     if path.contains('{') {
         refusals.insert((404, "There is no such thing"));
     }
@@ -104,6 +108,14 @@ fn accepted(answer: &str) -> utoipa::openapi::Response {
         .header("ETag", header("Its version"))
         .header("Event-Position", header("The place in the log of the last event: what `minPosition` waits for"))
         .header("Idempotent-Replayed", header("`true`: this is the answer that an earlier request with the key got"))
+        .build()
+}
+
+/// What a command on several things is answered with.
+fn answer_of_each(answer: &str) -> utoipa::openapi::Response {
+    ResponseBuilder::new()
+        .description("What became of each")
+        .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(answer))).build())
         .build()
 }
 

@@ -61,6 +61,8 @@ pub(crate) enum BodyRequirement {
     Required,
     /// A JSON body or none, which is `{}`.
     Optional,
+    /// A body with a JSON object a line.
+    Lines,
 }
 
 /// A request that was read.
@@ -88,7 +90,10 @@ impl CommandRequestReader {
         kind: BodyRequirement,
     ) -> Result<(Parts, MeteredBody), Problem> {
         let (head, body) = check_head(request)?;
-        let claims_json = claims_json(&head);
+        let claims_json = match kind {
+            BodyRequirement::Lines => is_ndjson(&head.headers),
+            BodyRequirement::Required | BodyRequirement::Optional => claims_json(&head),
+        };
         if kind == BodyRequirement::Required && !claims_json {
             return Err(not_json());
         }
@@ -103,7 +108,7 @@ impl CommandRequestReader {
                 Ok((head, MeteredBody { bytes: b"{}".to_vec(), memory: None }))
             }
             BodyRequirement::Optional if !claims_json => Err(not_json()),
-            BodyRequirement::Optional | BodyRequirement::Required => Ok((head, body)),
+            BodyRequirement::Optional | BodyRequirement::Required | BodyRequirement::Lines => Ok((head, body)),
         }
     }
 
@@ -232,6 +237,15 @@ fn out_of_memory() -> Problem {
 
 fn not_json() -> Problem {
     Problem::unsupported_media_type("the body must be application/json, and Content-Type must say so")
+}
+
+/// Whether the body claims to have a JSON object a line.
+pub(crate) fn is_ndjson(headers: &HeaderMap) -> bool {
+    let essence = |value: &HeaderValue| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        ["application/x-ndjson", "application/ndjson"].iter().any(|it| essence.eq_ignore_ascii_case(it.as_bytes()))
+    };
+    headers.get(header::CONTENT_TYPE).is_some_and(essence)
 }
 
 fn claims_json(head: &Parts) -> bool {

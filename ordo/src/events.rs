@@ -1,6 +1,6 @@
 //! `ordo events`: exports the log to a file, one event a line, and imports such a file into an empty store.
 
-mod export;
+pub(crate) mod export;
 mod import;
 mod import_reader;
 mod line;

@@ -1,11 +1,14 @@
-//! `ordo order`: an order at any version, and the difference between two versions, from the log.
+//! `ordo order`: an order at any version, and the difference between two versions, from the log; all orders of a filter.
 
 mod changes;
 mod diff;
+mod export;
 mod page;
 mod show;
 
-use clap::Subcommand;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
 use projections::PointInTime;
 
 use crate::settings::Settings;
@@ -38,6 +41,30 @@ pub(crate) enum OrderCliCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write the orders of a filter to a file, one JSON object a line, or as CSV
+    Export(OrderExportArgs),
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OrderExportArgs {
+    /// Which orders, and in which order, as GET /orders asks for them: 'status=confirmed&sort=-total&currency=EUR' [default: all, the
+    /// newest first]
+    #[arg(long, value_name = "QUERY", default_value = "", hide_default_value = true)]
+    pub(crate) query: String,
+    #[arg(long, value_enum, default_value = "ndjson")]
+    pub(crate) format: OrderExportFormat,
+    /// Where to [default: standard output]; there is no such file before it is complete
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file if it is there
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OrderExportFormat {
+    Ndjson,
+    Csv,
 }
 
 pub(crate) async fn run(settings: &Settings, command: &OrderCliCommand) -> anyhow::Result<()> {
@@ -45,6 +72,7 @@ pub(crate) async fn run(settings: &Settings, command: &OrderCliCommand) -> anyho
     migrate::check(&pool).await?;
     match command {
         OrderCliCommand::Show { id, as_of, json } => show::run(&pool, id, *as_of, *json).await,
+        OrderCliCommand::Export(args) => export::run(settings, &pool, args).await,
         OrderCliCommand::Diff { id, from, to, json } => diff::run(&pool, id, (*from, *to), *json).await,
     }
 }

@@ -23,9 +23,11 @@
 mod by_log;
 mod by_words;
 mod collections;
+mod csv;
 mod cursor;
 mod days;
 mod expansion;
+mod export;
 mod filter;
 mod list_request;
 mod listed;
@@ -50,6 +52,7 @@ use read_models::Key;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::export::{EXPORTS, EXPORTS_PER_PRINCIPAL};
 use self::filter::folded;
 use self::rows::{
     CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow, TagRow,

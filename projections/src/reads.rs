@@ -9,7 +9,7 @@ use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
-use bounds::{KeyedSemaphore, half_of_processors};
+use bounds::{CapacityShare, KeyedCapacity, KeyedSemaphore, half_of_processors};
 use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
@@ -17,6 +17,7 @@ use problem::{ClientNetwork, Precondition, Problem, ProblemType};
 use read_models::{GenerationStore, GenerationTable, QueryError, ReadModelStoreError};
 use serde::{Deserialize, Serialize};
 
+use crate::orders::{EXPORTS, EXPORTS_PER_PRINCIPAL};
 use crate::parameters::invalid;
 use crate::preference;
 use crate::saga_reports::SagaReports;
@@ -34,6 +35,8 @@ pub(crate) struct ReadRouteState {
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
     slow: SlowReads,
+    /// The exports under way, by principal.
+    exports: KeyedCapacity<Arc<str>>,
     tables: Arc<HashMap<&'static str, Arc<dyn GenerationTable>>>,
 }
 
@@ -95,7 +98,8 @@ impl ReadRouteState {
         sagas: Option<Arc<dyn SagaReports>>,
         slow: SlowReads,
     ) -> Self {
-        Self { store, sagas, slow, tables: Arc::new(tables) }
+        let exports = KeyedCapacity::new(EXPORTS, EXPORTS_PER_PRINCIPAL);
+        Self { store, sagas, slow, exports, tables: Arc::new(tables) }
     }
 
     /// Searches, once enough of the caller's other searches have ended. Nobody waits for those of others.
@@ -110,6 +114,19 @@ impl ReadRouteState {
             let detail = "too many searches of this caller are under way";
             Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
         })
+    }
+
+    /// A place among the exports.
+    pub(crate) fn export_slot(&self, caller: &AuthorizedCaller) -> Result<CapacityShare<Arc<str>>, Problem> {
+        let mut slot = self.exports.share(Some(caller.principal.identity().into()));
+        slot.grow_to(1).map_err(|exceeded| {
+            let detail = match exceeded.total {
+                true => format!("{EXPORTS} exports are under way"),
+                false => format!("{EXPORTS_PER_PRINCIPAL} exports of this principal are under way"),
+            };
+            Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(5))
+        })?;
+        Ok(slot)
     }
 
     /// The live table of a projection of the registry.

@@ -34,6 +34,36 @@ pub struct AcceptedCommand {
     pub note_id: Option<String>,
 }
 
+/// What became of the orders of a batch.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct PlacedOrders {
+    /// How many are stored.
+    pub accepted: u32,
+    pub refused: u32,
+    /// In the order in which they were posted.
+    pub results: Vec<PlacementResult>,
+}
+
+/// What became of one order of a batch.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PlacementResult {
+    /// 201: it is stored.
+    pub status: u16,
+    #[serde(default)]
+    pub order_id: Option<String>,
+    #[serde(default)]
+    pub version: Option<i64>,
+    /// Of its event in the log.
+    #[serde(default)]
+    pub position: Option<i64>,
+    /// Why it was refused.
+    #[serde(default)]
+    pub problem: Option<Value>,
+}
+
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Page<T> {

@@ -49,7 +49,8 @@ mod transport;
 
 pub use answers::{
     AcceptedCommand, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup, LineQuantity,
-    Mail, Money, Note, OrderView, Page, Refund, Replay, Sales, Shipment, StockLevel, TrackingInfo, WaitingSagaSummary,
+    Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Refund, Replay, Sales, Shipment, StockLevel,
+    TrackingInfo, WaitingSagaSummary,
 };
 pub use bodies::{
     NewCancellation, NewDelivery, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewReturn,

@@ -5,13 +5,18 @@ use futures_util::Stream;
 use crate::{
     AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewDelivery, NewNote,
     NewOrder, NewReceipt, NewRefund, NewReturn, NewReturnCancellation, NewShipment, Note, OrderView, Page, PagedQuery,
-    ReadRequest, Refund, Return, Shipment,
+    PlacedOrders, ReadRequest, Refund, Return, Shipment,
 };
 
 impl Client {
     /// Places an order. The order's id makes it idempotent: it has no key unless one is given.
     pub fn place_order(&self, order: &NewOrder) -> Command<AcceptedCommand> {
         Command::unkeyed(self, http::Method::POST, &["orders"], Some(order)).identified()
+    }
+
+    /// Places up to 100 orders, each for itself: some may be stored and others refused. The orders' ids make it idempotent.
+    pub fn place_orders(&self, orders: &[NewOrder]) -> Command<PlacedOrders> {
+        Command::unkeyed(self, http::Method::POST, &["orders", "batch"], Some(&orders)).identified()
     }
 
     /// Cancels what was not sent, or some of it.
@@ -160,6 +165,12 @@ impl OrderListQuery {
     /// Those that have the status now, the one that has had it for the shortest time first.
     pub fn status(self, status: &str) -> Self {
         Self(self.0.parameter("status", status))
+    }
+
+    /// Orders that have, for each of these words, one that begins with it: in titles and SKUs, the customer's name or e-mail address, the
+    /// order's id.
+    pub fn words(self, words: &str) -> Self {
+        Self(self.0.parameter("q", words))
     }
 
     /// Orders with this e-mail address, capitals or not.

@@ -20,6 +20,6 @@ pub use authentication::{
 pub use grant::{Denial, RoutePermission, decide};
 pub use layer::{AccessLayer, AccessService, AuthorizedCaller, looks_at_credential};
 pub use principal::Principal;
-pub use redaction::Redaction;
+pub use redaction::{HandlerRedacted, Redaction};
 pub use role::Role;
 pub use routes::{ROUTES, Route, RouteClass};

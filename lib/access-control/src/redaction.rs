@@ -27,6 +27,11 @@ pub enum Redaction {
     Secrets,
 }
 
+/// An extension of an answer: its handler has left out by itself what the caller may not see, because it is no JSON or too long to be
+/// changed as a whole.
+#[derive(Debug, Clone, Copy)]
+pub struct HandlerRedacted;
+
 /// What becomes of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldVisibility {

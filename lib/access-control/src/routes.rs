@@ -101,6 +101,7 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/docs/{file}", Description,                         [ALL, ALL,  ALL,    ALL,   ALL,  ALL]),
 
     route("POST", "/orders", Shop,                                    [ALL, NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/orders/batch", Shop,                              [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/ship", Shop,                    [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/deliver", Shop,                 [ALL, NO,   ALL,    NO,    NO,   NO]),
@@ -114,6 +115,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/stock/{sku}/adjust", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),
 
     route("GET", "/orders", Read,                                     [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
+    route("GET", "/orders/export", Read,                              [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/{order_id}", Read,                          [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/{order_id}/events", Read,                   [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/{order_id}/shipments", Read,                [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),

@@ -179,10 +179,16 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
-    /// Renders the answer for the request at `instance`; both are absent outside of [`layer`].
-    fn render(&self, instance: Option<&str>, trace_id: Option<&str>) -> Response {
-        let ProblemContent { problem_type, status, detail, errors, members, retry_after, cause: _ } = &*self.0;
-        let wire = ProblemJson {
+    /// As a part of another answer: the members that its own answer would have, but for those of its request.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        // Strings, numbers and a map with string keys always serialize.
+        serde_json::to_value(self.members(None, None)).unwrap_or_default()
+    }
+
+    fn members<'a>(&'a self, instance: Option<&'a str>, trace_id: Option<&'a str>) -> ProblemJson<'a> {
+        let ProblemContent { problem_type, status, detail, errors, members, retry_after: _, cause: _ } = &*self.0;
+        ProblemJson {
             r#type: problem_type.uri(),
             title: problem_type.title(),
             status: status.as_u16(),
@@ -192,7 +198,13 @@ impl Problem {
             trace_id,
             errors,
             members,
-        };
+        }
+    }
+
+    /// Renders the answer for the request at `instance`; both are absent outside of [`layer`].
+    fn render(&self, instance: Option<&str>, trace_id: Option<&str>) -> Response {
+        let ProblemContent { status, retry_after, .. } = &*self.0;
+        let wire = self.members(instance, trace_id);
         // Strings, numbers and a map with string keys always serialize; an empty body is the worst that is left.
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         let mut response = (*status, [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], body).into_response();

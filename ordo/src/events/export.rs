@@ -94,21 +94,21 @@ async fn write(
 }
 
 /// Whether the path is to become a regular file: not if it is a device or a pipe.
-fn is_to_be_made(path: &Path) -> bool {
+pub(crate) fn is_to_be_made(path: &Path) -> bool {
     path.metadata().map_or(true, |metadata| metadata.is_file())
 }
 
 /// A temporary file in the same folder, which is removed unless it replaces the path.
-fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
+pub(crate) fn beside(path: &Path) -> anyhow::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     NamedTempFile::new_in(folder).with_context(|| cannot_write(path))
 }
 
-fn cannot_write(path: &Path) -> String {
+pub(crate) fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 

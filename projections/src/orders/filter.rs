@@ -145,12 +145,12 @@ impl OrderFilter {
 
     /// A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
     pub(super) fn access_path(&self) -> AccessPath {
-        match self.access_path_beside_words() {
-            // A customer has fewer orders than most words.
-            path @ (AccessPath::ByLog(_) | AccessPath::Index { index: Index::Gsi3, .. }) => path,
-            path if self.customer.is_some() || self.email.is_some() || self.words.is_none() => path,
-            _ => AccessPath::ByWords(self.direction()),
+        // A customer has fewer orders than most words, and words are in no other order than that of creation.
+        let is_by_created = self.sort.is_none_or(|sort| sort.by == SortedBy::Created);
+        if self.words.is_some() && self.customer.is_none() && self.email.is_none() && is_by_created {
+            return AccessPath::ByWords(self.direction());
         }
+        self.access_path_beside_words()
     }
 
     fn direction(&self) -> SortOrder {

@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
     OpenApiRouter::new()
         .routes(routes!(order))
         .routes(routes!(orders))
+        .routes(routes!(super::export::export_orders))
         .routes(routes!(customers_orders))
         .merge(super::collections::routes())
 }

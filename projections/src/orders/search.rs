@@ -131,7 +131,6 @@ impl<'a> RunningOrderSearch<'a> {
 
     /// Takes the orders that have the words, and returns the cursor to go on from. `None`: too many have them, or the cursor is of
     /// another way to the orders.
-    #[expect(clippy::option_option, reason = "the inner one is a cursor, of which there is none at the end")]
     async fn by_words(
         &mut self,
         name: &str,

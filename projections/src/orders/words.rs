@@ -1,5 +1,6 @@
 //! The words by which an order is found. They are made alike for every language: by letters and digits, without capitals and accents.
 
+use domain::email::EmailAddress;
 use domain::order::event::OrderCreated;
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use read_models::Words;
@@ -12,7 +13,7 @@ const LONGEST_QUESTION: usize = 200;
 /// The words of an order. If there are too many, those of titles are left out first.
 pub(super) fn of_order(order_id: &str, content: &OrderCreated) -> Words {
     let name = content.customer.as_deref().and_then(|customer| customer.name.as_deref());
-    let email = content.customer_email.as_ref().map(|email| email.as_str());
+    let email = content.customer_email.as_ref().map(EmailAddress::as_str);
     let skus = content.lines.iter().map(|line| line.sku.as_str());
     let titles = content.lines.iter().map(|line| line.title.as_str());
     let texts = [Some(order_id), email, name].into_iter().flatten().chain(skus).chain(titles);

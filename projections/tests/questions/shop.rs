@@ -9,7 +9,7 @@ use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, Order
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent, OrderStatus, evolve};
 use event_store::{AppendQueueSettings, EventStore};
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -143,6 +143,13 @@ impl Shop {
 
     pub(crate) async fn get_of(&self, caller: Principal, grant: RoutePermission, uri: &str) -> (StatusCode, Value) {
         Self::answer(testkit::called_by(self.of_anyone.clone(), caller, grant), uri).await
+    }
+
+    /// An answer whose body is not read yet.
+    pub(crate) async fn raw(&self, caller: Principal, uri: &str, accept: &str) -> Response<Body> {
+        let grant = Route::find("GET", "/orders/export").unwrap().grant(caller.role()).unwrap();
+        let routes = testkit::called_by(self.of_anyone.clone(), caller, grant);
+        routes.oneshot(Request::get(uri).header("accept", accept).body(Body::empty()).unwrap()).await.unwrap()
     }
 
     async fn answer(routes: Router, uri: &str) -> (StatusCode, Value) {

@@ -126,6 +126,25 @@ async fn an_order_is_sent_as_the_server_reads_it() {
 }
 
 #[tokio::test]
+async fn a_batch_has_a_result_for_each_order() {
+    let refused = r#"{"status":409,"orderId":"o-2","problem":{"code":"order-exists"}}"#;
+    let answer = format!(
+        r#"{{"accepted":1,"refused":1,"results":[{{"status":201,"orderId":"o-1","version":1,"position":7}},{refused}]}}"#
+    );
+    let server = FakeServer::with([json(&answer)]).await;
+    let order = |id: &str| NewOrder::new(id, "c", "15.25", "USD", [NewOrderItem::new("a", 1, "15.25")]);
+    let orders = [order("o-1"), order("o-2")];
+    let placed = impatient(&server.url).build().unwrap().place_orders(&orders).await.unwrap();
+    assert_eq!((placed.accepted, placed.refused), (1, 1));
+    assert_eq!((placed.results[0].status, placed.results[0].position), (201, Some(7)));
+    assert_eq!(placed.results[1].problem.as_ref().unwrap()["code"], "order-exists");
+    let request = server.requests().remove(0);
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /orders/batch HTTP/1.1\r\n") && !head.contains("idempotency-key"), "{head}");
+    assert!(body.starts_with(r#"[{"orderId":"o-1","#) && body.contains(r#"},{"orderId":"o-2","#), "{body}");
+}
+
+#[tokio::test]
 async fn a_list_is_read_page_by_page_and_never_in_circles() {
     let level = |sku: &str| format!(r#"{{"sku":"{sku}","tracked":true}}"#);
     let page = |sku: &str, cursor: &str| json(&format!(r#"{{"items":[{}],"cursor":{cursor}}}"#, level(sku)));

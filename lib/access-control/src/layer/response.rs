@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use problem::{ETagByContent, Problem, rewrite_json};
 
 use super::Access;
-use crate::{AuthenticationError, Principal, Redaction, Route, RoutePermission};
+use crate::{AuthenticationError, HandlerRedacted, Principal, Redaction, Route, RoutePermission};
 
 /// The longest event of a stream: more than an order may have, several times over.
 const LONGEST_EVENT: usize = 4 * 1024 * 1024;
@@ -73,6 +73,9 @@ pub(super) async fn redacted(
     is_read: bool,
 ) -> Response {
     let Some(redaction) = Redaction::of(grant) else { return answer };
+    if answer.extensions_mut().remove::<HandlerRedacted>().is_some() {
+        return answer;
+    }
     if content_type(&answer).starts_with(b"text/event-stream") {
         return answer.map(|body| redacted_events(body, route, redaction));
     }

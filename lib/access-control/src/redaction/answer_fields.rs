@@ -33,7 +33,6 @@ use Content::{Event, Object, Value};
 const ALL: ByReader = [SHOW, SHOW, SHOW];
 
 const AMOUNT: &[FieldRow] = &[("amount", ALL, Value), ("currency", ALL, Value)];
-
 const QUANTITY: &[FieldRow] = &[("lineNumber", ALL, Value), ("quantity", ALL, Value)];
 
 /// For customers: nothing of providers, of operators, or of the saga. For warehouse: nothing of payments. For auditors: no customers
@@ -341,6 +340,7 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("POST", "/orders/{order_id}/returns/{return_id}/cancel", Object(ACCEPTED)),
     ("POST", "/orders/{order_id}/notes", Object(ACCEPTED)),
     ("GET", "/orders", page_of!(ORDER)),
+    ("GET", "/orders/export", Object(ORDER)),
     ("GET", "/customers/{customer_id}/orders", page_of!(ORDER)),
     ("GET", "/orders/{order_id}", Object(ORDER)),
     ("GET", "/orders/{order_id}/events", Object(TIMELINE)),

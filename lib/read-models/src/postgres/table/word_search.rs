@@ -132,5 +132,5 @@ impl WordSearchStatements {
 }
 
 fn code(error: &sqlx::Error) -> Option<String> {
-    error.as_database_error().and_then(DatabaseError::code).map(|code| code.into_owned())
+    error.as_database_error().and_then(DatabaseError::code).map(std::borrow::Cow::into_owned)
 }

@@ -1,0 +1,161 @@
+//! `POST /orders/batch`: up to a hundred orders, each for itself.
+
+use std::sync::Arc;
+
+use access_control::AuthorizedCaller;
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use domain::ids::OrderId;
+use domain::order::parse::PostedOrder;
+use futures_util::future::join_all;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use problem::{Precondition, Problem, Trace};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::bodies::NewOrderBatch;
+use crate::create_order::{OrderPlacement, place};
+use crate::operations::CommandDescription;
+use crate::request::{BodyRequirement, is_ndjson};
+use crate::{CommandDependencies, problems};
+
+/// The most orders of a batch.
+const MOST: usize = 100;
+
+pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewOrderBatch>(
+    "placeOrders",
+    "Places up to 100 orders, each for itself: some may be stored and others refused",
+    r#"[{
+        "orderId": "order-2001", "customerId": "customer-42", "totalAmount": 129.99, "currency": "USD",
+        "items": [{"sku": "sku-123", "title": "Wireless Headphones", "quantity": 1, "unitPrice": "129.99"}]
+    }]"#,
+);
+
+/// What became of each order, in the order in which they were posted.
+#[derive(Serialize)]
+struct BatchAnswer {
+    accepted: usize,
+    refused: usize,
+    results: Vec<OrderResult>,
+}
+
+/// What `POST /orders` would have answered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderResult {
+    status: u16,
+    /// `None`: it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_id: Option<OrderId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<Value>,
+}
+
+impl OrderResult {
+    fn refused(order_id: Option<OrderId>, problem: &Problem) -> Self {
+        let status = problem.status().as_u16();
+        Self { status, order_id, version: None, position: None, problem: Some(problem.to_json()) }
+    }
+}
+
+pub(crate) async fn create_orders(
+    State(commands): State<Arc<CommandDependencies>>,
+    caller: AuthorizedCaller,
+    trace: Trace,
+    request: Request,
+) -> Result<Response, Problem> {
+    check_headers(request.headers())?;
+    let by_line = is_ndjson(request.headers());
+    let requirement = if by_line { BodyRequirement::Lines } else { BodyRequirement::Required };
+    // The body keeps its share of memory until all orders are answered.
+    let (_, body) = commands.requests.read_body(request, requirement).await?;
+    commands.store.ensure_capacity().map_err(problems::not_appended)?;
+    let orders = split(&body, by_line)?;
+    let metadata = crate::metadata(&caller, &trace);
+    let place_one = async |order: &[u8]| {
+        let posted = match PostedOrder::parse(order).map_err(problems::invalid_body) {
+            Ok(posted) => posted,
+            Err(problem) => return OrderResult::refused(None, &problem),
+        };
+        let Some(order_id) = posted.order_id else {
+            // Sent again, it would be another order.
+            let problem = problems::invalid_field("/orderId", "required", "is required in a batch");
+            return OrderResult::refused(None, &problem);
+        };
+        let placement = OrderPlacement {
+            order_id: &order_id,
+            content: posted.content,
+            key: None,
+            precondition: Precondition::default(),
+            metadata: metadata.clone(),
+        };
+        match place(&commands.store, placement).await {
+            Ok(placed) => {
+                let (version, position) = (Some(placed.version), Some(placed.position));
+                let status = StatusCode::CREATED.as_u16();
+                OrderResult { status, order_id: Some(order_id), version, position, problem: None }
+            }
+            Err(problem) => OrderResult::refused(Some(order_id), &problem),
+        }
+    };
+    let results = join_all(orders.into_iter().map(place_one)).await;
+    let accepted = results.iter().filter(|result| result.problem.is_none()).count();
+    let last = results.iter().filter_map(|result| result.position).max();
+    let answer = BatchAnswer { accepted, refused: results.len() - accepted, results };
+    let mut response = Json(answer).into_response();
+    if let Some(position) = last {
+        response.headers_mut().insert(HeaderName::from_static("event-position"), HeaderValue::from(position));
+    }
+    Ok(response)
+}
+
+/// Refuses what is said of one order: it would not be clear of which.
+fn check_headers(headers: &HeaderMap) -> Result<(), Problem> {
+    let of_one = [HeaderName::from_static("idempotency-key"), header::IF_MATCH, header::IF_NONE_MATCH];
+    match of_one.iter().find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::malformed(format!(
+            "header {name} is not for a batch; by its orderId each order is stored once, however often it comes"
+        ))),
+    }
+}
+
+/// The JSON of each order.
+fn split(body: &[u8], by_line: bool) -> Result<Vec<&[u8]>, Problem> {
+    let orders: Vec<&[u8]> = if by_line {
+        body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).collect()
+    } else {
+        let orders: Vec<&RawValue> = serde_json::from_slice(body)
+            .map_err(|error| Problem::malformed(format!("the body must be a JSON array of orders: {error}")))?;
+        orders.into_iter().map(|order| order.get().as_bytes()).collect()
+    };
+    if (1..=MOST).contains(&orders.len()) {
+        return Ok(orders);
+    }
+    Err(problems::invalid_field("", "invalid", "must have 1 to 100 orders"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_an_array_or_lines() {
+        let orders = |body: &str, by_line| {
+            split(body.as_bytes(), by_line).map(|orders| orders.into_iter().map(<[u8]>::len).collect::<Vec<_>>()).ok()
+        };
+        assert_eq!(orders("[{}, {\"a\":1}]", false), Some(vec![2, 7]));
+        assert_eq!(orders("{}\r\n\n {\"a\":1} \n", true), Some(vec![2, 7]));
+        for (body, by_line) in [("", true), ("[]", false), ("{}", false), ("[{}", false), ("", false)] {
+            assert_eq!(orders(body, by_line), None, "{body}");
+        }
+        assert!(orders(&"{}\n".repeat(100), true).is_some());
+        assert!(orders(&"{}\n".repeat(101), true).is_none());
+    }
+}
