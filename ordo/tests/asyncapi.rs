@@ -14,7 +14,7 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
         "info": {
             "title": "Ordo",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The queues between the sagas and notification, and the live stream of events.",
+            "description": "The queues between the sagas and notification, the live stream of events, and webhooks.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -39,14 +39,21 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
                 "servers": [{ "$ref": "#/servers/api" }],
                 "messages": references(&events),
             },
+            "webhooks": {
+                "address": null,
+                "description": "POSTs to the endpoints of webhooks, signed as Standard Webhooks describes it.",
+                "messages": { "webhookDelivery": { "$ref": "#/components/messages/webhookDelivery" } },
+            },
         },
         "operations": {
             "requestNotification": operation("send", "notifications"),
             "answerNotification": operation("receive", "replies"),
             "follow": operation("send", "liveStream"),
+            "deliver": operation("send", "webhooks"),
         },
         "components": {
-            "messages": messages.iter().map(|name| message(name)).chain(events.iter().map(|name| event(name))).collect::<Map<_, _>>(),
+            "messages": messages.iter().map(|name| message(name)).chain(events.iter().map(|name| event(name)))
+                .chain([webhook_delivery()]).collect::<Map<_, _>>(),
             "schemas": { "liveEvent": live_event() },
         },
     });
@@ -97,6 +104,42 @@ fn event(name: &str) -> (String, Value) {
         "allOf": [{ "$ref": "#/components/schemas/liveEvent" }, { "type": "object", "properties": properties }],
     });
     (name.to_owned(), json!({ "name": name, "contentType": "application/json", "payload": payload }))
+}
+
+/// An event for an endpoint: the envelope, around what the live stream has of the event.
+fn webhook_delivery() -> (String, Value) {
+    let text = || json!({ "type": "string" });
+    let header = |about: &str| json!({ "type": "string", "description": about });
+    let message = json!({
+        "name": "webhookDelivery",
+        "contentType": "application/cloudevents+json",
+        "headers": {
+            "type": "object",
+            "properties": {
+                "webhook-id": header("The event's id, the same on every attempt."),
+                "webhook-timestamp": header("The time of the attempt, in seconds since 1970."),
+                "webhook-signature": header("`v1,` and the signature in Base64; two with a space between after a rotation."),
+            },
+            "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
+        },
+        "payload": {
+            "type": "object",
+            "properties": {
+                "specversion": { "const": "1.0" },
+                "id": { "type": "string", "format": "uuid" },
+                "type": { "type": "string", "description": "The event's name." },
+                "source": { "const": "/ordo/orders" },
+                "subject": { "type": "string", "description": "The order's id." },
+                "time": { "type": "string", "format": "date-time" },
+                "datacontenttype": { "const": "application/json" },
+                "dataschema": text(),
+                "traceparent": text(),
+                "data": { "$ref": "#/components/schemas/liveEvent" },
+            },
+            "required": ["specversion", "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "data"],
+        },
+    });
+    ("webhookDelivery".to_owned(), message)
 }
 
 fn schema(file: &str) -> Value {

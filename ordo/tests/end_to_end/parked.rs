@@ -59,7 +59,7 @@ async fn an_operator_sees_what_is_parked_and_has_it_retried_or_skipped() {
     for (line, error) in [
         (
             ["retry", "order", "mended"],
-            "ordo: there is no subscription order; there are: order_fulfilment, orders, sales, stock\n",
+            "ordo: there is no subscription order; there are: order_fulfilment, orders, sales, stock, webhooks\n",
         ),
         (["skip", "orders", "mended"], "ordo: nothing of stream mended is parked in orders\n"),
     ] {
