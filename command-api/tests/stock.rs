@@ -63,7 +63,7 @@ impl Shop {
         let known = self.store.load(sku).await.unwrap();
         self.store.execute(sku, known, &Metadata::default(), reserve).await.unwrap();
         let units = vec![SkuQuantity { sku: sku_id, quantity }];
-        let authorized = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 4_000 };
+        let authorized = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 4_000 };
         for command in [
             OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),
             OrderCommand::RecordPaymentAuthorized(authorized),

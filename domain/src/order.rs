@@ -6,6 +6,8 @@
 //! - `state`, `evolve`: the state, and how each event changes it. `lines` counts what became of each line.
 //! - `transitions`: which actions an order takes at which stage, as one table. `limits`: how much one order can hold.
 //! - `amounts`: what its parts come to, shared out over lines and units. `worth`: what that makes of shipments, cancellations, returns.
+//! - `payments`: the state of each payment, and what the order's money allows. `stored_payments`: how that is stored.
+//!   `manual_refunds`: what a person has to give back.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
 //! - `returns`: goods that come back, from the demand to the event.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
@@ -23,11 +25,14 @@ mod limits;
 mod lines;
 pub mod mail_triggers;
 mod mails;
+mod manual_refunds;
 pub mod parse;
+mod payments;
 mod returns;
 pub mod saga;
 mod state;
 mod status;
+mod stored_payments;
 mod transitions;
 pub mod units;
 mod worth;
@@ -44,11 +49,10 @@ pub use evolve::evolve;
 pub use limits::OrderGrowthLimits;
 pub use lines::LineUnitCounts;
 pub use mails::{MailOutcome, MailWithOutcome};
+pub use manual_refunds::ManualRefund;
+pub use payments::{AuthorizationState, Payment, ShipmentCapture};
 pub use returns::{Return, ReturnReceipt};
-pub use state::{
-    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, Payment, PlacedOrder, Refund, Shipment,
-    UndoReason,
-};
+pub use state::{LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, UndoReason};
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
 pub use transitions::{OrderAction, OrderStage, TRANSITIONS};
 

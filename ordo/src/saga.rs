@@ -40,9 +40,9 @@ async fn answer(operator: &SagaOperator, args: SagaCliCommand) -> anyhow::Result
     match args {
         SagaCliCommand::List(args) => list::run(operator.store.pool(), &args).await,
         SagaCliCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
-        SagaCliCommand::Retry(SagaRetryArgs { order: Some(order), input, step, why, .. }) => {
+        SagaCliCommand::Retry(SagaRetryArgs { order: Some(order), input, step, payment, why, .. }) => {
             let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(operator, decision, StepDecisionArgs { order, step, why }, None).await
+            decide::run(operator, decision, StepDecisionArgs { order, step, payment, why }, None).await
         }
         SagaCliCommand::Retry(args) => bulk_retry::run(operator, &args).await,
         SagaCliCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
@@ -71,14 +71,21 @@ impl SagaOperator {
     async fn decide(
         &self,
         order: &str,
-        step: SagaStep,
+        (step, payment_number): (SagaStep, Option<u32>),
         decision: OperatorDecision,
         why: &JustificationArgs,
         customer_message: Option<String>,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = (why.actor(), why.reason.clone());
-        let intervention =
-            OperatorIntervened { decision, step, actor, reason, customer_message, notification_id: None };
+        let intervention = OperatorIntervened {
+            payment_number,
+            decision,
+            step,
+            actor,
+            reason,
+            customer_message,
+            notification_id: None,
+        };
         intervene(&self.store, &self.stock, order, intervention).await
     }
 }

@@ -157,6 +157,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         });
     }
     let is_complete = matches!(&recorded.event, OrderEvent::ReturnReceived(received) if order.has_received(received));
+    let is_refunded = matches!(&recorded.event, OrderEvent::PaymentRefunded(it) if order.is_refunded(&it.refund_id));
     if order.status == status {
         items.put_back(key(recorded, META), recorded.position, order);
     } else {
@@ -206,7 +207,8 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => {
             let sk = format!("REFUND#{}", refunded.refund_id);
             let mut refund: RefundRow = take(items, recorded, &sk)?;
-            refund.refunded_at = Some(recorded.recorded_at);
+            // A refund to several payments is over with the last of them.
+            refund.refunded_at = is_refunded.then_some(recorded.recorded_at);
             put(items, recorded, sk, refund);
         }
         OrderSubject::Note(NoteEvent::NoteAdded(note)) => {

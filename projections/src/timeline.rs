@@ -156,6 +156,7 @@ impl TryFrom<StoredEvent> for TimelineEntry {
             // Payment tokens are for the payment provider only.
             Some(Ok(OrderEvent::OrderCreated(mut content))) => {
                 content.payment_token = None;
+                content.payments.iter_mut().for_each(|payment| payment.token = None);
                 to_raw_value(&content)?
             }
             Some(Ok(OrderEvent::OperatorIntervened(mut intervened))) => {
@@ -203,6 +204,7 @@ fn remove_tokens(content: &mut Value) {
     match content {
         Value::Object(members) => {
             members.remove("paymentToken");
+            members.remove("token");
             members.values_mut().for_each(remove_tokens);
         }
         Value::Array(elements) => elements.iter_mut().for_each(remove_tokens),

@@ -86,6 +86,7 @@ fn story() -> Vec<OrderEvent> {
         OrderEvent::OrderCreated(PostedOrder::parse(order.to_string().as_bytes()).unwrap().content),
         OrderEvent::StockReserved(StockReserved { units: vec![], expires_at: DateTime::UNIX_EPOCH }),
         OrderEvent::OperatorIntervened(OperatorIntervened {
+            payment_number: None,
             decision: OperatorDecision::Retry { payment_token: Some(token) },
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),
@@ -93,7 +94,11 @@ fn story() -> Vec<OrderEvent> {
             customer_message: None,
             notification_id: None,
         }),
-        OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 }),
+        OrderEvent::PaymentAuthorized(PaymentAuthorized {
+            payment_number: None,
+            reference: "pay-1".into(),
+            amount_minor: 12_999,
+        }),
         OrderEvent::OrderConfirmed(OrderConfirmed {}),
         OrderEvent::NotificationSent(NotificationSent {
             notification_id: Uuid::from_u128(1),
@@ -103,6 +108,7 @@ fn story() -> Vec<OrderEvent> {
             nth: None,
         }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
+            payment_number: None,
             shipment_id: ShipmentId::parse("s-1").unwrap(),
             amount_minor: 12_999,
             reference: "cap-1".into(),
@@ -112,7 +118,12 @@ fn story() -> Vec<OrderEvent> {
             amount_minor: 999,
             reason: Some("goodwill".into()),
         }),
-        OrderEvent::PaymentRefunded(PaymentRefunded { refund_id, amount_minor: 999, reference: "ref-1".into() }),
+        OrderEvent::PaymentRefunded(PaymentRefunded {
+            payment_number: None,
+            refund_id,
+            amount_minor: 999,
+            reference: "ref-1".into(),
+        }),
         OrderEvent::NoteAdded(NoteAdded {
             note_id: NoteId::parse("n-1").unwrap(),
             text: "called back".into(),

@@ -160,6 +160,7 @@ impl SagaExecutor<'_> {
             Ok(StepProgress::RequestSent) => {
                 SagaTimer::after_request(key, step, order.requests_sent, settings.reply_deadline)
             }
+            Ok(StepProgress::LeftToPerson) => SagaTimer::left_to_person(key, step),
             Ok(StepProgress::Running(_)) if self.is_past_deadline(tried) => {
                 tracing::error!(order_id, step = step.name(), "saga is stuck without an answer");
                 SagaTimer::stuck(key, step, tried, "there is no answer".to_owned())

@@ -27,6 +27,7 @@ mod order_refunds;
 mod order_session;
 mod outcome;
 mod payment_calls;
+mod payment_keys;
 mod provider_call;
 mod reply_consumer;
 pub mod report;

@@ -133,7 +133,7 @@ impl OrderSession {
         (rebased.requests_sent, rebased.unstored_since) = (self.requests_sent, self.unstored_since);
         (rebased.metadata, rebased.now) = (std::mem::take(&mut self.metadata), self.now);
         // An answer about means of payment that were replaced meanwhile says nothing of those that are used now.
-        let is_outdated = rebased.order.payment.replaced != self.order.payment.replaced;
+        let is_outdated = rebased.order.replaced_means() != self.order.replaced_means();
         for command in std::mem::take(&mut self.commands) {
             if !(is_outdated && is_about_authorization(&command)) {
                 let _ = rebased.decide(command);

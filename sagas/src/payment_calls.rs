@@ -139,7 +139,7 @@ impl CalledOrder {
         Self {
             order_id: order.order_id.clone(),
             version: order.version,
-            replaced: order.order.payment.replaced,
+            replaced: order.order.replaced_means(),
             reservation_expires_at: reservation_expires_at(&order.order),
             metadata: Metadata { actor: Some(ACTOR.to_owned()), ..order.metadata.clone() },
         }
@@ -164,7 +164,7 @@ impl CalledOrder {
         // It is never closed.
         let _recorder = context.payments.recorders.acquire().await.ok();
         let Some(mut order) = OrderSession::read(&context.store, &self.order_id).await? else { return Ok(()) };
-        if order.order.payment.replaced != self.replaced {
+        if order.order.replaced_means() != self.replaced {
             return Err(StepError::Failed("it is about means of payment that were replaced meanwhile".to_owned()));
         }
         order.metadata = self.metadata.clone();

@@ -198,6 +198,9 @@ pub struct StepRemedy {
     pub verbs: Vec<&'static str>,
     /// What a retry can be given anew: `paymentToken`.
     pub inputs: Vec<&'static str>,
+    /// Which payment it would be about, from 1. It is left out where the order has one, or the step is about none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }
 
 /// The report on an order's sagas at a time; `None`: there is no such order.
@@ -306,11 +309,23 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<StepRemedy> {
     }
     steps.sort();
     steps.dedup();
-    let remedies = steps.into_iter().map(|step| {
+    let of_step = |step: SagaStep| {
+        let payments: Vec<_> = order.payments_at(step).into_iter().map(|number| order.payment_name(number)).collect();
+        let payments = if payments.is_empty() { vec![None] } else { payments };
+        payments.into_iter().map(move |payment_number| (step, payment_number))
+    };
+    let remedies = steps.into_iter().flat_map(of_step).map(|(step, payment_number)| {
         let allowed = |decision: OperatorDecision| {
-            let (actor, reason, customer_message) = (String::new(), String::new(), None);
-            let intervention =
-                OperatorIntervened { decision, step, actor, reason, customer_message, notification_id: None };
+            let (actor, reason) = (String::new(), String::new());
+            let intervention = OperatorIntervened {
+                decision,
+                step,
+                actor,
+                reason,
+                customer_message: None,
+                notification_id: None,
+                payment_number,
+            };
             let decided = order.decide(OrderCommand::Intervene(intervention));
             decided.is_ok_and(|events| !events.is_empty())
         };
@@ -325,7 +340,7 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<StepRemedy> {
         let verbs = verbs.into_iter().filter(|(_, decision)| allowed(decision.clone())).map(|(name, _)| name).collect();
         let token = domain::ids::PaymentToken::parse("tok").ok();
         let inputs = if token.is_some() && allowed(retry(token)) { vec!["paymentToken"] } else { vec![] };
-        StepRemedy { step, verbs, inputs }
+        StepRemedy { step, verbs, inputs, payment_number }
     });
     remedies.filter(|remedy| !remedy.verbs.is_empty()).collect()
 }

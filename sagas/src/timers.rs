@@ -103,6 +103,11 @@ impl SagaTimer {
         Self { wait: Some(wait), failures, ..Self::new(key, step.name()) }
     }
 
+    /// A person has to do the step. Until then nobody looks at it.
+    pub(crate) fn left_to_person(key: SagaInstanceKey, step: SagaStep) -> Self {
+        Self::new(key, step.name())
+    }
+
     /// The step failed, and is tried again.
     pub(crate) fn retry(key: SagaInstanceKey, step: SagaStep, tried: Option<&StepAttempts>, error: String) -> Self {
         let (requests_sent, failures) = tried.map_or((0, 0), |tried| (tried.requests_sent, tried.failures));

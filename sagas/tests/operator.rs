@@ -81,8 +81,15 @@ impl Fixture {
         step: SagaStep,
     ) -> Result<Vec<&'static str>, InterventionError> {
         let (actor, reason) = ("ada".to_owned(), "a test".to_owned());
-        let intervention =
-            OperatorIntervened { decision, step, actor, reason, customer_message: None, notification_id: None };
+        let intervention = OperatorIntervened {
+            payment_number: None,
+            decision,
+            step,
+            actor,
+            reason,
+            customer_message: None,
+            notification_id: None,
+        };
         intervene(&self.store, &self.stock, id, intervention).await
     }
 

@@ -130,8 +130,15 @@ impl Fixture {
     async fn decide(&self, order_id: &str, decision: OperatorDecision) {
         let stock = StreamLocks::<Stock>::new(self.store.clone(), 100);
         let (actor, reason, step) = ("ann".to_owned(), "a test".to_owned(), SagaStep::NotifyCustomer);
-        let intervention =
-            OperatorIntervened { decision, step, actor, reason, customer_message: None, notification_id: None };
+        let intervention = OperatorIntervened {
+            payment_number: None,
+            decision,
+            step,
+            actor,
+            reason,
+            customer_message: None,
+            notification_id: None,
+        };
         intervene(&self.store, &stock, order_id, intervention).await.unwrap();
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Line, Return, Shipping, Totals};
+use crate::{Address, CustomerDetails, Discount, Line, Payment, RefundShare, Return, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -140,6 +140,9 @@ pub struct OrderView {
     /// There if the total is made of more than items.
     #[serde(default)]
     pub totals: Option<Totals>,
+    /// In the order in which money is taken. There if the order was posted with them.
+    #[serde(default)]
+    pub payments: Vec<Payment>,
     #[serde(default)]
     pub lines: Vec<Line>,
     #[serde(default)]
@@ -226,9 +229,12 @@ pub struct Refund {
     pub requested_at: DateTime<Utc>,
     #[serde(default)]
     pub refunded_at: Option<DateTime<Utc>>,
-    /// `requested`, `refunded` or `skipped`.
+    /// `requested`, `manual`, `refunded` or `skipped`.
     #[serde(default)]
     pub status: Option<String>,
+    /// What goes back to each payment, where the order has several.
+    #[serde(default)]
+    pub payments: Vec<RefundShare>,
 }
 
 /// A note on an order.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewShipping, NewTax, ReceivedLine};
+use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewPayment, NewShipping, NewTax, ReceivedLine};
 
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +57,9 @@ pub struct NewOrder {
     /// What is taken off the whole order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub discounts: Vec<NewDiscount>,
+    /// What it is paid with, in place of `payment_token`. Together they come to the total.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<NewPayment>,
 }
 
 /// An item of an order to be placed.
@@ -118,6 +121,7 @@ impl NewOrder {
             tags: vec![],
             shipping: None,
             discounts: vec![],
+            payments: vec![],
         }
     }
 

@@ -40,6 +40,7 @@ mod live;
 mod operations;
 mod order_parts;
 mod orders;
+mod payments;
 mod requests;
 mod retry;
 mod returns;
@@ -63,5 +64,6 @@ pub use order_parts::{
     Address, CustomerDetails, Discount, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
 };
 pub use orders::OrderListQuery;
+pub use payments::{NewPayment, Payment, RefundShare};
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};

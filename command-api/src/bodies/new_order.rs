@@ -66,6 +66,9 @@ pub(crate) struct NewOrder {
     /// What is taken off the whole order.
     #[schema(max_items = 50)]
     discounts: Option<Vec<NewDiscount>>,
+    /// What it is paid with, in the order in which money is taken, in place of `paymentToken`. Together they come to `totalAmount`.
+    #[schema(max_items = 10)]
+    payments: Option<Vec<NewPayment>>,
 }
 
 /// Who ordered. A guest has an `email` and no `id`.
@@ -155,6 +158,27 @@ pub(crate) struct NewOrderItem {
     discounts: Option<Vec<NewDiscount>>,
     #[schema(max_items = 20)]
     taxes: Option<Vec<NewTax>>,
+}
+
+/// A payment. What was paid elsewhere has a `reference` and no `token`: the provider is asked for nothing then.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewPayment {
+    /// What the customer pays with.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$", example = "card")]
+    method: String,
+    /// What the payment provider knows the means of payment by.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    token: Option<String>,
+    /// How much of the total it pays.
+    #[schema(schema_with = amount)]
+    amount: String,
+    /// What it is known by where it was paid.
+    #[schema(max_length = 200, pattern = r"^[^\u0000-\u001f\u007f-\u009f]*$")]
+    reference: Option<String>,
+    /// When it was paid elsewhere.
+    #[schema(format = DateTime)]
+    paid_at: Option<String>,
 }
 
 /// What is taken off a line or an order.

@@ -14,6 +14,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
     let shop = Shop::with_confirmed_order().await;
     let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
     let captured = PaymentCaptured {
+        payment_number: None,
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         amount_minor: 1_000,
         reference: "cap-1".into(),
@@ -35,6 +36,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
             let Order::Placed(order) = rest.state else { panic!("it is there") };
             let shipment = order.unsettled_shipment().unwrap();
             let rest = PaymentCaptured {
+                payment_number: None,
                 shipment_id: shipment.id.clone(),
                 amount_minor: order.shipment_worth_minor(&shipment.id),
                 reference: "cap-2".into(),

@@ -64,7 +64,8 @@ impl Shop {
         let shop = Self::with_confirmed_order().await;
         assert_eq!(shop.post("/orders/a/ship", json!({ "shipmentId": "s-1" })).await.status, 202);
         let shipment_id = ShipmentId::parse("s-1").unwrap();
-        let captured = PaymentCaptured { shipment_id, amount_minor: 2_550, reference: "cap-1".into() };
+        let captured =
+            PaymentCaptured { payment_number: None, shipment_id, amount_minor: 2_550, reference: "cap-1".into() };
         shop.does("a", OrderCommand::RecordPaymentCaptured(captured)).await;
         shop
     }
@@ -77,7 +78,7 @@ impl Shop {
         });
         let content = PostedOrder::parse(body.to_string().as_bytes()).unwrap().content;
         let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-        let authorized = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 2_550 };
+        let authorized = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 2_550 };
         self.does(order_id, OrderCommand::CreateOrder(content)).await;
         self.does(order_id, OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })).await;
         self.does(order_id, OrderCommand::RecordPaymentAuthorized(authorized)).await;

@@ -5,7 +5,8 @@ use chrono::{DateTime, Utc};
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
     OrderCreated, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    ReceivedLine, ReturnCancelled, ReturnRequested, StockReleased, StockReservationFailed, StockReserved,
+    PaymentVoided, ReceivedLine, ReturnCancelled, ReturnRequested, StockReleased, StockReservationFailed,
+    StockReserved,
 };
 use crate::ids::{CancellationId, ReceiptId, RefundId, ReturnId, ShipmentId};
 
@@ -46,11 +47,11 @@ pub enum OrderCommand {
     RecordPaymentDeclined(PaymentDeclined),
     /// Nobody knows whether the provider holds the money.
     RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown),
-    /// The provider holds no money any more, and never will.
-    RecordPaymentVoided,
+    /// The provider holds no money of a payment any more, and never will.
+    RecordPaymentVoided(PaymentVoided),
     /// Confirm the order to the customer. From here on it can be cancelled, but not rejected.
     ConfirmOrder,
-    /// Money for a shipment was taken.
+    /// Money for a shipment was taken from a payment.
     RecordPaymentCaptured(PaymentCaptured),
     /// Money went back to the customer.
     RecordPaymentRefunded(PaymentRefunded),

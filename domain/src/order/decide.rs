@@ -1,6 +1,8 @@
 //! Decides on commands: each becomes events, or is refused. `fulfilment` decides on goods: shipped, delivered, cancelled.
+//! `payments` decides on what is reported of the payments.
 
 mod fulfilment;
+mod payments;
 
 use std::collections::HashSet;
 
@@ -10,12 +12,11 @@ use super::command::{OrderCommand, RequestRefund};
 use super::error::OrderError;
 use super::event::{
     LineQuantity, MailTemplate, NoteAdded, NotificationFailed, NotificationSent, OrderCancelled, OrderConfirmed,
-    OrderEvent, OrderRejected, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
-    PaymentRefunded, PaymentVoided, RefundRequested, StockReleased,
+    OrderEvent, OrderRejected, RefundRequested, StockReleased,
 };
 use super::intervene::intervene;
 use super::mails::MailOutcome;
-use super::state::{AuthorizationState, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, UndoReason};
+use super::state::{Order, OrderStatus, OrderStockState, PlacedOrder, UndoReason};
 use super::transitions::{OrderAction, OrderStage, TRANSITIONS, allowed_at};
 use crate::ids::RefundId;
 
@@ -77,7 +78,7 @@ impl PlacedOrder {
             OrderCommand::RecordPaymentAuthorized(authorized) => self.record_authorized(authorized),
             OrderCommand::RecordPaymentDeclined(declined) => self.record_declined(declined),
             OrderCommand::RecordPaymentOutcomeUnknown(unknown) => self.record_unknown(unknown),
-            OrderCommand::RecordPaymentVoided => self.record_voided(),
+            OrderCommand::RecordPaymentVoided(voided) => self.record_voided(voided),
             OrderCommand::ConfirmOrder => self.confirm(),
             OrderCommand::RecordPaymentCaptured(captured) => self.record_captured(captured),
             OrderCommand::RecordPaymentRefunded(refunded) => self.record_refunded(refunded),
@@ -98,15 +99,15 @@ impl PlacedOrder {
     }
 
     fn request_refund(&self, RequestRefund { refund_id, amount_minor, reason }: RequestRefund) -> OrderDecision {
-        if let Some(known) = self.refund(&refund_id) {
-            let same = amount_minor.is_none_or(|amount| amount == known.amount_minor) && known.reason == reason;
+        if let Some((known_minor, known_reason)) = self.refund_demand(&refund_id) {
+            let same = amount_minor.is_none_or(|amount| amount == known_minor) && known_reason == reason.as_ref();
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "refund" }) };
         }
         self.check(OrderAction::Refund)?;
         if self.returns.iter().any(|back| RefundId::of_return(&back.id) == refund_id) {
             return Err(OrderError::IdTaken { what: "return" });
         }
-        let left_minor = self.refundable_minor();
+        let left_minor = self.refundable_minor(false);
         let amount_minor = amount_minor.unwrap_or(left_minor);
         if amount_minor <= 0 || amount_minor > left_minor {
             return Err(OrderError::MoreThanCaptured { left_minor });
@@ -114,9 +115,12 @@ impl PlacedOrder {
         one(OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }))
     }
 
-    /// The refund with an id. A refund that was given up keeps its id, because the provider may still know it.
-    pub(super) fn refund(&self, id: &RefundId) -> Option<&Refund> {
-        self.refunds.iter().chain(&self.given_up).find(|refund| refund.id == *id)
+    /// What was asked for under the id of a refund: how much, and why. A refund that was given up keeps its id, because the provider may
+    /// still know it.
+    pub(super) fn refund_demand(&self, id: &RefundId) -> Option<(i64, Option<&String>)> {
+        let shares = self.refunds.iter().chain(&self.given_up).filter(|refund| refund.id == *id);
+        let reason = shares.clone().next()?.reason.as_ref();
+        Some((shares.map(|share| share.amount_minor).sum(), reason))
     }
 
     fn add_note(&self, note: NoteAdded) -> OrderDecision {
@@ -174,63 +178,6 @@ impl PlacedOrder {
         }
     }
 
-    /// It is recorded even while the order is undone: money can be voided only if it is known to be held.
-    fn record_authorized(&self, authorized: PaymentAuthorized) -> OrderDecision {
-        match &self.payment.state {
-            AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
-                one(OrderEvent::PaymentAuthorized(authorized))
-            }
-            // An operator went on without the payment, and the money is held after all.
-            AuthorizationState::NotNeeded if self.status == OrderStatus::Pending => {
-                one(OrderEvent::PaymentAuthorized(authorized))
-            }
-            AuthorizationState::Authorized { reference, .. } if *reference == authorized.reference => UNCHANGED,
-            AuthorizationState::None
-            | AuthorizationState::Unknown
-            | AuthorizationState::Authorized { .. }
-            | AuthorizationState::Declined
-            | AuthorizationState::NotNeeded
-            | AuthorizationState::Voided => Err(OrderError::Stale),
-        }
-    }
-
-    fn record_declined(&self, declined: PaymentDeclined) -> OrderDecision {
-        match self.payment.state {
-            AuthorizationState::None | AuthorizationState::Unknown if self.may_hold_money() => {
-                one(OrderEvent::PaymentDeclined(declined))
-            }
-            AuthorizationState::Declined => UNCHANGED,
-            AuthorizationState::None
-            | AuthorizationState::Unknown
-            | AuthorizationState::Authorized { .. }
-            | AuthorizationState::NotNeeded
-            | AuthorizationState::Voided => Err(OrderError::Stale),
-        }
-    }
-
-    fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> OrderDecision {
-        match self.payment.state {
-            AuthorizationState::None if self.may_hold_money() => one(OrderEvent::PaymentOutcomeUnknown(unknown)),
-            AuthorizationState::Unknown => UNCHANGED,
-            AuthorizationState::None
-            | AuthorizationState::Authorized { .. }
-            | AuthorizationState::Declined
-            | AuthorizationState::NotNeeded
-            | AuthorizationState::Voided => Err(OrderError::Stale),
-        }
-    }
-
-    fn record_voided(&self) -> OrderDecision {
-        if self.payment.state == AuthorizationState::Voided || self.payment.rest_voided {
-            return UNCHANGED;
-        }
-        let is_undone = self.undoing.is_some() && self.may_hold_money();
-        if !is_undone && !self.has_rest_to_void() {
-            return Err(OrderError::Stale);
-        }
-        one(OrderEvent::PaymentVoided(PaymentVoided {}))
-    }
-
     fn confirm(&self) -> OrderDecision {
         match self.stage() {
             OrderStage::Pending if self.is_stocked() && self.is_paid_for() => {
@@ -242,29 +189,6 @@ impl PlacedOrder {
             OrderStage::Pending | OrderStage::Undoing | OrderStage::Rejected | OrderStage::Cancelled => {
                 Err(OrderError::Stale)
             }
-        }
-    }
-
-    /// Money that moved is recorded even if an operator went on without it meanwhile.
-    fn record_captured(&self, captured: PaymentCaptured) -> OrderDecision {
-        match self.shipments.iter().find(|shipment| shipment.id == captured.shipment_id) {
-            Some(shipment) if shipment.settled && !shipment.given_up => UNCHANGED,
-            Some(shipment) if captured.amount_minor <= self.shipment_worth_minor(&shipment.id) => {
-                one(OrderEvent::PaymentCaptured(captured))
-            }
-            Some(_) | None => Err(OrderError::Stale),
-        }
-    }
-
-    fn record_refunded(&self, refunded: PaymentRefunded) -> OrderDecision {
-        match self.refund(&refunded.refund_id) {
-            Some(refund) if refund.settled => UNCHANGED,
-            Some(refund)
-                if refund.amount_minor == refunded.amount_minor && refunded.amount_minor <= self.kept_minor() =>
-            {
-                one(OrderEvent::PaymentRefunded(refunded))
-            }
-            Some(_) | None => Err(OrderError::Stale),
         }
     }
 

@@ -21,7 +21,9 @@ pub use lifecycle::{
     CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
 };
 pub use notification::{MailTemplate, NotificationFailed, NotificationSent};
-pub use payment::{PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided};
+pub use payment::{
+    OrderPayment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
+};
 pub use people::{NoteAdded, OperatorIntervened};
 pub use price::{Discount, InvalidTaxRate, Shipping, Tax, TaxRate};
 pub use refund::{PaymentRefunded, RefundRequested};
@@ -53,7 +55,7 @@ events! {
         PaymentDeclined,
         /// The provider did not answer: it may hold the amount or not.
         PaymentOutcomeUnknown,
-        /// The provider holds no money any more, and never will. What was captured stays captured.
+        /// The provider holds no money of a payment any more, and never will. What was captured stays captured.
         PaymentVoided,
         /// The money for a shipment was captured.
         PaymentCaptured,

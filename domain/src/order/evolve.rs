@@ -1,16 +1,15 @@
 //! Applies events to the order.
 
+mod payments;
+
 use uuid::Uuid;
 
-use super::event::{MailTemplate, OperatorIntervened, OrderEvent, RejectionReason};
+use super::event::{MailTemplate, OperatorIntervened, OrderEvent, PaymentAuthorized, RefundRequested, RejectionReason};
 use super::lines::count;
 use super::mails::{MailOutcome, MailWithOutcome};
+use super::payments::AuthorizationState;
 use super::saga::{OperatorDecision, SagaStep};
-use super::state::{
-    AuthorizationState, LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment,
-    UndoReason,
-};
-use crate::ids::RefundId;
+use super::state::{LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Shipment, UndoReason};
 
 /// Applies an event to an order. An order that was never created ignores it: [`super::decide`] makes no such event.
 pub fn evolve(order: &mut Order, event: OrderEvent) {
@@ -37,33 +36,32 @@ impl PlacedOrder {
                     self.reject(RejectionReason::NotPaidInTime);
                 }
             }
-            OrderEvent::PaymentAuthorized(authorized) => {
-                self.payment.state = AuthorizationState::Authorized {
-                    reference: authorized.reference,
-                    amount_minor: authorized.amount_minor,
-                };
+            OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor, payment_number }) => {
+                self.set_authorization(payment_number, AuthorizationState::Authorized { reference, amount_minor });
             }
             OrderEvent::PaymentDeclined(declined) => {
-                self.payment.state = AuthorizationState::Declined;
+                self.set_authorization(declined.payment_number, AuthorizationState::Declined);
                 self.reject(RejectionReason::PaymentDeclined { message: declined.message });
             }
-            OrderEvent::PaymentOutcomeUnknown(_) => self.payment.state = AuthorizationState::Unknown,
-            OrderEvent::PaymentVoided(_) => self.void_payment(),
-            OrderEvent::PaymentCaptured(captured) => {
-                self.payment.captured_minor += captured.amount_minor;
-                self.settle_shipment(|shipment| shipment.id == captured.shipment_id, false);
+            OrderEvent::PaymentOutcomeUnknown(unknown) => {
+                self.set_authorization(unknown.payment_number, AuthorizationState::Unknown);
             }
-            OrderEvent::RefundRequested(requested) => self.refunds.push(Refund {
-                id: requested.refund_id,
-                amount_minor: requested.amount_minor,
-                reason: requested.reason,
-                settled: false,
-                reference: None,
-                retries: 0,
-            }),
+            OrderEvent::PaymentVoided(voided) => self.void_payment(voided.payment_number),
+            OrderEvent::PaymentCaptured(captured) => {
+                if let Some(payment) = self.payment_mut(captured.payment_number) {
+                    payment.captured_minor += captured.amount_minor;
+                }
+                let is_it = |shipment: &Shipment| shipment.id == captured.shipment_id;
+                self.settle_capture(is_it, captured.payment_number, false);
+            }
+            OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }) => {
+                self.promise_refund(&refund_id, amount_minor, reason, false);
+            }
             OrderEvent::PaymentRefunded(refunded) => {
-                self.payment.refunded_minor += refunded.amount_minor;
-                self.settle_refund(&refunded.refund_id, refunded.reference);
+                if let Some(payment) = self.payment_mut(refunded.payment_number) {
+                    payment.refunded_minor += refunded.amount_minor;
+                }
+                self.settle_refund(refunded);
             }
             OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
             OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
@@ -81,11 +79,10 @@ impl PlacedOrder {
                     id: shipped.shipment_id,
                     lines: shipped.lines,
                     parcels: shipped.parcels,
-                    settled: false,
-                    given_up: false,
                     delivered: false,
-                    retries: 0,
+                    captures: vec![],
                 });
+                self.expect_captures();
             }
             OrderEvent::LinesCancelled(cancelled) => {
                 count(&mut self.counts, &cancelled.lines, |it| &mut it.cancelled);
@@ -121,37 +118,6 @@ impl PlacedOrder {
         self.undoing.get_or_insert(UndoReason::Rejected(reason));
     }
 
-    /// An order that is not undone keeps its payment: some of it was captured, and can be refunded.
-    fn void_payment(&mut self) {
-        if self.undoing.is_some() {
-            self.payment.state = AuthorizationState::Voided;
-        } else {
-            self.payment.rest_voided = true;
-        }
-    }
-
-    /// The money for a shipment was taken, or was given up.
-    fn settle_shipment(&mut self, which: impl Fn(&Shipment) -> bool, given_up: bool) {
-        let Some(shipment) = self.shipments.iter_mut().find(|shipment| which(shipment)) else { return };
-        if !shipment.settled {
-            count(&mut self.counts, &shipment.lines, |it| &mut it.settled);
-        }
-        (shipment.settled, shipment.given_up) = (true, given_up);
-    }
-
-    /// Settled refunds come first, in the order in which they were settled: the customer is told of them in this order.
-    fn settle_refund(&mut self, id: &RefundId, reference: String) {
-        let refund = match self.refunds.iter().position(|refund| !refund.settled && refund.id == *id) {
-            Some(at) => self.refunds.remove(at),
-            None => match self.given_up.iter().position(|refund| refund.id == *id) {
-                Some(at) => self.given_up.remove(at),
-                None => return,
-            },
-        };
-        let at = self.refunds.iter().position(|refund| !refund.settled).unwrap_or(self.refunds.len());
-        self.refunds.insert(at, Refund { settled: true, reference: Some(reference), ..refund });
-    }
-
     /// A reply says which mail it is about. Replies that earlier builds recorded do not. If such a reply has an id that the order does not
     /// know, it is about the mail that waits for its reply. If none waits, it is about a mail that an operator skipped without its id, or
     /// that was sent again before.
@@ -183,15 +149,18 @@ impl PlacedOrder {
     }
 
     fn apply_decision(&mut self, intervened: OperatorIntervened) {
-        let OperatorIntervened { decision, step, reason, customer_message, notification_id, actor: _ } = intervened;
+        let OperatorIntervened { decision, step, reason, customer_message, notification_id, payment_number, actor: _ } =
+            intervened;
         match decision {
             OperatorDecision::Retry { payment_token: Some(token) } => {
-                let replaced = self.payment.token.replace(token);
-                self.payment.replaced_tokens.push(replaced);
-                self.payment.replaced += 1;
+                if let Some(payment) = self.payment_mut(payment_number) {
+                    let replaced = payment.token.replace(token);
+                    payment.replaced_tokens.push(replaced);
+                    payment.replaced += 1;
+                }
             }
-            OperatorDecision::Retry { payment_token: None } => self.retry(step),
-            OperatorDecision::Skip => self.skip(step, notification_id),
+            OperatorDecision::Retry { payment_token: None } => self.retry(step, payment_number),
+            OperatorDecision::Skip => self.skip(step, payment_number, notification_id),
             OperatorDecision::Compensate => {
                 self.note_for_customer(customer_message.as_ref());
                 let undo = match self.status {
@@ -205,14 +174,14 @@ impl PlacedOrder {
             }
             OperatorDecision::MarkFailed => {
                 self.note_for_customer(customer_message.as_ref());
-                self.give_up(step);
+                self.give_up(step, payment_number);
             }
             // Its outcome is an event of its own.
             OperatorDecision::MarkSucceeded { .. } => {}
         }
     }
 
-    fn retry(&mut self, step: SagaStep) {
+    fn retry(&mut self, step: SagaStep, payment_number: Option<u32>) {
         match step {
             SagaStep::NotifyCustomer => {
                 let failed: Vec<MailTemplate> = self.failed_mails().collect();
@@ -221,32 +190,27 @@ impl PlacedOrder {
                     mail.again = mail.outcome == MailOutcome::Failed;
                 }
             }
-            SagaStep::CapturePayment => {
-                self.shipments.iter_mut().find(|it| !it.settled).into_iter().for_each(|it| it.retries += 1);
-            }
-            SagaStep::RefundPayment => {
-                self.refunds.iter_mut().find(|it| !it.settled).into_iter().for_each(|it| it.retries += 1);
-            }
+            SagaStep::CapturePayment => self.retry_capture(payment_number),
+            SagaStep::RefundPayment => self.retry_refund(payment_number),
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::AuthorizePayment
             | SagaStep::VoidPayment
             | SagaStep::VoidRest
+            | SagaStep::RefundManually
             | SagaStep::ConfirmOrder
             | SagaStep::CloseOrder => {}
         }
     }
 
     /// The order goes on without the movement of money that is next.
-    fn give_up(&mut self, step: SagaStep) {
+    fn give_up(&mut self, step: SagaStep, payment_number: Option<u32>) {
         match step {
-            SagaStep::CapturePayment => self.settle_shipment(|shipment| !shipment.settled, true),
-            SagaStep::RefundPayment => {
-                // The customer gets no mail about it.
-                if let Some(at) = self.refunds.iter().position(|refund| !refund.settled) {
-                    self.given_up.push(self.refunds.remove(at));
-                }
+            SagaStep::CapturePayment => {
+                self.settle_capture(|shipment| !shipment.is_settled(), payment_number, true);
             }
+            SagaStep::RefundPayment => self.give_up_refund(payment_number),
+            SagaStep::RefundManually => self.give_up_manual_refund(payment_number),
             // Its outcome is an event of its own.
             SagaStep::AuthorizePayment
             | SagaStep::ReserveStock
@@ -259,13 +223,15 @@ impl PlacedOrder {
         }
     }
 
-    fn skip(&mut self, step: SagaStep, notification_id: Option<Uuid>) {
+    fn skip(&mut self, step: SagaStep, payment_number: Option<u32>, notification_id: Option<Uuid>) {
         match step {
             SagaStep::ReserveStock => self.stock = OrderStockState::NotNeeded,
             SagaStep::ReleaseStock => self.stock = OrderStockState::Released,
-            SagaStep::AuthorizePayment => self.payment.state = AuthorizationState::NotNeeded,
-            SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(),
-            SagaStep::CapturePayment | SagaStep::RefundPayment => self.give_up(step),
+            SagaStep::AuthorizePayment => self.set_authorization(payment_number, AuthorizationState::NotNeeded),
+            SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(payment_number),
+            SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually => {
+                self.give_up(step, payment_number);
+            }
             SagaStep::NotifyCustomer => self.skip_mail(notification_id),
             SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
         }

@@ -5,18 +5,28 @@ use super::event::{
     OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
 };
 use super::mails::MAX_RESENDS;
+use super::manual_refunds::ManualRefund;
+use super::payments::{AuthorizationState, Payment};
 use super::saga::{OperatorDecision, SagaStep};
-use super::state::{AuthorizationState, OrderStockState, PlacedOrder};
+use super::state::{OrderStockState, PlacedOrder, Refund};
 use super::transitions::OrderStage;
 
 /// The event of the decision, and the event of the outcome if the operator knows it.
-pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -> Result<Vec<OrderEvent>, OrderError> {
-    let step = intervention.step;
-    if !is_open(order, step) && intervention.decision != OperatorDecision::Compensate {
+pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Result<Vec<OrderEvent>, OrderError> {
+    let step = decided.step;
+    if !is_open(order, step) && decided.decision != OperatorDecision::Compensate {
         return refused(format!("{} is not what the order waits for", step.name()));
     }
+    let payment_number = payment_decided_on(order, &decided)?;
+    let intervention = OperatorIntervened { payment_number, ..decided };
+    let is_in = |state: &AuthorizationState| order.payment(payment_number).is_some_and(|it| it.state == *state);
     let outcome = match &intervention.decision {
         OperatorDecision::Retry { payment_token: None } => {
+            if step == SagaStep::RefundManually {
+                return refused(
+                    "a person gives the money back: mark it as succeeded, with its reference, or failed".to_owned(),
+                );
+            }
             if step == SagaStep::NotifyCustomer && order.has_exhausted_mail() {
                 return refused(format!("a mail of the order was sent again {MAX_RESENDS} times: skip it"));
             }
@@ -26,7 +36,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
             if step != SagaStep::AuthorizePayment {
                 return refused(format!("{} takes no other means of payment", step.name()));
             }
-            if order.payment.state == AuthorizationState::Unknown {
+            if is_in(&AuthorizationState::Unknown) {
                 return refused(UNKNOWN.to_owned());
             }
             None
@@ -36,12 +46,10 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
                     return refused(format!("{} can't be skipped", step.name()));
                 }
-                SagaStep::AuthorizePayment | SagaStep::VoidPayment
-                    if order.payment.state == AuthorizationState::Unknown =>
-                {
+                SagaStep::AuthorizePayment | SagaStep::VoidPayment if is_in(&AuthorizationState::Unknown) => {
                     return refused(UNKNOWN.to_owned());
                 }
-                SagaStep::VoidPayment if order.payment.state == AuthorizationState::None => {
+                SagaStep::VoidPayment if is_in(&AuthorizationState::None) => {
                     return refused(UNKNOWN.to_owned());
                 }
                 SagaStep::CapturePayment | SagaStep::RefundPayment if may_have_moved(order, step) => {
@@ -54,6 +62,7 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 | SagaStep::CapturePayment
                 | SagaStep::VoidRest
                 | SagaStep::RefundPayment
+                | SagaStep::RefundManually
                 | SagaStep::NotifyCustomer => {}
             }
             None
@@ -69,13 +78,14 @@ pub(super) fn intervene(order: &PlacedOrder, intervention: OperatorIntervened) -
                 return refused(format!("the order is {stage}: there is nothing that could be undone"));
             }
         },
-        OperatorDecision::MarkSucceeded { reference } => Some(succeeded(order, step, reference)?),
+        OperatorDecision::MarkSucceeded { reference } => Some(succeeded(order, step, payment_number, reference)?),
         OperatorDecision::MarkFailed => match step {
             SagaStep::AuthorizePayment => {
                 let message = intervention.reason.clone();
-                Some(OrderEvent::PaymentDeclined(PaymentDeclined { code: "operator".to_owned(), message }))
+                let code = "operator".to_owned();
+                Some(OrderEvent::PaymentDeclined(PaymentDeclined { code, message, payment_number }))
             }
-            SagaStep::CapturePayment | SagaStep::RefundPayment => None,
+            SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually => None,
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::VoidPayment
@@ -99,16 +109,18 @@ const MAY_HAVE_MOVED: &str =
 /// Whether the provider may have been asked for the movement of money that is next. No event says so beforehand.
 fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
     match step {
-        SagaStep::CapturePayment => {
-            let is_held = matches!(order.payment.state, AuthorizationState::Authorized { .. });
-            is_held && order.unsettled_shipment().is_some_and(|it| order.shipment_worth_minor(&it.id) > 0)
-        }
+        SagaStep::CapturePayment => order.next_capture().is_some_and(|(shipment, capture)| {
+            let payment = order.payment(order.payment_name(capture.payment_number));
+            let is_held = payment.is_some_and(|it| matches!(it.state, AuthorizationState::Authorized { .. }));
+            is_held && order.capture_minor(&shipment.id, capture.payment_number) > 0
+        }),
         SagaStep::RefundPayment => order.unsettled_refund().is_some_and(|refund| order.is_payable(refund)),
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock
         | SagaStep::AuthorizePayment
         | SagaStep::VoidPayment
         | SagaStep::VoidRest
+        | SagaStep::RefundManually
         | SagaStep::ConfirmOrder
         | SagaStep::NotifyCustomer
         | SagaStep::CloseOrder => false,
@@ -133,33 +145,74 @@ fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
         SagaStep::CapturePayment => order.unsettled_shipment().is_some(),
         SagaStep::VoidRest => order.has_rest_to_void(),
         SagaStep::RefundPayment => order.unsettled_refund().is_some(),
+        SagaStep::RefundManually => order.manual_refunds().next().is_some(),
         SagaStep::NotifyCustomer => order.owed_mail().is_some() || order.has_failed_mail(),
     }
 }
 
-fn succeeded(order: &PlacedOrder, step: SagaStep, reference: &str) -> Result<OrderEvent, OrderError> {
-    let reference = reference.to_owned();
-    let event = match step {
-        SagaStep::AuthorizePayment => {
-            let amount_minor = order.content.total_minor;
-            Some(OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor }))
+/// What names the payment that a decision is about. Where the order has several, it has to be one that the step is at, so that a decision
+/// about one payment never hits the payment behind it.
+fn payment_decided_on(order: &PlacedOrder, decided: &OperatorIntervened) -> Result<Option<u32>, OrderError> {
+    let step = decided.step;
+    if order.payments.len() == 1 {
+        return match decided.payment_number {
+            None | Some(1) => Ok(None),
+            Some(number) => refused(format!("the order has no payment {number}")),
+        };
+    }
+    let at = order.payments_at(step);
+    let names: Vec<String> = at.iter().map(ToString::to_string).collect();
+    match (decided.payment_number, &decided.decision) {
+        (None, OperatorDecision::Compensate) => Ok(None),
+        (None, _) if !step.is_of_a_payment() => Ok(None),
+        (None, OperatorDecision::Retry { payment_token: None }) => Ok(at.first().copied()),
+        (None, _) => {
+            refused(format!("the order has several payments: name the one; {} is at {}", step.name(), names.join(", ")))
         }
-        SagaStep::VoidPayment | SagaStep::VoidRest => Some(OrderEvent::PaymentVoided(PaymentVoided {})),
-        SagaStep::CapturePayment => order.unsettled_shipment().map(|shipment| {
+        (Some(number), _) if at.contains(&number) => Ok(Some(number)),
+        (Some(number), _) if at.is_empty() => refused(format!("{} is not about payment {number}", step.name())),
+        (Some(number), _) => refused(format!("{} is not at payment {number} but at {}", step.name(), names.join(", "))),
+    }
+}
+
+fn succeeded(
+    order: &PlacedOrder,
+    step: SagaStep,
+    payment_number: Option<u32>,
+    reference: &str,
+) -> Result<OrderEvent, OrderError> {
+    let reference = reference.to_owned();
+    let payment = order.payment(payment_number);
+    let kept_minor = payment.map_or(0, Payment::kept_minor);
+    let made = |refund: &Refund| {
+        let (refund_id, amount_minor) = (refund.id.clone(), refund.amount_minor);
+        let refunded = PaymentRefunded { refund_id, amount_minor, reference: reference.clone(), payment_number };
+        OrderEvent::PaymentRefunded(refunded)
+    };
+    let event = match step {
+        SagaStep::AuthorizePayment => payment.map(|payment| {
+            let (reference, amount_minor) = (reference.clone(), payment.amount_minor);
+            OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor, payment_number })
+        }),
+        SagaStep::VoidPayment | SagaStep::VoidRest => Some(OrderEvent::PaymentVoided(PaymentVoided { payment_number })),
+        SagaStep::CapturePayment => order.next_capture().map(|(shipment, capture)| {
             OrderEvent::PaymentCaptured(PaymentCaptured {
                 shipment_id: shipment.id.clone(),
-                amount_minor: order.shipment_worth_minor(&shipment.id),
-                reference,
+                amount_minor: order.capture_minor(&shipment.id, capture.payment_number),
+                reference: reference.clone(),
+                payment_number,
             })
         }),
-        SagaStep::RefundPayment => {
-            order.unsettled_refund().filter(|it| it.amount_minor <= order.kept_minor()).map(|refund| {
-                OrderEvent::PaymentRefunded(PaymentRefunded {
-                    refund_id: refund.id.clone(),
-                    amount_minor: refund.amount_minor,
-                    reference,
-                })
-            })
+        SagaStep::RefundPayment => order.unsettled_refund().filter(|it| it.amount_minor <= kept_minor).map(made),
+        SagaStep::RefundManually => {
+            let mut of_payment = order
+                .manual_refunds()
+                .filter(|it| payment.is_some_and(|payment| it.payment_number() == payment.number));
+            match of_payment.next() {
+                Some(ManualRefund::Refund(refund)) => Some(refund).filter(|it| it.amount_minor <= kept_minor).map(made),
+                Some(ManualRefund::Rest(_)) => Some(OrderEvent::PaymentVoided(PaymentVoided { payment_number })),
+                None => None,
+            }
         }
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock

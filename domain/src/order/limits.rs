@@ -2,6 +2,8 @@
 //!
 //! Every command reads all of its order, so an order has a size limit. No real order comes close to it.
 
+use std::collections::BTreeSet;
+
 use super::command::OrderCommand;
 use super::decide::decide;
 use super::error::OrderError;
@@ -115,7 +117,9 @@ impl OrderGrowth {
                 (OrderAction::CancelReturn, 0, reason_bytes(&it.reason))
             }
             OrderSubject::Refund(RefundEvent::RefundRequested(it)) => {
-                let present = order.refunds.len() + order.given_up.len();
+                // A refund to several payments is one demand.
+                let refunds = order.refunds.iter().chain(&order.given_up).map(|refund| &refund.id);
+                let present = refunds.collect::<BTreeSet<_>>().len();
                 (OrderAction::Refund, present, BYTES_EACH + reason_bytes(&it.reason))
             }
             OrderSubject::Lifecycle(_)

@@ -105,7 +105,7 @@ impl PlacedOrder {
         let mut counts = vec![LineUnitCounts::default(); self.content.lines.len()];
         for shipment in &self.shipments {
             count(&mut counts, &shipment.lines, |it| &mut it.shipped);
-            if shipment.settled {
+            if shipment.is_settled() {
                 count(&mut counts, &shipment.lines, |it| &mut it.settled);
             }
         }

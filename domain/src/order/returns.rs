@@ -8,7 +8,7 @@ use super::command::{NewReceipt, ReceiveReturn};
 use super::error::OrderError;
 use super::event::{LineQuantity, OrderEvent, ReceivedLine, ReturnCancelled, ReturnReceived, ReturnRequested};
 use super::lines::{count, uncount};
-use super::state::{PlacedOrder, Refund};
+use super::state::PlacedOrder;
 use super::transitions::OrderAction;
 use crate::ids::{ReceiptId, RefundId, ReturnId, Sku};
 
@@ -100,7 +100,7 @@ impl PlacedOrder {
         }
         self.check(OrderAction::RequestReturn)?;
         // The refund of a return has the return's id.
-        if self.refund(&RefundId::of_return(&requested.return_id)).is_some() {
+        if self.refund_demand(&RefundId::of_return(&requested.return_id)).is_some() {
             return Err(OrderError::IdTaken { what: "refund" });
         }
         self.check_lines(&requested.lines, |line_number, _| self.shipped(line_number) - self.returned(line_number))?;
@@ -137,7 +137,7 @@ impl PlacedOrder {
         // The first refund of a return has the return's id.
         let further = receipt_id.as_ref().filter(|_| !back.receipts.is_empty());
         let refund_id = further.map(|receipt_id| RefundId::of_receipt(&return_id, receipt_id));
-        if refund_id.as_ref().is_some_and(|refund_id| self.refund(refund_id).is_some()) {
+        if refund_id.as_ref().is_some_and(|refund_id| self.refund_demand(refund_id).is_some()) {
             return Err(OrderError::IdTaken { what: "refund" });
         }
         let units = if receipt_id.is_none() { back.lines.clone() } else { units_of(&lines) };
@@ -161,9 +161,7 @@ impl PlacedOrder {
 
     /// What goes back to the customer for goods that come back now: what was paid for them, or will be, as far as it was not refunded.
     fn refund_for_goods_back(&self, units: &[LineQuantity]) -> i64 {
-        let unsettled = self.shipments_with_worth().filter(|(shipment, _)| !shipment.settled);
-        let uncaptured: i64 = unsettled.map(|(_, worth)| worth).sum();
-        self.worth_of_goods_back(units).min(self.refundable_minor() + uncaptured).max(0)
+        self.worth_of_goods_back(units).min(self.refundable_minor(true)).max(0)
     }
 
     /// Refuses lines that the return does not have, or of which fewer are still to come. The units of a line can be in several
@@ -231,14 +229,7 @@ impl PlacedOrder {
             count(&mut self.counts, &arrived, |it| &mut it.received);
         }
         if refund_minor > 0 {
-            self.refunds.push(Refund {
-                id: refund_id,
-                amount_minor: refund_minor,
-                reason: None,
-                settled: false,
-                reference: None,
-                retries: 0,
-            });
+            self.promise_refund(&refund_id, refund_minor, None, true);
         }
     }
 

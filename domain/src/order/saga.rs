@@ -69,6 +69,23 @@ macro_rules! saga_steps {
     };
 }
 
+impl SagaStep {
+    /// Whether it is about one of the order's payments.
+    pub(super) fn is_of_a_payment(self) -> bool {
+        match self {
+            Self::AuthorizePayment
+            | Self::VoidPayment
+            | Self::CapturePayment
+            | Self::VoidRest
+            | Self::RefundPayment
+            | Self::RefundManually => true,
+            Self::ReserveStock | Self::ReleaseStock | Self::ConfirmOrder | Self::CloseOrder | Self::NotifyCustomer => {
+                false
+            }
+        }
+    }
+}
+
 saga_steps! {
     /// The steps of an order's sagas, and their compensations.
     SagaStep {
@@ -88,6 +105,8 @@ saga_steps! {
         VoidRest = "void_rest",
         /// Give money back.
         RefundPayment = "refund_payment",
+        /// Give money back that was paid elsewhere. A person does it.
+        RefundManually = "refund_manually",
         /// End an order that is completely undone.
         CloseOrder = "close_order",
         /// Tell the customer by mail.

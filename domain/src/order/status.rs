@@ -3,14 +3,15 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::payments::{AuthorizationState, Payment};
 use super::returns::Return;
-use super::state::{AuthorizationState, OrderStatus, Payment, PlacedOrder};
+use super::state::{OrderStatus, PlacedOrder};
 
 /// The status of the payment, as people see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum PaymentStatus {
-    /// No money is held.
+    /// No money is held, or not that of all payments.
     None,
     /// The provider did not answer.
     Unknown,
@@ -61,24 +62,40 @@ pub enum ReturnsStatus {
 }
 
 impl PlacedOrder {
-    /// The status of the payment, as people see it.
+    /// The status of all payments together, as people see it.
     pub fn payment_status(&self) -> PaymentStatus {
-        let Payment { captured_minor, refunded_minor, rest_voided, .. } = self.payment;
-        match self.payment.state {
+        let is = |state: fn(&AuthorizationState) -> bool| self.payments.iter().any(|payment| state(&payment.state));
+        if is(|state| *state == AuthorizationState::Unknown) {
+            return PaymentStatus::Unknown;
+        }
+        if is(|state| *state == AuthorizationState::Declined) {
+            return PaymentStatus::Declined;
+        }
+        let held = self.payments.iter().filter(|payment| is_held(payment));
+        if held.clone().next().is_none() {
+            let is_voided = is(|state| *state == AuthorizationState::Voided);
+            return if is_voided { PaymentStatus::Voided } else { PaymentStatus::None };
+        }
+        let is_asked = |payment: &Payment| payment.state != AuthorizationState::None || payment.amount_minor == 0;
+        if !self.payments.iter().all(is_asked) {
+            return PaymentStatus::None;
+        }
+        let owed_minor = || self.content.total_minor - self.cancelled_minor();
+        let is_released = held.clone().all(|payment| payment.rest_voided);
+        status_of(self.captured_minor(), self.refunded_minor(), is_released, owed_minor)
+    }
+
+    /// The status of one payment.
+    pub fn status_of_payment(&self, payment: &Payment) -> PaymentStatus {
+        match payment.state {
             AuthorizationState::None | AuthorizationState::NotNeeded => PaymentStatus::None,
             AuthorizationState::Unknown => PaymentStatus::Unknown,
             AuthorizationState::Declined => PaymentStatus::Declined,
             AuthorizationState::Voided => PaymentStatus::Voided,
-            AuthorizationState::Authorized { .. } if captured_minor == 0 && rest_voided => PaymentStatus::Voided,
-            AuthorizationState::Authorized { .. } if captured_minor == 0 => PaymentStatus::Authorized,
-            AuthorizationState::Authorized { .. } if refunded_minor == 0 => {
-                let owed_minor = self.content.total_minor - self.cancelled_minor();
-                if captured_minor < owed_minor { PaymentStatus::PartiallyCaptured } else { PaymentStatus::Captured }
+            AuthorizationState::Authorized { .. } | AuthorizationState::PaidElsewhere => {
+                let owed_minor = || self.owed_of_payment_minor(payment.number);
+                status_of(payment.captured_minor, payment.refunded_minor, payment.rest_voided, owed_minor)
             }
-            AuthorizationState::Authorized { .. } if refunded_minor < captured_minor => {
-                PaymentStatus::PartiallyRefunded
-            }
-            AuthorizationState::Authorized { .. } => PaymentStatus::Refunded,
         }
     }
 
@@ -108,4 +125,19 @@ impl PlacedOrder {
         });
         if everything { ReturnsStatus::Returned } else { ReturnsStatus::PartiallyReturned }
     }
+}
+
+fn is_held(payment: &Payment) -> bool {
+    matches!(payment.state, AuthorizationState::Authorized { .. } | AuthorizationState::PaidElsewhere)
+}
+
+/// The status of money that is held, or was.
+fn status_of(captured: i64, refunded: i64, is_released: bool, owed_minor: impl Fn() -> i64) -> PaymentStatus {
+    if captured == 0 {
+        return if is_released { PaymentStatus::Voided } else { PaymentStatus::Authorized };
+    }
+    if refunded == 0 {
+        return if captured < owed_minor() { PaymentStatus::PartiallyCaptured } else { PaymentStatus::Captured };
+    }
+    if refunded < captured { PaymentStatus::PartiallyRefunded } else { PaymentStatus::Refunded }
 }

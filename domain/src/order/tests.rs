@@ -9,6 +9,8 @@ mod invariants;
 mod limits;
 mod operator_mails;
 mod operators;
+mod payment_sums;
+mod payments;
 mod returns;
 mod versions;
 
@@ -22,6 +24,24 @@ use crate::ids::{CancellationId, NoteId, ReceiptId, RefundId, ReturnId, Shipment
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
+}
+
+/// The orders with payments of the golden file, by their names.
+fn posted_with_payments(name: &str) -> OrderCreated {
+    let orders = include_str!("../../golden/posted/orders-with-payments.jsonl");
+    let mut orders = orders.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let order = orders.find(|order| order["name"] == name).unwrap();
+    PostedOrder::parse(order["body"].to_string().as_bytes()).unwrap().content
+}
+
+/// A gift card over 30.00 and a card over 50.00.
+fn two_payments() -> OrderCreated {
+    posted_with_payments("order-discount-and-two-payments")
+}
+
+/// A bank transfer of 1200 yen.
+fn paid_elsewhere() -> OrderCreated {
+    posted_with_payments("guest-digital-paid-elsewhere")
 }
 
 fn sent() -> NotificationSent {
@@ -64,7 +84,11 @@ fn reserved() -> OrderEvent {
 }
 
 fn authorized() -> OrderEvent {
-    OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
+    OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 12_999,
+    })
 }
 
 /// All events that lead to a confirmed order.
@@ -88,10 +112,18 @@ fn every_event() -> Vec<OrderEvent> {
         OrderEvent::StockReservationFailed(StockReservationFailed { shortages: shortages.clone() }),
         OrderEvent::StockReleased(StockReleased { expired: true }),
         authorized(),
-        OrderEvent::PaymentDeclined(PaymentDeclined { code: "card_declined".into(), message: "no funds".into() }),
-        OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer within 3 s".into() }),
-        OrderEvent::PaymentVoided(PaymentVoided {}),
+        OrderEvent::PaymentDeclined(PaymentDeclined {
+            payment_number: None,
+            code: "card_declined".into(),
+            message: "no funds".into(),
+        }),
+        OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown {
+            payment_number: None,
+            reason: "no answer within 3 s".into(),
+        }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
+            payment_number: None,
             shipment_id: shipment_id.clone(),
             amount_minor: 12_999,
             reference: "cap-1".into(),
@@ -101,7 +133,12 @@ fn every_event() -> Vec<OrderEvent> {
             amount_minor: 500,
             reason: reason.clone(),
         }),
-        OrderEvent::PaymentRefunded(PaymentRefunded { refund_id, amount_minor: 500, reference: "ref-1".into() }),
+        OrderEvent::PaymentRefunded(PaymentRefunded {
+            payment_number: None,
+            refund_id,
+            amount_minor: 500,
+            reference: "ref-1".into(),
+        }),
         confirmed(),
         OrderEvent::OrderRejected(OrderRejected { reason: RejectionReason::OutOfStock { shortages } }),
         OrderEvent::CancellationRequested(CancellationRequested { reason: reason.clone() }),
@@ -143,6 +180,7 @@ fn every_event() -> Vec<OrderEvent> {
             author: Some("Ann".into()),
         }),
         OrderEvent::OperatorIntervened(OperatorIntervened {
+            payment_number: None,
             decision: OperatorDecision::MarkSucceeded { reference: "pay-1".into() },
             step: SagaStep::AuthorizePayment,
             actor: "ann".into(),

@@ -88,7 +88,7 @@ impl OrderCommand {
             | Self::RecordPaymentAuthorized(_)
             | Self::RecordPaymentDeclined(_)
             | Self::RecordPaymentOutcomeUnknown(_)
-            | Self::RecordPaymentVoided
+            | Self::RecordPaymentVoided(_)
             | Self::ConfirmOrder
             | Self::RecordPaymentCaptured(_)
             | Self::RecordPaymentRefunded(_)

@@ -39,6 +39,8 @@ pub(super) struct OrderPageData {
     /// The parts of the total by name; none if there are only items.
     #[serde(default)]
     totals: BTreeMap<String, AmountView>,
+    #[serde(default)]
+    payments: Vec<PaymentView>,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(default)]
@@ -70,6 +72,17 @@ struct LineView {
     #[serde(default)]
     cancelled: u32,
     returned: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PaymentView {
+    payment_number: u32,
+    method: String,
+    amount: AmountView,
+    status: String,
+    reference: Option<String>,
+    manual_refund: Option<AmountView>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,6 +167,7 @@ impl OrderPageData {
         lines.push(String::new());
         lines.extend(self.state(style));
         for (name, rows) in [
+            ("payments", self.payments(style)),
             ("shipments", self.shipments(style)),
             ("cancellations", self.cancellations(style)),
             ("returns", self.returns(style)),
@@ -253,6 +267,27 @@ impl OrderPageData {
         table.lines(style)
     }
 
+    fn payments(&self, style: &TerminalFormat) -> Vec<String> {
+        rows(style, &self.payments, [true, false, true, false, false], |payment| {
+            let tone = match payment.status.as_str() {
+                "declined" => TextTone::Bad,
+                "none" | "unknown" => TextTone::Waits,
+                _ => TextTone::Good,
+            };
+            let amount = format!("{} {}", payment.amount.amount, payment.amount.currency);
+            let elsewhere = payment.reference.as_ref().map(|reference| format!("paid elsewhere as {reference}"));
+            let owed = payment.manual_refund.as_ref();
+            let owed = owed.map(|owed| format!("a person has to give back {}", owed.amount));
+            [
+                plain(payment.payment_number.to_string()),
+                plain(&payment.method),
+                plain(amount),
+                (tone, payment.status.clone()),
+                plain(and([elsewhere.unwrap_or_default(), owed.unwrap_or_default()])),
+            ]
+        })
+    }
+
     fn shipments(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.shipments, [false; 3], |shipment| {
             let parcels = shipment.parcels.iter().map(|parcel| parcel.values().flatten().cloned().collect::<Vec<_>>());
@@ -288,7 +323,8 @@ impl OrderPageData {
 
     fn refunds(&self, style: &TerminalFormat) -> Vec<String> {
         rows(style, &self.refunds, [false, true, false, false, false], |refund| {
-            let tone = if refund.status == "requested" { TextTone::Waits } else { TextTone::Good };
+            let tone =
+                if matches!(refund.status.as_str(), "requested" | "manual") { TextTone::Waits } else { TextTone::Good };
             let at = refund.refunded_at.unwrap_or(refund.requested_at);
             let amount = format!("{} {}", refund.amount.amount, refund.amount.currency);
             let reason = refund.reason.clone().unwrap_or_default();

@@ -67,6 +67,9 @@ pub(crate) struct StepDecisionArgs {
     /// The step [default: the one that the order waits for]
     #[arg(long, value_name = "STEP", value_parser = steps())]
     pub(crate) step: Option<SagaStep>,
+    /// Which payment, where the order has several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) payment: Option<u32>,
     /// Who decides, and why.
     #[command(flatten)]
     pub(crate) why: JustificationArgs,
@@ -127,6 +130,9 @@ pub(crate) struct SagaRetryArgs {
     /// The step [default: the one that the order waits for; with --stuck, any]
     #[arg(long, value_name = "STEP", value_parser = steps())]
     pub(crate) step: Option<SagaStep>,
+    /// Which payment, where the order has several
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), conflicts_with_all = ["stuck", "failed"])]
+    pub(crate) payment: Option<u32>,
     /// All that are stuck
     #[arg(long)]
     pub(crate) stuck: bool,

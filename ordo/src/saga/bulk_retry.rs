@@ -79,7 +79,8 @@ async fn retry(operator: &SagaOperator, args: &SagaRetryArgs, row: &RetryCandida
         return Ok(true);
     }
     let step = SagaStep::parse(&row.step).ok_or_else(|| anyhow!("this build knows no step {}", row.step))?;
-    match operator.decide(&row.order_id, step, OperatorDecision::Retry { payment_token: None }, &args.why, None).await {
+    let decision = OperatorDecision::Retry { payment_token: None };
+    match operator.decide(&row.order_id, (step, None), decision, &args.why, None).await {
         Ok(_) => Ok(true),
         Err(InterventionError::Refused(_) | InterventionError::Stale(_)) => Ok(false),
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),

@@ -37,7 +37,9 @@ fn page(report: &OrderSagasReport, style: &TerminalFormat) -> Vec<String> {
     }
     for remedy in &report.remedies {
         let inputs: String = remedy.inputs.iter().map(|input| format!(", retry --input {input}=…")).collect();
-        lines.push(format!("can be decided about {}: {}{inputs}", remedy.step.name(), remedy.verbs.join(", ")));
+        let step = remedy.step.name();
+        let of = remedy.payment_number.map_or_else(String::new, |number| format!(" with --payment {number}"));
+        lines.push(format!("can be decided about {step}{of}: {}{inputs}", remedy.verbs.join(", ")));
     }
     lines
 }
@@ -155,6 +157,7 @@ mod tests {
             step: SagaStep::AuthorizePayment,
             verbs: vec!["retry", "compensate"],
             inputs: vec!["paymentToken"],
+            payment_number: None,
         }];
         let report = OrderSagasReport {
             order_id: "demo-1\u{7}".to_owned(),

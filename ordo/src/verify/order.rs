@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, OrderTotals, PlacedOrder};
+use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, OrderTotals, Payment, PlacedOrder, Shipment};
 use sagas::SAGAS;
 use sagas::report::OrderGivenUpMails;
 
@@ -156,15 +156,15 @@ impl AuditedOrder {
         .any(|step| self.by_hand.contains(step))
     }
 
-    /// Whether no step is due but a mail, so that neither units nor money change.
+    /// Whether no step is due but a mail or what a person does, so that neither units nor the provider's money change.
     pub(super) fn is_at_rest(&self, now: DateTime<Utc>) -> bool {
         let due = SAGAS.iter().filter_map(|saga| saga.next(&self.placed, now).step());
-        due.into_iter().all(|step| step == SagaStep::NotifyCustomer)
+        due.into_iter().all(|step| matches!(step, SagaStep::NotifyCustomer | SagaStep::RefundManually))
     }
 
     /// Checks the order against its own events.
     pub(super) fn check(&self, findings: &mut Findings) {
-        let (placed, payment) = (&self.placed, &self.placed.payment);
+        let placed = &self.placed;
         let mut wrong = |what: String| findings.add(self.about(), what);
         for (number, line) in placed.numbered_lines() {
             let (shipped, returned) = (placed.shipped(number), placed.returned(number));
@@ -188,15 +188,29 @@ impl AuditedOrder {
             Some(totals) => wrong(format!("its parts come to {}, and its total is {total}", totals.total_minor)),
             None => wrong(format!("its parts come to more than any amount, and its total is {total}")),
         }
-        let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
-        if refunded > captured {
-            wrong(format!("{refunded} were refunded of {captured} captured"));
+        let of_payments: i64 = placed.payments.iter().map(|payment| payment.amount_minor).sum();
+        if of_payments != total {
+            wrong(format!("its payments come to {of_payments}, and its total is {total}"));
+        }
+        for payment in &placed.payments {
+            let Payment { captured_minor: captured, refunded_minor: refunded, .. } = payment;
+            if refunded > captured {
+                wrong(format!("{}{refunded} were refunded of {captured} captured", self.of_payment(payment)));
+            }
         }
         if self.money_is_by_hand() {
             return;
         }
+        placed.payments.iter().for_each(|payment| self.check_payment(payment, findings));
+    }
+
+    fn check_payment(&self, payment: &Payment, findings: &mut Findings) {
+        let placed = &self.placed;
+        let mut wrong = |what: String| findings.add(self.about(), format!("{}{what}", self.of_payment(payment)));
+        let (captured, refunded) = (payment.captured_minor, payment.refunded_minor);
         let (authorized, is_held) = match &payment.state {
             AuthorizationState::Authorized { amount_minor, .. } => (*amount_minor, true),
+            AuthorizationState::PaidElsewhere => (payment.amount_minor, true),
             AuthorizationState::None
             | AuthorizationState::Unknown
             | AuthorizationState::Declined
@@ -206,26 +220,34 @@ impl AuditedOrder {
         if captured > authorized {
             wrong(format!("{captured} were captured of {authorized} authorized"));
         }
-        let settled = placed.shipments_with_worth().filter(|(shipment, _)| shipment.settled);
-        let shipped: i64 = settled.map(|(_, worth)| worth).sum();
+        // What a shipment is worth is shared out over the payments. The shares are asked for one by one, and compared with the sum.
+        let is_settled =
+            |it: &&Shipment| it.captures.iter().any(|it| it.settled && it.payment_number == payment.number);
+        let settled = placed.shipments.iter().filter(is_settled);
+        let shipped: i64 = settled.map(|shipment| placed.capture_minor(&shipment.id, payment.number)).sum();
         if is_held && captured != shipped {
             wrong(format!("what was shipped and settled is worth {shipped}, and {captured} were captured"));
         }
-        let paid_back: i64 = placed.refunds.iter().filter(|it| it.settled).map(|it| it.amount_minor).sum();
+        let paid_back = placed.refunds.iter().filter(|it| it.settled && it.payment_number == payment.number);
+        let paid_back: i64 = paid_back.map(|it| it.amount_minor).sum();
         if refunded != paid_back {
             wrong(format!("its refunds come to {paid_back}, and {refunded} were refunded"));
         }
+    }
+
+    /// What a finding begins with that is about one of several payments.
+    pub(super) fn of_payment(&self, payment: &Payment) -> String {
+        self.placed.payment_name(payment.number).map_or_else(String::new, |number| format!("payment {number}: "))
     }
 }
 
 impl CurrencyPaymentTotals {
     pub(super) fn add(&mut self, placed: &PlacedOrder) {
-        let payment = &placed.payment;
         // The last capture releases the rest.
         if !placed.is_all_shipped() || placed.has_rest_to_void() {
             self.held += placed.held_minor();
         }
-        self.captured += payment.captured_minor;
-        self.refunded += payment.refunded_minor;
+        self.captured += placed.captured_minor();
+        self.refunded += placed.refunded_minor();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::order::AuthorizationState;
+use domain::order::{AuthorizationState, Payment};
 use payments::{SandboxPaymentRow, is_sandbox_payment, ledger_of};
 use sqlx::PgConnection;
 
@@ -34,11 +34,11 @@ fn held(row: &SandboxPaymentRow) -> i64 {
 }
 
 fn compare(order: &AuditedOrder, rows: &[SandboxPaymentRow], at_rest: bool, findings: &mut Findings) {
-    let payment = &order.placed.payment;
     let mut wrong = |what: String| findings.add(order.about(), what);
     let live = rows.iter().filter(|row| held(row) > 0).count();
-    if live > 1 {
-        wrong(format!("{live} authorizations of it hold money"));
+    let payments = order.placed.payments.iter().filter(|payment| !payment.is_paid_elsewhere()).count();
+    if live > payments {
+        wrong(format!("{live} authorizations of it hold money, and it has {payments} payments"));
     }
     let currency = order.placed.content.currency.code();
     for row in rows.iter().filter(|row| row.currency != currency) {
@@ -53,46 +53,55 @@ fn compare(order: &AuditedOrder, rows: &[SandboxPaymentRow], at_rest: bool, find
         wrong(format!("it ended {}, and {kept} are held and {taken} taken", order.placed.stage()));
         return;
     }
-    let own = match &payment.state {
-        AuthorizationState::Authorized { reference, amount_minor } => {
-            let row = rows.iter().find(|row| row.reference == *reference);
-            if row.is_none() && is_sandbox_payment(reference) {
-                wrong(format!("{amount_minor} are authorized under {reference}, which is not in the books"));
-            }
-            row.map(|row| (row, *amount_minor))
-        }
-        AuthorizationState::None
-        | AuthorizationState::Unknown
-        | AuthorizationState::Declined
-        | AuthorizationState::NotNeeded
-        | AuthorizationState::Voided => None,
-    };
-    if let Some((row, authorized)) = own {
-        let said = [authorized, payment.captured_minor, payment.refunded_minor];
-        let booked = [row.authorized, row.captured, row.refunded];
-        // The provider may be ahead while something is under way; never behind.
-        let agree =
-            if at_rest { booked == said } else { booked.iter().zip(said).all(|(booked, said)| *booked >= said) };
-        if !agree {
-            let words = |[authorized, captured, refunded]: [i64; 3]| {
-                format!("{authorized} authorized, {captured} captured, {refunded} refunded")
-            };
-            wrong(format!("the books have {}; its events {}", words(booked), words(said)));
-        }
-        let open = if order.placed.is_all_shipped() { 0 } else { authorized - payment.captured_minor };
-        if at_rest && agree && held(row) != open {
-            wrong(format!("{} are held, and {open} are still to be shipped", held(row)));
-        }
-    }
+    let own: Vec<&SandboxPaymentRow> = order
+        .placed
+        .payments
+        .iter()
+        .filter_map(|payment| compare_payment(order, payment, rows, at_rest, findings))
+        .collect();
+    let mut wrong = |what: String| findings.add(order.about(), what);
     if !at_rest {
         return;
     }
-    for row in rows.iter().filter(|row| own.is_none_or(|(own, _)| own.reference != row.reference)) {
+    for row in rows.iter().filter(|row| own.iter().all(|own| own.reference != row.reference)) {
         if held(row) != 0 || row.captured != 0 {
             let (held, captured) = (held(row), row.captured);
             wrong(format!("{} holds {held} and took {captured}, and the order knows nothing of it", row.reference));
         }
     }
+}
+
+/// Compares a payment with its row, and returns that. `None`: it has none.
+fn compare_payment<'a>(
+    order: &AuditedOrder,
+    payment: &Payment,
+    rows: &'a [SandboxPaymentRow],
+    at_rest: bool,
+    findings: &mut Findings,
+) -> Option<&'a SandboxPaymentRow> {
+    let mut wrong = |what: String| findings.add(order.about(), format!("{}{what}", order.of_payment(payment)));
+    let AuthorizationState::Authorized { reference, amount_minor: authorized } = &payment.state else { return None };
+    let Some(row) = rows.iter().find(|row| row.reference == *reference) else {
+        if is_sandbox_payment(reference) {
+            wrong(format!("{authorized} are authorized under {reference}, which is not in the books"));
+        }
+        return None;
+    };
+    let said = [*authorized, payment.captured_minor, payment.refunded_minor];
+    let booked = [row.authorized, row.captured, row.refunded];
+    // The provider may be ahead while something is under way; never behind.
+    let agree = if at_rest { booked == said } else { booked.iter().zip(said).all(|(booked, said)| *booked >= said) };
+    if !agree {
+        let words = |[authorized, captured, refunded]: [i64; 3]| {
+            format!("{authorized} authorized, {captured} captured, {refunded} refunded")
+        };
+        wrong(format!("the books have {}; its events {}", words(booked), words(said)));
+    }
+    let open = if order.placed.is_all_shipped() { 0 } else { authorized - payment.captured_minor };
+    if at_rest && agree && held(row) != open {
+        wrong(format!("{} are held, and {open} are still to be shipped", held(row)));
+    }
+    Some(row)
 }
 
 /// Checks that the payments agree with their movements, and that their orders exist.

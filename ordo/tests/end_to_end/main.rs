@@ -47,6 +47,7 @@ mod purged_queue;
 mod replaying;
 mod roles_apart;
 mod rust_client;
+mod several_payments;
 mod shop_orders;
 mod slow_reads;
 mod stopping;

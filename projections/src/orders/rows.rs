@@ -3,6 +3,7 @@
 mod details_row;
 mod line_row;
 mod mail_row;
+mod payment_row;
 mod price_rows;
 mod return_row;
 
@@ -11,7 +12,7 @@ use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
-use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderShipped, Parcel};
+use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderPayment, OrderShipped, Parcel};
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
     UndoReason, evolve,
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 pub(super) use self::details_row::{DetailsRow, TagRow};
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
+pub(super) use self::payment_row::PaymentRow;
 pub(super) use self::return_row::ReturnRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
@@ -157,8 +159,8 @@ impl OrderRow {
         self.payment_status = placed.payment_status();
         self.fulfilment_status = placed.fulfilment_status();
         self.returns_status = placed.returns_status();
-        self.captured = money(placed.payment.captured_minor);
-        self.refunded = money(placed.payment.refunded_minor);
+        self.captured = money(placed.captured_minor());
+        self.refunded = money(placed.refunded_minor());
         self.cancelled = match placed.cancelled_minor() {
             0 => None,
             minor => money(minor),
@@ -186,6 +188,12 @@ impl OrderRow {
         placed
     }
 
+    /// Whether all that will go back for a refund went back.
+    pub(super) fn is_refunded(&self, refund_id: &RefundId) -> bool {
+        let is_open = |placed: &PlacedOrder| placed.refunds.iter().any(|it| it.id == *refund_id && !it.settled);
+        !matches!(&self.folded, Some(Order::Placed(placed)) if is_open(placed))
+    }
+
     pub(super) fn currency(&self) -> Currency {
         self.total.currency
     }
@@ -210,6 +218,10 @@ fn strip_texts(placed: &mut PlacedOrder) {
     (content.customer, content.billing_address, content.shipping_address) = (None, None, None);
     (content.channel, content.source) = (None, None);
     content.tags.clear();
+    // Only how much of the total each of them pays.
+    for payment in &mut content.payments {
+        *payment = OrderPayment { amount_minor: payment.amount_minor, ..OrderPayment::default() };
+    }
     content.merge_amounts();
     for line in &mut content.lines {
         line.title.clear();
@@ -218,7 +230,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
         line.attributes.clear();
         (line.requires_shipping, line.gift_card) = (true, false);
     }
-    placed.payment.token = None;
+    placed.payments.iter_mut().for_each(|payment| payment.token = None);
     placed.mails.clear();
     placed.was_promised = false;
     placed.notes.clear();
@@ -227,7 +239,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
     }
     for shipment in &mut placed.shipments {
         shipment.parcels.clear();
-        shipment.retries = 0;
+        shipment.captures.iter_mut().for_each(|capture| capture.retries = 0);
     }
     placed.cancellations.iter_mut().for_each(|cancelled| cancelled.reason = None);
     placed.returns.iter_mut().for_each(|back| (back.reason, back.cancellation_reason) = (None, None));

@@ -1,15 +1,18 @@
 //! The answer of `GET /orders/{id}`, made of the order's rows.
 
+mod money;
+
 use access_control::AuthorizedCaller;
 use domain::money::Money;
 use domain::order::event::OrderCreated;
-use domain::order::{OrderTotals, PlacedOrder, Refund};
+use domain::order::{OrderTotals, PlacedOrder, Shipment};
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+pub(super) use self::money::{PaymentView, RefundView};
 use super::rows::{
     CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow,
 };
@@ -47,6 +50,9 @@ pub(crate) struct OrderView {
     /// What the total is made of, where that is more than the items.
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<TotalsView>,
+    /// Its payments, in the order in which money is taken, if it was posted with them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    payments: Vec<PaymentView>,
     lines: Vec<LineView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -113,26 +119,6 @@ pub(super) struct ShipmentView {
     settled: bool,
 }
 
-/// A refund, as `GET /orders/{id}` answers it.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Refund)]
-pub(super) struct RefundView {
-    #[serde(flatten)]
-    refund: RefundRow,
-    status: RefundStatus,
-}
-
-/// How far a refund is.
-#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum RefundStatus {
-    /// Not made yet.
-    Requested,
-    Refunded,
-    /// An operator gave it up.
-    Skipped,
-}
-
 impl OrderView {
     /// The order whose rows these are. `None`: there is no such order.
     pub(crate) fn of(items: &[Item], reader: OrderReader) -> Result<Option<Self>, serde_json::Error> {
@@ -140,7 +126,9 @@ impl OrderView {
         let mut order: OrderRow = meta.read()?;
         let placed = order.show_to(reader);
         let placed = placed.as_deref();
-        let details = items.iter().find(|item| item.key.sk == DETAILS).map(Item::read).transpose()?;
+        let details = items.iter().find(|item| item.key.sk == DETAILS).map(Item::read::<DetailsRow>).transpose()?;
+        let mut details = details.unwrap_or_default();
+        let payments = std::mem::take(&mut details.payments);
         let mut shipments: Vec<ShipmentRow> = rows(items, "SHIPMENT#")?;
         shipments.sort_by_key(|shipment| shipment.shipped_at);
         let mut cancellations: Vec<CancellationRow> = rows(items, "CANCELLATION#")?;
@@ -162,7 +150,8 @@ impl OrderView {
         keep_latest(&mut mails, "mails", &mut more);
         Ok(Some(Self {
             order,
-            details: details.unwrap_or_default(),
+            details,
+            payments: PaymentView::all(payments, placed),
             totals: placed.and_then(|placed| TotalsView::of(&placed.content)),
             lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
@@ -206,30 +195,7 @@ impl LineView {
 impl ShipmentView {
     pub(super) fn of(shipment: ShipmentRow, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
-        Self { settled: known.is_some_and(|known| known.settled), shipment: shipment.upcast() }
-    }
-}
-
-impl RefundView {
-    pub(super) fn of(refund: RefundRow, placed: Option<&PlacedOrder>) -> Self {
-        let status = RefundStatus::of(&refund, placed);
-        Self { refund, status }
-    }
-}
-
-impl RefundStatus {
-    /// The order's row may be older than the refund's, as an index of DynamoDB lags behind. So a refund that the order does not know of
-    /// was asked for after that.
-    fn of(refund: &RefundRow, placed: Option<&PlacedOrder>) -> Self {
-        let is_it = |known: &Refund| known.id.as_str() == refund.refund_id;
-        let is_settled = |placed: &PlacedOrder| placed.refunds.iter().any(|known| known.settled && is_it(known));
-        if refund.refunded_at.is_some() || placed.is_some_and(is_settled) {
-            Self::Refunded
-        } else if placed.is_some_and(|placed| placed.given_up.iter().any(is_it)) {
-            Self::Skipped
-        } else {
-            Self::Requested
-        }
+        Self { settled: known.is_some_and(Shipment::is_settled), shipment: shipment.upcast() }
     }
 }
 
@@ -249,46 +215,4 @@ fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'stati
 /// The rows whose sort keys begin with a prefix.
 fn rows<T: DeserializeOwned>(items: &[Item], prefix: &str) -> Result<Vec<T>, serde_json::Error> {
     items.iter().filter(|item| item.key.sk.starts_with(prefix)).map(Item::read).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use domain::order::{Order, evolve};
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    /// What is shown of refund `f-1` if the order's row is of these events.
-    fn status(events: &[Value], refunded_at: Option<&str>) -> RefundStatus {
-        let mut order = Order::Absent;
-        let created = include_str!("../../../domain/golden/events/OrderCreated-1.0.json");
-        evolve(&mut order, serde_json::from_str(created).unwrap());
-        for event in events {
-            evolve(&mut order, serde_json::from_value(event.clone()).unwrap());
-        }
-        let Order::Placed(placed) = order else { panic!("no order") };
-        let refund = json!({
-            "refundId": "f-1", "amount": { "amount": "1.00", "currency": "USD" },
-            "requestedAt": "2026-11-21T17:00:00Z", "refundedAt": refunded_at,
-        });
-        RefundStatus::of(&serde_json::from_value(refund).unwrap(), Some(&placed))
-    }
-
-    #[test]
-    fn a_refund_is_skipped_only_if_the_order_says_that_it_was_given_up() {
-        let requested = json!({ "RefundRequested": { "refundId": "f-1", "amountMinor": 100 } });
-        let other = json!({ "RefundRequested": { "refundId": "f-2", "amountMinor": 100 } });
-        let refunded = json!({ "PaymentRefunded": { "refundId": "f-1", "amountMinor": 100, "reference": "r" } });
-        let skipped = json!({ "OperatorIntervened": {
-            "verb": "skip", "step": "refund_payment", "actor": "operator:a", "reason": "by hand",
-        } });
-
-        assert_eq!(status(std::slice::from_ref(&requested), None), RefundStatus::Requested);
-        assert_eq!(status(&[requested.clone(), refunded], None), RefundStatus::Refunded);
-        assert_eq!(status(&[requested, skipped], None), RefundStatus::Skipped);
-        // The order's row was read before the refund was in it.
-        assert_eq!(status(&[], None), RefundStatus::Requested);
-        assert_eq!(status(&[other], None), RefundStatus::Requested);
-        assert_eq!(status(&[], Some("2026-11-21T18:00:00Z")), RefundStatus::Refunded);
-    }
 }

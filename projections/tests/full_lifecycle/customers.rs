@@ -23,6 +23,7 @@ const LEFT: i64 = 98_765_432;
 
 fn compensated(customer_message: Option<&str>) -> OrderEvent {
     OrderEvent::OperatorIntervened(OperatorIntervened {
+        payment_number: None,
         decision: OperatorDecision::Compensate,
         step: SagaStep::NotifyCustomer,
         actor: "ann".into(),
@@ -61,7 +62,7 @@ async fn told(reads: &ReadSide, version: usize) -> Vec<Value> {
 async fn a_customer_is_told_no_more_of_why_its_order_is_undone_than_by_mail() {
     let short = Shortage { sku: Sku::parse("cable").unwrap(), requested: 100_000_000, available: LEFT };
     let confirmed = || vec![created(), reserved(), authorized(), confirmed()];
-    let declined = PaymentDeclined { code: "stolen_card".into(), message: SECRET.into() };
+    let declined = PaymentDeclined { payment_number: None, code: "stolen_card".into(), message: SECRET.into() };
     let asked = CancellationRequested { reason: Some("changed my mind".into()) };
     let lives = [
         (

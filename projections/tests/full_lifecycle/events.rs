@@ -29,7 +29,11 @@ pub(crate) fn reserved() -> OrderEvent {
 }
 
 pub(crate) fn authorized() -> OrderEvent {
-    OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 2_550 })
+    OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 2_550,
+    })
 }
 
 pub(crate) fn confirmed() -> OrderEvent {
@@ -53,7 +57,12 @@ pub(crate) fn shipped(id: &str, sent: &[(u32, u32)]) -> OrderEvent {
 
 pub(crate) fn captured(id: &str, amount_minor: i64) -> OrderEvent {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderEvent::PaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "cap".into() })
+    OrderEvent::PaymentCaptured(PaymentCaptured {
+        payment_number: None,
+        shipment_id,
+        amount_minor,
+        reference: "cap".into(),
+    })
 }
 
 pub(crate) fn return_id() -> ReturnId {
@@ -67,6 +76,7 @@ pub(crate) fn refund_requested(id: &str, amount_minor: i64) -> OrderEvent {
 
 pub(crate) fn intervened(step: SagaStep, decision: OperatorDecision) -> OrderEvent {
     OrderEvent::OperatorIntervened(OperatorIntervened {
+        payment_number: None,
         decision,
         step,
         actor: "ann".into(),
@@ -81,7 +91,7 @@ pub(crate) fn good_life() -> Vec<OrderEvent> {
     vec![
         created(),
         reserved(),
-        OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into() }),
+        OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { payment_number: None, reason: "no answer".into() }),
         authorized(),
         confirmed(),
         shipped("s-1", &[(1, 1)]),
@@ -102,6 +112,7 @@ pub(crate) fn good_life() -> Vec<OrderEvent> {
             refund_id: None,
         }),
         OrderEvent::PaymentRefunded(PaymentRefunded {
+            payment_number: None,
             refund_id: RefundId::of_return(&return_id()),
             amount_minor: 1_000,
             reference: "ref-1".into(),

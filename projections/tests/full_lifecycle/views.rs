@@ -83,7 +83,7 @@ async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
     assert_eq!(counted, [[Some(1), Some(1)], [Some(0), Some(1)]]);
     let [cancellation] = view["cancellations"].as_array().unwrap().as_slice() else { panic!("{view}") };
     assert_eq!((&cancellation["cancellationId"], &cancellation["reason"]), (&json!("c-1"), &json!("sold out")));
-    let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided {})).await;
+    let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided { payment_number: None })).await;
     assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
 }
 
@@ -243,7 +243,7 @@ async fn an_order_that_could_not_be_promised_says_why() {
 #[tokio::test]
 async fn a_declined_order_holds_neither_units_nor_money() {
     let reads = ReadSide::running().await;
-    let declined = PaymentDeclined { code: "card_declined".into(), message: "no funds".into() };
+    let declined = PaymentDeclined { payment_number: None, code: "card_declined".into(), message: "no funds".into() };
     let events = [
         created(),
         reserved(),
@@ -267,7 +267,7 @@ async fn a_cancelled_order_says_why() {
     assert_eq!(view["undoing"], true);
 
     let undone = [
-        OrderEvent::PaymentVoided(PaymentVoided {}),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None }),
         OrderEvent::StockReleased(StockReleased { expired: false }),
         OrderEvent::OrderCancelled(OrderCancelled { reason }),
     ];

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::ids::Sku;
 use domain::order::event::{
-    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, Shortage, StockReleased,
-    StockReservationFailed,
+    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided, Shortage,
+    StockReleased, StockReservationFailed,
 };
 use domain::order::saga::OperatorDecision;
 use event_store::{AppendQueueSettings, EventStore};
@@ -30,6 +30,7 @@ fn released(expired: bool) -> OrderCommand {
 
 fn decided(decision: OperatorDecision, step: SagaStep, customer_message: Option<&str>) -> OrderCommand {
     OrderCommand::Intervene(OperatorIntervened {
+        payment_number: None,
         decision,
         step,
         actor: "ada".into(),
@@ -50,16 +51,20 @@ fn a_customer_is_told_what_is_short_and_not_how_many_there_are() {
 #[test]
 fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_said() {
     let message = "the sandbox declined it, as its token says".to_owned();
-    let declined = OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "declined".into(), message });
+    let declined =
+        OrderCommand::RecordPaymentDeclined(PaymentDeclined { payment_number: None, code: "declined".into(), message });
     let why = told([reserved(), declined, released(false), OrderCommand::CloseOrder]);
     assert_eq!(why.as_deref(), Some("the payment was declined"));
 
-    let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into() });
+    let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown {
+        payment_number: None,
+        reason: "no answer".into(),
+    });
     let marked = decided(OperatorDecision::MarkFailed, SagaStep::AuthorizePayment, None);
     let why = told([reserved(), unknown, marked, released(false), OrderCommand::CloseOrder]);
     assert_eq!(why.as_deref(), Some("the payment was declined"));
 
-    let voided = OrderCommand::RecordPaymentVoided;
+    let voided = OrderCommand::RecordPaymentVoided(PaymentVoided::default());
     let why = told([reserved(), released(true), voided, OrderCommand::CloseOrder]);
     assert_eq!(why.as_deref(), Some("the payment could not be completed in time"));
 }
@@ -68,7 +73,7 @@ fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_sa
 fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_customer_is_told() {
     for (message, expected) in [(None, None), (Some("we are sorry"), Some("we are sorry"))] {
         let compensate = || decided(OperatorDecision::Compensate, SagaStep::AuthorizePayment, message);
-        let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
+        let [voided, close] = [OrderCommand::RecordPaymentVoided(PaymentVoided::default()), OrderCommand::CloseOrder];
         let rejected = told([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
         assert_eq!(rejected.as_deref(), expected);
 
@@ -83,7 +88,7 @@ fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_custo
 fn the_reason_that_the_shop_gives_with_a_cancellation_is_told() {
     let reason = || Some("at your request".to_owned());
     let cancel = OrderCommand::CancelOrder(CancellationRequested { reason: reason() });
-    let [voided, close] = [OrderCommand::RecordPaymentVoided, OrderCommand::CloseOrder];
+    let [voided, close] = [OrderCommand::RecordPaymentVoided(PaymentVoided::default()), OrderCommand::CloseOrder];
 
     assert_eq!(told([reserved(), authorized(), cancel, voided, released(false), close]), reason());
 }

@@ -1,14 +1,16 @@
-//! Has the provider hold what the order costs. The compensation lets go of it.
+//! Has the provider hold what the order costs: one payment after the other, in the order in which they were posted. The compensation lets
+//! go of them, the last one first.
 
 use std::sync::Arc;
 
 use domain::ids::PaymentToken;
-use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown};
+use domain::order::event::{PaymentAuthorized, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided};
 use domain::order::saga::SagaStep;
-use domain::order::{AuthorizationState, OrderCommand, OrderStage, PlacedOrder};
+use domain::order::{AuthorizationState, OrderCommand, OrderStage, Payment, PlacedOrder};
 use payments::{AuthorizationRequest, PaymentError, PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
+use crate::payment_keys::scope;
 use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo, UndoStep};
 
@@ -25,8 +27,12 @@ pub(super) const STEP: Step = Step {
 };
 
 fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
-    let (replaced, request) = (replaced_authorizations(order), authorization(order));
-    let was_unknown = order.order.payment.state == AuthorizationState::Unknown;
+    let Some(payment) = order.order.next_to_authorize() else {
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
+    };
+    let (replaced, request) = (replaced_authorizations(order, payment), authorization(order, payment));
+    let was_unknown = payment.state == AuthorizationState::Unknown;
+    let payment_number = order.order.payment_name(payment.number);
     ProviderCallPlan::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
             return ProviderStepOutcome::failed(error);
@@ -42,13 +48,19 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
             Ok(authorized) => ProviderStepOutcome::done(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
                 reference: authorized.reference,
                 amount_minor: request.amount_minor,
+                payment_number,
             })),
             Err(PaymentError::Declined { code, message }) => {
-                ProviderStepOutcome::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code, message }))
+                ProviderStepOutcome::done(OrderCommand::RecordPaymentDeclined(PaymentDeclined {
+                    code,
+                    message,
+                    payment_number,
+                }))
             }
             Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
                 let reason = error.to_string();
-                let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason });
+                let unknown =
+                    OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason, payment_number });
                 ProviderStepOutcome::failed_with(unknown, error)
             }
             Err(error) => ProviderStepOutcome::failed(error),
@@ -59,13 +71,18 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
 /// An authorization that nobody recorded may be held as well. It is abandoned under its key, so that a call that is still on its way
 /// finds the key used.
 fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
-    let (mut abandoned, request) = (replaced_authorizations(order), authorization(order));
-    let void = match &order.order.payment.state {
+    let Some(payment) = order.order.next_to_void() else {
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
+    };
+    let (mut abandoned, request) = (replaced_authorizations(order, payment), authorization(order, payment));
+    let payment_number = order.order.payment_name(payment.number);
+    let void = match &payment.state {
         AuthorizationState::Authorized { reference, .. } => {
             Some(VoidRequest { key: format!("{}:void", request.key), reference: reference.clone() })
         }
         AuthorizationState::None
         | AuthorizationState::Unknown
+        | AuthorizationState::PaidElsewhere
         | AuthorizationState::Declined
         | AuthorizationState::NotNeeded
         | AuthorizationState::Voided => {
@@ -82,29 +99,32 @@ fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Prov
         {
             return ProviderStepOutcome::failed(error);
         }
-        ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided)
+        ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number }))
     })
 }
 
 /// The request for the means of payment in use. It is the same in every attempt.
-fn authorization(order: &OrderSession) -> AuthorizationRequest {
-    let payment = &order.order.payment;
-    authorization_with(order, payment.replaced_tokens.len(), payment.token.as_ref())
+fn authorization(order: &OrderSession, payment: &Payment) -> AuthorizationRequest {
+    authorization_with(order, payment, payment.replaced_tokens.len(), payment.token.as_ref())
 }
 
 /// The requests for the means of payment that operators have replaced.
-fn replaced_authorizations(order: &OrderSession) -> Vec<AuthorizationRequest> {
-    let replaced = order.order.payment.replaced_tokens.iter().enumerate();
-    replaced.map(|(nth, token)| authorization_with(order, nth, token.as_ref())).collect()
+fn replaced_authorizations(order: &OrderSession, payment: &Payment) -> Vec<AuthorizationRequest> {
+    let replaced = payment.replaced_tokens.iter().enumerate();
+    replaced.map(|(nth, token)| authorization_with(order, payment, nth, token.as_ref())).collect()
 }
 
-fn authorization_with(order: &OrderSession, nth: usize, token: Option<&PaymentToken>) -> AuthorizationRequest {
-    let content = &order.order.content;
+fn authorization_with(
+    order: &OrderSession,
+    payment: &Payment,
+    nth: usize,
+    token: Option<&PaymentToken>,
+) -> AuthorizationRequest {
     AuthorizationRequest {
-        key: format!("{}:authorize:{nth}", order.order_id),
+        key: format!("{}:authorize:{nth}", scope(order, payment.number)),
         order_id: order.order_id.clone(),
-        amount_minor: content.total_minor,
-        currency: content.currency.code().to_owned(),
+        amount_minor: payment.amount_minor,
+        currency: order.order.content.currency.code().to_owned(),
         token: token.map(ToString::to_string),
     }
 }

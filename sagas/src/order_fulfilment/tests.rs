@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::order::event::{
-    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, PaymentAuthorized, StockReleased,
-    StockReserved,
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, PaymentAuthorized, PaymentVoided,
+    StockReleased, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::SagaStep;
@@ -34,7 +34,11 @@ fn reserved() -> OrderCommand {
 }
 
 fn authorized() -> OrderCommand {
-    OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
+    OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 12_999,
+    })
 }
 
 fn cancelled() -> OrderCommand {
@@ -68,7 +72,10 @@ fn what_was_done_is_undone_and_the_units_are_free_before_the_provider_is_asked()
     assert_eq!(next(&after([reserved(), authorized(), cancelled()])), Some("release_stock"));
     let freed = [reserved(), authorized(), cancelled(), released];
     assert_eq!(next(&after(freed.clone())), Some("void_payment"));
-    assert_eq!(next(&after(freed.into_iter().chain([OrderCommand::RecordPaymentVoided]))), Some("close_order"));
+    assert_eq!(
+        next(&after(freed.into_iter().chain([OrderCommand::RecordPaymentVoided(PaymentVoided::default())]))),
+        Some("close_order")
+    );
 }
 
 #[test]

@@ -4,11 +4,13 @@
 
 use std::sync::Arc;
 
+use domain::order::event::PaymentVoided;
 use domain::order::saga::SagaStep;
 use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
 use payments::{PaymentGateway, VoidRequest};
 
 use crate::order_session::OrderSession;
+use crate::payment_keys::scope;
 use crate::provider_call::{ProviderCallPlan, ProviderStepOutcome};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
 
@@ -21,13 +23,18 @@ pub(super) const STEP: Step = Step {
 };
 
 fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
-    let AuthorizationState::Authorized { reference, .. } = &order.order.payment.state else {
+    let Some(payment) = order.order.next_rest_to_void() else {
         return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     };
-    let void = VoidRequest { key: format!("{}:void:rest", order.order_id), reference: reference.clone() };
+    let AuthorizationState::Authorized { reference, .. } = &payment.state else {
+        return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
+    };
+    let key = format!("{}:void:rest", scope(order, payment.number));
+    let void = VoidRequest { key, reference: reference.clone() };
+    let payment_number = order.order.payment_name(payment.number);
     ProviderCallPlan::needed(async move {
         match provider.void(&void).await {
-            Ok(()) => ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided),
+            Ok(()) => ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })),
             Err(error) => ProviderStepOutcome::failed(error),
         }
     })

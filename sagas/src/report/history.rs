@@ -2,7 +2,7 @@
 
 use domain::order::event::{MailTemplate, RejectionReason};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{Order, OrderEvent, OrderStage};
+use domain::order::{AuthorizationState, Order, OrderEvent, OrderStage, Payment};
 use event_store::StoredEvent;
 
 use super::{StepEvent, StepState};
@@ -69,16 +69,25 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
             (SagaStep::ReleaseStock, Some(Done), text)
         }
         OrderEvent::PaymentAuthorized(authorized) => {
-            (SagaStep::AuthorizePayment, Some(Done), Some(authorized.reference.clone()))
+            let text = of_payment(authorized.payment_number, authorized.reference.clone());
+            let is_held = is_all_held_with(before, authorized.payment_number);
+            (SagaStep::AuthorizePayment, is_held.then_some(Done), Some(text))
         }
         OrderEvent::PaymentDeclined(declined) => {
-            let text = format!("{} ({})", declined.message, declined.code);
+            let text = of_payment(declined.payment_number, format!("{} ({})", declined.message, declined.code));
             (SagaStep::AuthorizePayment, Some(Failed), Some(text))
         }
-        OrderEvent::PaymentOutcomeUnknown(unknown) => (SagaStep::AuthorizePayment, None, Some(unknown.reason.clone())),
-        OrderEvent::PaymentVoided(_) => {
+        OrderEvent::PaymentOutcomeUnknown(unknown) => {
+            let text = of_payment(unknown.payment_number, unknown.reason.clone());
+            (SagaStep::AuthorizePayment, None, Some(text))
+        }
+        OrderEvent::PaymentVoided(voided) => {
+            let text = voided.payment_number.map(|number| format!("payment {number}"));
             let is_undone = before.stage() == Some(OrderStage::Undoing);
-            (if is_undone { SagaStep::VoidPayment } else { SagaStep::VoidRest }, Some(Done), None)
+            if is_paid_elsewhere(before, voided.payment_number) {
+                return refund(SagaStep::RefundManually, Some(Done), text);
+            }
+            (if is_undone { SagaStep::VoidPayment } else { SagaStep::VoidRest }, Some(Done), text)
         }
         OrderEvent::LinesCancelled(cancelled) => (SagaStep::VoidRest, None, cancelled.reason.clone()),
         OrderEvent::OrderConfirmed(_) => (SagaStep::ConfirmOrder, Some(Done), None),
@@ -90,17 +99,20 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         }
         OrderEvent::PaymentCaptured(captured) => {
             let text = format!("shipment {}, {}", captured.shipment_id, captured.reference);
+            let text = of_payment(captured.payment_number, text);
             (SagaStep::CapturePayment, Some(Done), Some(text))
         }
         OrderEvent::RefundRequested(requested) => {
-            return refund(None, Some(format!("refund {}", requested.refund_id)));
+            return refund(SagaStep::RefundPayment, None, Some(format!("refund {}", requested.refund_id)));
         }
         OrderEvent::ReturnReceived(received) if received.refund_minor > 0 => {
-            return refund(None, Some(format!("return {}", received.return_id)));
+            return refund(SagaStep::RefundPayment, None, Some(format!("return {}", received.return_id)));
         }
         OrderEvent::PaymentRefunded(refunded) => {
             let text = format!("refund {}, {}", refunded.refund_id, refunded.reference);
-            return refund(Some(Done), Some(text));
+            let is_manual = is_paid_elsewhere(before, refunded.payment_number);
+            let step = if is_manual { SagaStep::RefundManually } else { SagaStep::RefundPayment };
+            return refund(step, Some(Done), Some(of_payment(refunded.payment_number, text)));
         }
         OrderEvent::NotificationSent(sent) => {
             let text = format!("{} to {}", sent.template.name(), sent.recipient);
@@ -113,7 +125,8 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
             return Some(StepMention { outcome: about.outcome.filter(|_| is_wanted), ..about });
         }
         OrderEvent::OperatorIntervened(it) => {
-            let moves_money = matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment);
+            let moves_money =
+                matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually);
             let outcome = match it.decision {
                 OperatorDecision::Skip => Some(Skipped),
                 // The order goes on without the money. The failure of an authorization is an event of its own.
@@ -122,7 +135,8 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
                 | OperatorDecision::Compensate
                 | OperatorDecision::MarkSucceeded { .. } => None,
             };
-            let text = Some(format!("{}: {}", decision_text(&it.decision), it.reason));
+            let text = format!("{}: {}", decision_text(&it.decision), it.reason);
+            let text = Some(of_payment(it.payment_number, text));
             return Some(StepMention { saga: saga_of(before, it.step), step: it.step, outcome, text });
         }
         OrderEvent::OrderCreated(_)
@@ -136,8 +150,27 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
     Some(StepMention { saga: fulfilment, step, outcome, text })
 }
 
-fn refund(outcome: Option<StepState>, text: Option<String>) -> Option<StepMention> {
-    Some(StepMention { saga: order_refunds::SAGA.name, step: SagaStep::RefundPayment, outcome, text })
+fn refund(step: SagaStep, outcome: Option<StepState>, text: Option<String>) -> Option<StepMention> {
+    Some(StepMention { saga: order_refunds::SAGA.name, step, outcome, text })
+}
+
+/// A text about one of several payments.
+fn of_payment(payment_number: Option<u32>, text: String) -> String {
+    match payment_number {
+        Some(number) => format!("payment {number}: {text}"),
+        None => text,
+    }
+}
+
+/// Whether all payments are held once this one is.
+fn is_all_held_with(before: &Order, payment_number: Option<u32>) -> bool {
+    let Order::Placed(order) = before else { return true };
+    let others = order.payments.iter().filter(|it| order.payment_name(it.number) != payment_number);
+    others.map(|it| &it.state).all(|state| !matches!(state, AuthorizationState::None | AuthorizationState::Unknown))
+}
+
+fn is_paid_elsewhere(before: &Order, payment_number: Option<u32>) -> bool {
+    matches!(before, Order::Placed(order) if order.payment(payment_number).is_some_and(Payment::is_paid_elsewhere))
 }
 
 fn mail(template: MailTemplate, outcome: StepState, text: String) -> StepMention {
@@ -162,7 +195,7 @@ pub(super) fn notifying_saga(template: MailTemplate) -> &'static str {
 /// The saga that a step belongs to. Both sagas notify the customer: then it is the saga whose mail is owed, or was given up.
 fn saga_of(before: &Order, step: SagaStep) -> &'static str {
     match step {
-        SagaStep::RefundPayment => order_refunds::SAGA.name,
+        SagaStep::RefundPayment | SagaStep::RefundManually => order_refunds::SAGA.name,
         SagaStep::NotifyCustomer => {
             let Order::Placed(order) = before else { return order_fulfilment::SAGA.name };
             let owed = order.owed_mail().map(|(template, _)| template);

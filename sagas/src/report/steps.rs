@@ -107,11 +107,12 @@ impl StepReportContext<'_> {
 
     /// The state of a step that is not due and has no outcome.
     fn otherwise(&self, step: &Step) -> StepState {
-        let is_free = step.name == SagaStep::AuthorizePayment && self.order.content.total_minor == 0;
+        let is_free = step.name == SagaStep::AuthorizePayment && self.order.is_paid_for();
         match (self.order.stage(), step.kind) {
             (OrderStage::Pending, _) if is_free => StepState::NotNeeded,
             (OrderStage::Pending, _) => StepState::NotYet,
             (OrderStage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
+            (_, _) if step.name == SagaStep::RefundManually => StepState::NotNeeded,
             (
                 OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed,
                 StepKind::Retriable,

@@ -2,7 +2,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::PaymentToken;
 use domain::order::event::{
     CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, PaymentAuthorized,
-    StockReleased, StockReserved,
+    PaymentVoided, StockReleased, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -69,12 +69,17 @@ pub(crate) fn reserved() -> OrderCommand {
 }
 
 pub(crate) fn authorized() -> OrderCommand {
-    OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 })
+    OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 12_999,
+    })
 }
 
 fn decided(decision: OperatorDecision, step: SagaStep) -> OrderCommand {
     let (actor, reason) = ("ada".to_owned(), "she said so".to_owned());
     OrderCommand::Intervene(OperatorIntervened {
+        payment_number: None,
         decision,
         step,
         actor,
@@ -147,7 +152,8 @@ fn what_was_undone_says_so_and_the_order_is_compensated_once_the_customer_knows(
     assert_eq!((undoing.state, undoing.waits_for), (SagaState::Stuck, Some(SagaStep::VoidPayment)));
     assert_eq!(state(&undoing, SagaStep::ReleaseStock), StepState::Done);
 
-    let closed = [reserved(), authorized(), cancel, released, OrderCommand::RecordPaymentVoided];
+    let closed =
+        [reserved(), authorized(), cancel, released, OrderCommand::RecordPaymentVoided(PaymentVoided::default())];
     let closed = closed.into_iter().chain([OrderCommand::CloseOrder]);
     let failed = OrderCommand::RecordNotificationFailed(NotificationFailed {
         notification_id: Uuid::nil(),

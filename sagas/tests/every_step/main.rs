@@ -10,6 +10,7 @@ mod full_lifecycle;
 mod gate;
 mod many;
 mod mended;
+mod payments;
 mod timers;
 mod twice;
 mod world;

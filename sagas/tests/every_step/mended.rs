@@ -131,7 +131,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
         world.intervene(order_id, SagaStep::CapturePayment, decision).await;
         assert_eq!(world.mail().await.template, NotificationTemplate::OrderShipped);
         world.eventually_nothing_waits().await;
-        assert_eq!(world.order(order_id).await.payment.captured_minor, recorded, "{order_id}");
+        assert_eq!(world.order(order_id).await.captured_minor(), recorded, "{order_id}");
     }
     assert_eq!((world.stock("s").await.on_hand, world.stock("s").await.reserved), (7, 0));
 
@@ -149,7 +149,7 @@ async fn money_that_the_provider_does_not_take_or_give_back() {
             assert_eq!(world.mail().await.template, NotificationTemplate::OrderRefunded);
         }
         world.eventually_nothing_waits().await;
-        assert_eq!(world.order(&order_id).await.payment.refunded_minor, recorded, "{order_id}");
+        assert_eq!(world.order(&order_id).await.refunded_minor(), recorded, "{order_id}");
     }
     world.end().await;
 }

@@ -160,8 +160,13 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
         retries: 0,
     };
     payments::PaymentGateway::capture(&world.gateway, &capture).await.unwrap();
-    let authorized = PaymentAuthorized { reference: reference.clone(), amount_minor: 2 * PRICE };
-    let captured = PaymentCaptured { shipment_id: ShipmentId::parse("s-1").unwrap(), amount_minor: PRICE, reference };
+    let authorized = PaymentAuthorized { payment_number: None, reference: reference.clone(), amount_minor: 2 * PRICE };
+    let captured = PaymentCaptured {
+        payment_number: None,
+        shipment_id: ShipmentId::parse("s-1").unwrap(),
+        amount_minor: PRICE,
+        reference,
+    };
     let sent = |template| {
         OrderCommand::RecordNotificationSent(domain::order::event::NotificationSent {
             notification_id: Uuid::now_v7(),

@@ -17,7 +17,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendError, AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
 use messaging::{NotificationTemplate, QueueProvisioningSettings, Queues, queues};
 use sagas::SagaSettings;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testkit::{Database, FaultyGateway};
 
@@ -162,11 +162,16 @@ impl World {
 
     /// Posts an order of these SKUs and quantities.
     pub(crate) async fn post(&self, order_id: &str, lines: &[(&str, u32)]) {
+        self.post_paid(order_id, lines, &json!([])).await;
+    }
+
+    /// The same with these payments.
+    pub(crate) async fn post_paid(&self, order_id: &str, lines: &[(&str, u32)], payments: &Value) {
         let item = |(sku, quantity): &(&str, u32)| json!({ "sku": sku, "title": sku, "quantity": quantity, "unitPrice": "10.00" });
         let total: u32 = lines.iter().map(|(_, quantity)| quantity * 10).sum();
         let posted = json!({
             "orderId": order_id, "customerId": "c", "currency": "USD", "totalAmount": total,
-            "items": lines.iter().map(item).collect::<Vec<_>>(),
+            "items": lines.iter().map(item).collect::<Vec<_>>(), "payments": payments,
         });
         let content = PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content;
         self.ask(order_id, OrderCommand::CreateOrder(content)).await.unwrap();
@@ -220,6 +225,7 @@ impl World {
         let stock = StreamLocks::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         let intervention = OperatorIntervened {
+            payment_number: None,
             decision,
             step,
             actor,

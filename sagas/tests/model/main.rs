@@ -11,10 +11,11 @@ mod provider;
 mod visit;
 mod world;
 
-use domain::order::event::MailTemplate;
-use domain::order::{AuthorizationState, OrderStage, OrderStatus};
+use domain::order::event::{MailTemplate, OrderPayment};
+use domain::order::{AuthorizationState, OrderStage, OrderStatus, Payment};
 use stateright::{Checker, Model, Property};
 
+use crate::provider::{Account, payment_of};
 use crate::world::{Action, Left, Luck, World};
 
 /// What is done wrong on purpose, to see that it is found.
@@ -71,8 +72,10 @@ impl Model for Fulfilment {
             Property::always(
                 "no more goes back than was taken, and no more is taken than was held",
                 |_, world: &World| {
-                    let recorded = &world.order.order.payment;
-                    recorded.refunded_minor <= recorded.captured_minor
+                    let recorded = &world.order.order.payments;
+                    recorded
+                        .iter()
+                        .all(|it| it.refunded_minor <= it.captured_minor && it.captured_minor <= it.amount_minor)
                         && world
                             .provider
                             .accounts
@@ -87,7 +90,7 @@ impl Model for Fulfilment {
                 !world.is_quiet() || the_books_agree(world)
             }),
             Property::always("money is held once at most", |_, world: &World| {
-                world.may_lapse || world.provider.accounts.values().filter(|account| account.is_held()).count() <= 1
+                world.may_lapse || world.order.order.payments.iter().all(|it| accounts_held(world, it) <= 1)
             }),
             Property::always("nothing is left of an order that was rejected or cancelled", |_, world: &World| {
                 is_standing(world) || (world.stock.reserved() == 0 && has_no_money(world))
@@ -121,18 +124,27 @@ fn has_no_money(world: &World) -> bool {
     accounts.map(|it| (it.is_held() && !may_be_held, it.captured == it.refunded)).all(|it| it == (false, true))
 }
 
+/// The provider's accounts of a payment of the order.
+fn accounts_of<'a>(world: &'a World, payment: &Payment) -> impl Iterator<Item = &'a Account> {
+    let number = payment.number;
+    let accounts = world.provider.accounts.iter();
+    accounts.filter(move |(key, _)| payment_of(**key) == number).map(|(_, account)| account)
+}
+
+fn accounts_held(world: &World, payment: &Payment) -> usize {
+    accounts_of(world, payment).filter(|account| account.is_held()).count()
+}
+
+/// Whether all payments are held.
 fn is_held(world: &World) -> bool {
-    let order = &world.order.order;
-    match &order.payment.state {
+    world.order.order.payments.iter().all(|payment| match &payment.state {
         AuthorizationState::Authorized { reference, .. } => reference.parse().is_ok_and(|key| {
-            world
-                .provider
-                .accounts
-                .get(&key)
-                .is_some_and(|it| it.is_held() && it.authorized == order.content.total_minor)
+            let account = world.provider.accounts.get(&key);
+            account.is_some_and(|it| it.is_held() && it.authorized == payment.amount_minor)
         }),
+        AuthorizationState::PaidElsewhere => true,
         _ => false,
-    }
+    })
 }
 
 /// Whether nothing is left to be done: the order stands and the books agree, or everything is undone; and the customer knows.
@@ -153,14 +165,27 @@ fn has_ended(world: &World) -> bool {
         && world.stock.reserved() == world.owed_units()
         && order.unsettled_shipment().is_none()
         && order.unsettled_refund().is_none()
-        && (!order.is_all_shipped() || world.provider.accounts.values().all(|account| !account.is_held()))
+        && (!order.is_all_shipped() || order.payments.iter().all(|payment| is_over(world, payment)))
 }
 
+/// Whether nothing is held of a payment. What an operator gave up lapses with the provider.
+fn is_over(world: &World, payment: &Payment) -> bool {
+    let captures = world.order.order.shipments.iter().flat_map(|shipment| &shipment.captures);
+    let mut given_up = captures.filter(|it| it.given_up && it.payment_number == payment.number);
+    accounts_held(world, payment) == 0 || given_up.next().is_some()
+}
+
+/// Whether the provider took and gave back of each payment what is recorded. It was never asked about what was paid elsewhere.
 fn the_books_agree(world: &World) -> bool {
-    let payment = &world.order.order.payment;
-    let taken: i64 = world.provider.accounts.values().map(|account| account.captured).sum();
-    let back: i64 = world.provider.accounts.values().map(|account| account.refunded).sum();
-    (taken, back) == (payment.captured_minor, payment.refunded_minor)
+    world.order.order.payments.iter().all(|payment| {
+        let taken: i64 = accounts_of(world, payment).map(|account| account.captured).sum();
+        let back: i64 = accounts_of(world, payment).map(|account| account.refunded).sum();
+        let is_elsewhere = world.order.order.content.payments.iter().nth(payment.number as usize - 1);
+        if is_elsewhere.is_some_and(OrderPayment::is_paid_elsewhere) {
+            return accounts_of(world, payment).next().is_none();
+        }
+        (taken, back) == (payment.captured_minor, payment.refunded_minor)
+    })
 }
 
 /// What comes of it if nothing more goes wrong and nobody wants anything; `None`: it goes on for ever.
@@ -190,7 +215,12 @@ fn check(on_hand: &[u32], left: Left) -> usize {
 
 /// The same of an order that was promised without anything going wrong.
 fn check_promised(left: Left) -> usize {
-    let mut promised = settled(&World::new(2, NOTHING), None).unwrap();
+    check_promised_with("", left)
+}
+
+/// The same of an order with these payments.
+fn check_promised_with(payments: &str, left: Left) -> usize {
+    let mut promised = settled(&World::paid_with(payments, 2, NOTHING), None).unwrap();
     assert_eq!(promised.order.order.stage(), OrderStage::Confirmed);
     promised.left = left;
     check_from(vec![promised])
@@ -278,6 +308,60 @@ fn the_rest_of_an_order_that_was_partly_sent_is_cancelled_and_nothing_is_held_fo
     let left = Left { crashes: 1, duplicates: 1, faults: 1, cancels: 1, ships: 1, ..NOTHING };
     let states = check(&[2], left);
     assert!(states > 10_000, "{states} states");
+}
+
+/// A unit costs 883 or 884 of 1,767: each of the payments pays for some of the first one.
+const TWO_CARDS: &str = r#"{"method":"a","amount":500},{"method":"b","amount":1267}"#;
+const CARD_AND_TRANSFER: &str = r#"{"method":"a","amount":500},{"method":"b","amount":1267,"reference":"r"}"#;
+
+#[test]
+fn two_payments_two_crashes_two_duplicates_and_a_cancellation_leave_nothing_half_done() {
+    let left = Left { crashes: 2, duplicates: 2, faults: 1, cancels: 1, ..NOTHING };
+    let states = check_from(vec![World::paid_with(TWO_CARDS, 2, left)]);
+    assert!(states > 10_000, "{states} states");
+}
+
+#[test]
+fn what_is_shipped_and_refunded_moves_once_on_each_of_two_payments() {
+    let left = Left { crashes: 2, duplicates: 2, ships: 1, refunds: 1, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 1_000, "{states} states");
+    let left = Left { crashes: 1, faults: 1, ships: 1, refunds: 1, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 1_000, "{states} states");
+    let left = Left { faults: 1, ships: 2, returns: 1, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn the_rest_of_two_payments_is_let_go_of_when_lines_are_cancelled() {
+    let left = Left { crashes: 1, duplicates: 1, faults: 1, cancels: 1, ships: 1, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 1_000, "{states} states");
+}
+
+#[test]
+fn whatever_operators_decide_about_one_of_two_payments_each_moves_once_and_is_recorded() {
+    let left = Left { faults: 1, operators: 1, cancels: 1, ..NOTHING };
+    let states = check_from(vec![World::paid_with(TWO_CARDS, 2, left)]);
+    assert!(states > 1_000, "{states} states");
+    let left = Left { faults: 1, operators: 1, ships: 1, refunds: 1, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 1_000, "{states} states");
+    let left = Left { duplicates: 1, operators: 1, ships: 2, ..NOTHING };
+    let states = check_promised_with(TWO_CARDS, left);
+    assert!(states > 200, "{states} states");
+}
+
+#[test]
+fn the_provider_hears_nothing_of_what_was_paid_elsewhere_and_the_order_ends() {
+    let left = Left { crashes: 1, faults: 1, cancels: 1, operators: 1, ..NOTHING };
+    let states = check_from(vec![World::paid_with(CARD_AND_TRANSFER, 2, left)]);
+    assert!(states > 1_000, "{states} states");
+    let left = Left { faults: 1, ships: 1, refunds: 1, operators: 1, cancels: 1, ..NOTHING };
+    let states = check_promised_with(CARD_AND_TRANSFER, left);
+    assert!(states > 200, "{states} states");
 }
 
 #[test]

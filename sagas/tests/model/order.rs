@@ -34,11 +34,12 @@ impl PartialEq for KnownOrder {
 }
 
 impl KnownOrder {
-    /// An order that was just posted.
-    pub(crate) fn placed() -> Self {
+    /// An order that was just posted, with these payments as JSON.
+    pub(crate) fn placed(payments: &str) -> Self {
         // It does not divide by two: 1,999 and 100 of tax, less 332.
         let posted = format!(
             r#"{{"orderId":"o","customerId":"c","totalAmount":1767,"currency":"JPY","discounts":[{{"amount":332}}],
+                 "payments":[{payments}],
                  "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":1000,"discounts":[{{"amount":1}}],
                             "taxes":[{{"name":"t","rate":"0.05","amount":100}}]}}]}}"#
         );
@@ -56,7 +57,7 @@ impl KnownOrder {
             status,
             undoing,
             stock,
-            payment,
+            payments,
             shipments,
             cancellations,
             returns,
@@ -69,7 +70,7 @@ impl KnownOrder {
             status,
             undoing,
             stock,
-            payment,
+            payments,
             shipments,
             cancellations,
             returns,

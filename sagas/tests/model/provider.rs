@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-/// A payment, under the key that it was authorized with: how many means of payment were tried before.
+/// A payment of the provider, under the key that it was authorized with: see [`account_key`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Account {
     pub(crate) authorized: i64,
@@ -20,6 +20,26 @@ pub(crate) struct Provider {
     pub(crate) accounts: BTreeMap<u32, Account>,
     /// What was answered to the attempts of captures and refunds.
     pub(crate) answers: BTreeMap<(String, u32), Answer>,
+}
+
+/// The key of a payment: which payment of the order it is, and how many means of payment were tried for it before.
+pub(crate) fn account_key(payment_number: u32, replaced: u32) -> u32 {
+    (payment_number - 1) * 10 + replaced
+}
+
+/// The payment of the order that a key is of.
+pub(crate) fn payment_of(key: u32) -> u32 {
+    key / 10 + 1
+}
+
+/// What the provider marks a payment's share of a shipment or refund with.
+pub(crate) fn mark(id: &str, payment_number: u32) -> String {
+    if payment_number == 1 { id.to_owned() } else { format!("{id}#{payment_number}") }
+}
+
+/// The shipment or refund that a mark is of.
+pub(crate) fn marked(mark: &str) -> &str {
+    mark.split('#').next().unwrap_or(mark)
 }
 
 /// What the provider repeats.

@@ -2,19 +2,20 @@
 //! how what was decided is stored.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use domain::ids::Sku;
 use domain::order::event::{
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, Shortage, SkuQuantity,
-    StockReleased, StockReservationFailed, StockReserved,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
+    Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
 };
 use domain::order::saga::SagaStep;
-use domain::order::{AuthorizationState, OrderCommand, PlacedOrder};
+use domain::order::{AuthorizationState, OrderCommand, Payment, PlacedOrder};
 use sagas::{NextStep, SAGAS};
 
 use crate::Bug;
 use crate::order::{KnownOrder, ORDERED, expires_at};
-use crate::provider::{Answer, Asking, Call, Refused};
+use crate::provider::{Answer, Asking, Call, Refused, account_key, mark, marked, payment_of};
 use crate::world::{CallInFlight, Luck, World, hash_of_text};
 
 /// A copy of the saga at work on the order.
@@ -50,7 +51,8 @@ pub(crate) fn next(order: &PlacedOrder, world: &World) -> Option<(SagaStep, bool
     SAGAS.iter().find_map(|saga| {
         let next = saga.next(order, world.now());
         let step = next.step()?;
-        if world.stuck == Some(step) {
+        // A person has to give money back that was paid elsewhere. Nobody waits for that.
+        if world.stuck == Some(step) || step == SagaStep::RefundManually {
             return None;
         }
         let waits =
@@ -90,7 +92,7 @@ impl Visit {
     pub(crate) fn save(&mut self, world: &mut World) {
         let is_stale = self.stored != world.order.version;
         // As `OrderSession::rebase` does.
-        let is_outdated = self.known.order.payment.replaced != world.order.order.payment.replaced;
+        let is_outdated = self.known.order.replaced_means() != world.order.order.replaced_means();
         for Decided(command) in std::mem::take(&mut self.unsaved) {
             if is_outdated && is_of_means(&command) {
                 continue;
@@ -136,13 +138,18 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
             world.asked.insert(visit.known.order.owed_mail()?);
             return Some(());
         }
-        SagaStep::CapturePayment
-            if !matches!(visit.known.order.payment.state, AuthorizationState::Authorized { .. }) =>
-        {
-            let shipment_id = visit.known.order.unsettled_shipment()?.id.clone();
-            let captured = PaymentCaptured { shipment_id, amount_minor: 0, reference: String::new() };
+        SagaStep::CapturePayment if !is_captured_by_provider(&visit.known.order) => {
+            let order = &visit.known.order;
+            let (shipment, capture) = order.next_capture()?;
+            let payment_number = order.payment_name(capture.payment_number);
+            let is_elsewhere = order.payment(payment_number)?.is_paid_elsewhere();
+            let share = order.capture_minor(&shipment.id, capture.payment_number);
+            let (shipment_id, amount_minor) = (shipment.id.clone(), if is_elsewhere { share } else { 0 });
+            let captured = PaymentCaptured { shipment_id, amount_minor, reference: String::new(), payment_number };
             visit.take(OrderCommand::RecordPaymentCaptured(captured)).ok()?;
         }
+        // It is never next.
+        SagaStep::RefundManually => return Some(()),
         SagaStep::AuthorizePayment
         | SagaStep::VoidPayment
         | SagaStep::CapturePayment
@@ -157,6 +164,12 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
     Some(())
 }
 
+/// Whether the provider holds the payment that pays next.
+fn is_captured_by_provider(order: &PlacedOrder) -> bool {
+    let payment = order.next_capture().and_then(|(_, it)| order.payment(order.payment_name(it.payment_number)));
+    payment.is_some_and(|payment| matches!(payment.state, AuthorizationState::Authorized { .. }))
+}
+
 fn reserve(world: &World) -> OrderCommand {
     let (sku, available) = (Sku::parse("s").unwrap(), world.stock.available());
     if available >= i64::from(ORDERED) {
@@ -169,18 +182,27 @@ fn reserve(world: &World) -> OrderCommand {
 
 /// Asks the provider. Says whether the visit goes on.
 fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Option<Bug>) -> Option<bool> {
-    let order = visit.known.order.clone();
+    let order = Arc::clone(&visit.known.order);
+    let payment = match step {
+        SagaStep::VoidPayment => order.next_to_void(),
+        _ => order.next_to_authorize(),
+    };
     if bug == Some(Bug::LetsGoOnlyOfWhatIsRecorded)
         && step == SagaStep::VoidPayment
-        && order.payment.state == AuthorizationState::None
+        && let Some(payment) = payment
+        && payment.state == AuthorizationState::None
     {
-        visit.take(OrderCommand::RecordPaymentVoided).ok()?;
+        let payment_number = order.payment_name(payment.number);
+        visit.take(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })).ok()?;
         return Some(true);
     }
     // Means of payment that were given up for another are let go of before anything else happens.
-    if bug != Some(Bug::ForgetsReplacedMeans) && matches!(step, SagaStep::AuthorizePayment | SagaStep::VoidPayment) {
-        for key in 0..order.payment.replaced {
-            let _ = world.provider.take(&Call::Void { key });
+    if bug != Some(Bug::ForgetsReplacedMeans)
+        && matches!(step, SagaStep::AuthorizePayment | SagaStep::VoidPayment)
+        && let Some(payment) = payment
+    {
+        for replaced in 0..payment.replaced {
+            let _ = world.provider.take(&Call::Void { key: account_key(payment.number, replaced) });
         }
     }
     let Some(call) = call(&order, step, world, bug) else {
@@ -192,9 +214,12 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
     if luck != Luck::Good && is_found(&call, world) {
         return None;
     }
-    let replaced = order.payment.replaced;
+    let replaced = order.replaced_means();
     let is_authorization = step == SagaStep::AuthorizePayment;
-    let unknown = OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "?".into() });
+    let was_unknown = payment.is_some_and(|payment| payment.state == AuthorizationState::Unknown);
+    let payment_number = payment.and_then(|payment| order.payment_name(payment.number));
+    let unknown =
+        OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "?".into(), payment_number });
     match luck {
         Luck::Good => {
             let answered = if is_found(&call, world) { Ok(()) } else { world.provider.take(&call) };
@@ -223,7 +248,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
             if luck == Luck::AnswerLost {
                 let _ = world.provider.take(&call);
             }
-            if is_authorization && order.payment.state != AuthorizationState::Unknown {
+            if is_authorization && !was_unknown {
                 // The step failed; what it learned is stored at its end.
                 let _ = visit.take(unknown);
                 visit.save(world);
@@ -271,28 +296,35 @@ fn attempt(world: &World, done: &str, retries: u32, bug: Option<Bug>) -> Option<
 
 /// What a step asks for.
 fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) -> Option<Call> {
-    let key = order.payment.replaced;
-    let held_under = |order: &PlacedOrder| match &order.payment.state {
+    let held_under = |payment: &Payment| match &payment.state {
         AuthorizationState::Authorized { reference, .. } => reference.parse().ok(),
         _ => None,
     };
+    let held_of = |number| order.payment(order.payment_name(number)).and_then(held_under);
     Some(match step {
         SagaStep::AuthorizePayment => {
+            let payment = order.next_to_authorize()?;
             let fresh = u32::try_from(world.provider.accounts.len()).ok()?;
+            let key = account_key(payment.number, payment.replaced);
             let key = if bug == Some(Bug::DrawsANewKeyForEachTry) { fresh } else { key };
-            Call::Authorize { key, amount_minor: order.content.total_minor }
+            Call::Authorize { key, amount_minor: payment.amount_minor }
         }
-        SagaStep::VoidRest => Call::Void { key: held_under(order)? },
-        SagaStep::VoidPayment => Call::Void { key: held_under(order).unwrap_or(key) },
+        SagaStep::VoidRest => Call::Void { key: held_under(order.next_rest_to_void()?)? },
+        SagaStep::VoidPayment => {
+            let payment = order.next_to_void()?;
+            Call::Void { key: held_under(payment).unwrap_or(account_key(payment.number, payment.replaced)) }
+        }
         SagaStep::CapturePayment => {
-            let shipment = order.unsettled_shipment()?;
-            let open = order.shipments.iter().filter(|it| !it.settled).count();
+            let (shipment, capture) = order.next_capture()?;
+            let number = capture.payment_number;
+            let done = mark(shipment.id.as_str(), number);
+            let open = order.shipments.iter().filter(|it| !it.is_settled()).count();
             Call::Capture {
-                key: held_under(order)?,
-                done: shipment.id.to_string(),
-                attempt: attempt(world, shipment.id.as_str(), shipment.retries, bug)?,
-                amount_minor: order.shipment_worth_minor(&shipment.id),
-                last: order.unshipped().is_empty() && open == 1,
+                key: held_of(number)?,
+                attempt: attempt(world, &done, capture.retries, bug)?,
+                done,
+                amount_minor: order.capture_minor(&shipment.id, number),
+                last: order.unshipped().is_empty() && open == 1 || order.is_used_up_by(&shipment.id, number),
             }
         }
         _ => {
@@ -300,43 +332,49 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
             if !order.is_payable(refund) {
                 return None;
             }
-            let (key, amount_minor) = (held_under(order)?, refund.amount_minor);
-            let attempt = attempt(world, refund.id.as_str(), refund.retries, bug)?;
-            Call::Refund { key, done: refund.id.to_string(), attempt, amount_minor }
+            let (key, amount_minor) = (held_of(refund.payment_number)?, refund.amount_minor);
+            let done = mark(refund.id.as_str(), refund.payment_number);
+            Call::Refund { key, attempt: attempt(world, &done, refund.retries, bug)?, done, amount_minor }
         }
     })
 }
 
 /// What is recorded of an answer.
 pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: &Result<(), Refused>) -> Vec<OrderCommand> {
-    let is_done = answered.is_ok();
-    match call {
-        Call::Authorize { key, amount_minor } if is_done => {
+    let (Call::Authorize { key, .. } | Call::Void { key } | Call::Capture { key, .. } | Call::Refund { key, .. }) =
+        call;
+    let payment_number = order.payment_name(payment_of(*key));
+    match (call, answered) {
+        (Call::Authorize { key, amount_minor }, Ok(())) => {
             let (reference, amount_minor) = (key.to_string(), *amount_minor);
-            vec![OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { reference, amount_minor })]
+            let authorized = PaymentAuthorized { reference, amount_minor, payment_number };
+            vec![OrderCommand::RecordPaymentAuthorized(authorized)]
         }
-        Call::Authorize { .. } => {
-            vec![OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "no".into(), message: "no".into() })]
+        (Call::Authorize { .. }, Err(Refused)) => {
+            let declined = PaymentDeclined { code: "no".into(), message: "no".into(), payment_number };
+            vec![OrderCommand::RecordPaymentDeclined(declined)]
         }
-        Call::Void { .. } if is_done => vec![OrderCommand::RecordPaymentVoided],
-        Call::Capture { done, amount_minor, .. } if is_done => {
-            let shipment = order.shipments.iter().find(|it| it.id.as_str() == done);
+        (Call::Void { .. }, Ok(())) => vec![OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })],
+        (Call::Capture { done, amount_minor, .. }, Ok(())) => {
+            let shipment = order.shipments.iter().find(|it| it.id.as_str() == marked(done));
             let captured = shipment.map(|it| PaymentCaptured {
                 shipment_id: it.id.clone(),
                 amount_minor: *amount_minor,
                 reference: "c".into(),
+                payment_number,
             });
             captured.map(OrderCommand::RecordPaymentCaptured).into_iter().collect()
         }
-        Call::Refund { done, amount_minor, .. } if is_done => {
-            let refund = order.refunds.iter().chain(&order.given_up).find(|it| it.id.as_str() == done);
+        (Call::Refund { done, amount_minor, .. }, Ok(())) => {
+            let refund = order.refunds.iter().chain(&order.given_up).find(|it| it.id.as_str() == marked(done));
             let refunded = refund.map(|it| PaymentRefunded {
                 refund_id: it.id.clone(),
                 amount_minor: *amount_minor,
                 reference: "r".into(),
+                payment_number,
             });
             refunded.map(OrderCommand::RecordPaymentRefunded).into_iter().collect()
         }
-        Call::Void { .. } | Call::Capture { .. } | Call::Refund { .. } => vec![],
+        (Call::Void { .. } | Call::Capture { .. } | Call::Refund { .. }, Err(Refused)) => vec![],
     }
 }

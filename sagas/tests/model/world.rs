@@ -53,8 +53,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(on_hand: u32, left: Left) -> Self {
+        Self::paid_with("", on_hand, left)
+    }
+
+    /// An order with these payments, as JSON; without any it has one.
+    pub(crate) fn paid_with(payments: &str, on_hand: u32, left: Left) -> Self {
         Self {
-            order: KnownOrder::placed(),
+            order: KnownOrder::placed(payments),
             stock: SkuStock::with(on_hand),
             provider: Provider::default(),
             visits: vec![],
@@ -143,7 +148,7 @@ impl World {
                 let CallInFlight { call, replaced, is_orphan } = world.in_flight.remove(*at);
                 let answered = world.provider.take(&call);
                 // As `payment_calls::record_decisions` does: on the order as it is now, and not if it has gone another way.
-                if !is_orphan && world.order.order.payment.replaced == replaced {
+                if !is_orphan && world.order.order.replaced_means() == replaced {
                     for command in visit::answer(&world.order.order, &call, &answered) {
                         let _ = world.record(command);
                     }

@@ -93,6 +93,7 @@ impl GeneratedLog {
                 OrderEvent::StockReserved(StockReserved { units, expires_at })
             }
             3 => OrderEvent::PaymentAuthorized(PaymentAuthorized {
+                payment_number: None,
                 reference: format!("pay-{}", id("payment", life.nth).simple()),
                 amount_minor: self.created.total_minor,
             }),

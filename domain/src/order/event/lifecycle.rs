@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CustomerDetails, Discount, Shipping, Shortage, Tax};
+use super::{Address, CustomerDetails, Discount, OrderPayment, Shipping, Shortage, Tax};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonObjectText;
@@ -66,6 +66,10 @@ pub struct OrderCreated {
     /// The shop's labels, each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// What it is paid with, in the order in which money is taken. Together they come to `total_minor`. Without them there is one payment,
+    /// with `payment_token`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub payments: Vec<OrderPayment>,
 }
 
 impl OrderCreated {
@@ -95,6 +99,7 @@ impl OrderCreated {
             channel,
             source,
             tags,
+            payments,
         } = self;
         customer_id.is_some()
             && customer.is_none()
@@ -105,6 +110,7 @@ impl OrderCreated {
             && channel.is_none()
             && source.is_none()
             && tags.is_empty()
+            && payments.is_empty()
             && lines.iter().all(OrderLine::is_of_first_version)
     }
 

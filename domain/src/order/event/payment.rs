@@ -1,8 +1,32 @@
-//! The payment: authorized, captured, voided. Amounts are minor units of the order's currency.
+//! The payments: authorized, captured, voided. Amounts are minor units of the order's currency.
+//!
+//! An event names its payment by its number, from 1, in the order in which they were posted. The events of an order with one payment do
+//! not name it.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::ShipmentId;
+use crate::ids::{PaymentToken, ShipmentId};
+
+/// A payment of an order, as it was posted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderPayment {
+    /// What the customer pays with, in the shop's words.
+    pub method: String,
+    /// The payment provider's token for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<PaymentToken>,
+    /// How much of the order's total it pays.
+    pub amount_minor: i64,
+    /// What a payment that was made elsewhere is known by there. The provider is asked for nothing then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When it was paid elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_at: Option<DateTime<Utc>>,
+}
 
 /// The provider holds the amount for us.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +36,9 @@ pub struct PaymentAuthorized {
     /// The provider's id of the payment.
     pub reference: String,
     pub amount_minor: i64,
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }
 
 /// The provider will not hold the amount.
@@ -23,6 +50,9 @@ pub struct PaymentDeclined {
     pub code: String,
     /// The provider's words.
     pub message: String,
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }
 
 /// The provider did not answer.
@@ -32,13 +62,21 @@ pub struct PaymentDeclined {
 pub struct PaymentOutcomeUnknown {
     /// What happened instead of an answer.
     pub reason: String,
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }
 
-/// The provider holds no money any more, and never will. What was captured stays captured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The provider holds no money of the payment any more, and never will. What was captured stays captured. Of a payment that was made
+/// elsewhere: what was not captured went back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct PaymentVoided {}
+pub struct PaymentVoided {
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
+}
 
 /// The money for a shipment was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +84,11 @@ pub struct PaymentVoided {}
 #[serde(rename_all = "camelCase")]
 pub struct PaymentCaptured {
     pub shipment_id: ShipmentId,
-    /// The price of its lines.
+    /// The price of its lines, or the payment's share of that.
     pub amount_minor: i64,
     /// The provider's id of the capture.
     pub reference: String,
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }

@@ -37,4 +37,7 @@ pub struct OperatorIntervened {
     /// The id of the mail that is skipped, if one is. Events of earlier builds do not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notification_id: Option<Uuid>,
+    /// Which of the order's payments the decision is about; `None`: it has one, or the step is about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }

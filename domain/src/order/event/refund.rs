@@ -26,4 +26,7 @@ pub struct PaymentRefunded {
     pub amount_minor: i64,
     /// The provider's id of the refund.
     pub reference: String,
+    /// Which of the order's payments; `None`: it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment_number: Option<u32>,
 }

@@ -4,23 +4,60 @@ use event_versions::{FIRST, Upcast};
 use serde_json::{Map, Value};
 
 use super::OrderEvent;
+use crate::order::saga::SagaStep;
 
 /// Every change of an event's shape. The changes of one event are in order, oldest first.
 pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderShipped", to: "2.0", change: Some(shipments_have_parcels) },
-    // It may say more than the first version. What it says is read alike in both.
+    // These may say more than the version before. What they say is read alike in both.
     Upcast { event_type: "OrderCreated", to: "2.0", change: None },
+    Upcast { event_type: "OrderCreated", to: "3.0", change: None },
+    Upcast { event_type: "PaymentAuthorized", to: "2.0", change: None },
+    Upcast { event_type: "PaymentDeclined", to: "2.0", change: None },
+    Upcast { event_type: "PaymentOutcomeUnknown", to: "2.0", change: None },
+    Upcast { event_type: "PaymentVoided", to: "2.0", change: None },
+    Upcast { event_type: "PaymentCaptured", to: "2.0", change: None },
+    Upcast { event_type: "PaymentRefunded", to: "2.0", change: None },
+    Upcast { event_type: "OperatorIntervened", to: "2.0", change: None },
     // It may be about some of the return.
     Upcast { event_type: "ReturnReceived", to: "2.0", change: None },
 ];
 
-/// The version in which an event is written, where that is not the newest one. A build that knows the first version of an order only
-/// would leave out what the second one says beyond it, and charge another amount. It stops at a second version instead. So it does where
-/// some of a return came back, which it would take for all of it.
+/// The version in which an event is written, where that is not the newest one. A build that knows an earlier version only would leave out
+/// what the next one says beyond it, and charge another amount, or move the money of another payment. It stops at the next version instead.
 pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static str> {
-    let is_earlier = matches!(event, OrderEvent::OrderCreated(content) if content.is_of_first_version())
-        || matches!(event, OrderEvent::ReturnReceived(received) if received.is_of_first_version());
-    is_earlier.then_some(FIRST)
+    let of_payment = |payment_number: Option<u32>| payment_number.is_none().then_some(FIRST);
+    match event {
+        OrderEvent::OrderCreated(content) if content.is_of_first_version() => Some(FIRST),
+        OrderEvent::OrderCreated(content) => content.payments.is_empty().then_some("2.0"),
+        OrderEvent::PaymentAuthorized(it) => of_payment(it.payment_number),
+        OrderEvent::PaymentDeclined(it) => of_payment(it.payment_number),
+        OrderEvent::PaymentOutcomeUnknown(it) => of_payment(it.payment_number),
+        OrderEvent::PaymentVoided(it) => of_payment(it.payment_number),
+        OrderEvent::PaymentCaptured(it) => of_payment(it.payment_number),
+        OrderEvent::PaymentRefunded(it) => of_payment(it.payment_number),
+        OrderEvent::OperatorIntervened(it) if it.step == SagaStep::RefundManually => None,
+        OrderEvent::OperatorIntervened(it) => of_payment(it.payment_number),
+        // It would be taken for all of the return.
+        OrderEvent::ReturnReceived(received) => received.is_of_first_version().then_some(FIRST),
+        OrderEvent::StockReserved(_)
+        | OrderEvent::StockReservationFailed(_)
+        | OrderEvent::StockReleased(_)
+        | OrderEvent::RefundRequested(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderShipped(_)
+        | OrderEvent::LinesCancelled(_)
+        | OrderEvent::ShipmentDelivered(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::ReturnRequested(_)
+        | OrderEvent::ReturnCancelled(_)
+        | OrderEvent::NotificationSent(_)
+        | OrderEvent::NotificationFailed(_)
+        | OrderEvent::NoteAdded(_) => None,
+    }
 }
 
 /// A shipment had at most one carrier and one tracking number. Now it has any number of parcels.

@@ -3,6 +3,7 @@
 mod address;
 mod customer;
 mod line;
+mod payment;
 mod price;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use chrono::{DateTime, Datelike, Utc};
 use self::address::read_address;
 use self::customer::{PostedCustomer, read_customer};
 use self::line::read_items;
+use self::payment::{check_payments, read_payments};
 use self::price::{read_discounts, read_shipping};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
@@ -46,7 +48,7 @@ impl PostedOrder {
 }
 
 /// The fields of an order, those that most have first.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "orderId",
     "customerId",
     "customerEmail",
@@ -66,6 +68,7 @@ const FIELDS: [&str; 19] = [
     "tags",
     "shipping",
     "discounts",
+    "payments",
 ];
 
 /// The order; `None` if the reader has violations.
@@ -90,6 +93,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
         tags,
         shipping,
         discounts,
+        payments,
     ] = reader.object(fields, FIELDS);
     // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
@@ -130,6 +134,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
 
     let shipping = reader.optional(&shipping, |r, field| read_shipping(r, field, currency));
     let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
+    let paid_with = reader.optional(&payments, |r, field| read_payments(r, field, currency));
 
     let content = OrderCreated {
         customer_id: given_id?,
@@ -149,11 +154,13 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
         tags: tags?.unwrap_or_default(),
         shipping: shipping?,
         discounts: off?.unwrap_or_default(),
+        payments: paid_with?.unwrap_or_default(),
     };
     if reader.is_valid() && content.is_discounted_too_much() {
         reader.violation_at(&discounts, "more_than_the_price", "are more than all that they are taken from");
     } else if reader.is_valid() {
         check_total(reader, &content);
+        check_payments(reader, &payments, &content);
     }
     Some(PostedOrder { order_id: order_id?, content })
 }

@@ -181,7 +181,7 @@ proptest! {
         life.ship_the_rest();
         let captured = Life::sum(&life.captured);
         prop_assert_eq!(captured + life.order.cancelled_minor(), parts.total());
-        prop_assert_eq!(life.order.payment.captured_minor, captured);
+        prop_assert_eq!(life.order.captured_minor(), captured);
         prop_assert_eq!(life.order.has_rest_to_void(), life.order.cancelled_minor() > 0);
         // What comes back is refunded, but for the postage.
         life.send_all_back();
@@ -189,7 +189,7 @@ proptest! {
         let postage = i64::try_from(shares.shipping).unwrap();
         let was_sent = !life.order.shipments.is_empty();
         prop_assert_eq!(Life::sum(&life.refunded), captured - if was_sent { postage } else { 0 });
-        prop_assert_eq!(life.order.payment.refunded_minor, Life::sum(&life.refunded));
+        prop_assert_eq!(life.order.refunded_minor(), Life::sum(&life.refunded));
     }
 
     #[test]

@@ -18,7 +18,12 @@ fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "cap".into() })
+    OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+        payment_number: None,
+        shipment_id,
+        amount_minor,
+        reference: "cap".into(),
+    })
 }
 
 /// Two of one line at 10.00, promised; then these commands.
@@ -27,7 +32,11 @@ fn two(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
     content.lines[0].quantity = 2;
     content.lines[0].unit_price_minor = 1_000;
     content.total_minor = 2_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 2_000 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 2_000,
+    });
     let Order::Placed(mut order) = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]) else {
         panic!("never placed")
     };
@@ -53,14 +62,14 @@ fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end() {
     // The other 10.00 are let go of, and what is left of the order is paid.
     assert!(order.has_rest_to_void());
     assert_eq!((order.held_minor(), order.payment_status()), (1_000, PaymentStatus::Captured));
-    let voided = OrderCommand::RecordPaymentVoided;
+    let voided = OrderCommand::RecordPaymentVoided(PaymentVoided::default());
     let order = two([ship("s", Some(line(1))), captured("s", 1_000), cancel_the_rest(), voided.clone()]);
     assert!(!order.has_rest_to_void());
     assert_eq!((order.held_minor(), order.payment_status()), (0, PaymentStatus::Captured));
     assert_eq!((order.decide(voided), order.decide(cancel_the_rest())), (Ok(vec![]), Ok(vec![])));
     assert_eq!(order.decide(OrderCommand::DeliverOrder), Ok(vec![OrderEvent::OrderDelivered(OrderDelivered {})]));
     // What was taken can go back as ever, and what was not sent can't.
-    assert_eq!(order.refundable_minor(), 1_000);
+    assert_eq!(order.refundable_minor(false), 1_000);
     let back = |quantity| {
         let return_id = ReturnId::parse("r").unwrap();
         OrderCommand::RequestReturn(ReturnRequested { return_id, lines: line(quantity), reason: None })
@@ -72,7 +81,7 @@ fn an_order_of_which_the_rest_cannot_ship_comes_to_its_end() {
 fn the_money_is_let_go_of_once_everything_that_was_sent_is_paid() {
     let order = two([ship("s", Some(line(1))), cancel_the_rest()]);
     assert!(!order.has_rest_to_void());
-    assert_eq!(order.decide(OrderCommand::RecordPaymentVoided), Err(OrderError::Stale));
+    assert_eq!(order.decide(OrderCommand::RecordPaymentVoided(PaymentVoided::default())), Err(OrderError::Stale));
 }
 
 #[test]

@@ -24,7 +24,11 @@ fn order(downloads: bool) -> PlacedOrder {
     content.lines = if downloads { vec![goods, download] } else { vec![goods] };
     content.total_minor = if downloads { 3_000 } else { 2_000 };
     let amount_minor = content.total_minor;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor,
+    });
     let Order::Placed(order) = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]) else {
         panic!("never placed")
     };

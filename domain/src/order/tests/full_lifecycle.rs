@@ -23,7 +23,12 @@ fn deliver(id: &str) -> OrderCommand {
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "cap".into() })
+    OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+        payment_number: None,
+        shipment_id,
+        amount_minor,
+        reference: "cap".into(),
+    })
 }
 
 fn bring_back(id: &str, lines: Vec<LineQuantity>) -> OrderCommand {
@@ -42,7 +47,11 @@ fn three() -> Vec<OrderEvent> {
     content.lines[0].quantity = 3;
     content.lines[0].unit_price_minor = 1_000;
     content.total_minor = 3_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 3_000 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 3_000,
+    });
     vec![OrderEvent::OrderCreated(content), reserved(), held, confirmed()]
 }
 
@@ -143,7 +152,11 @@ fn an_order_is_cancelled_once_everything_is_undone() {
     assert_eq!(decide(&order, OrderCommand::CloseOrder), Err(OrderError::Stale));
     let order = after(
         three(),
-        [cancel(), OrderCommand::RecordPaymentVoided, OrderCommand::RecordStockReleased(StockReleased::default())],
+        [
+            cancel(),
+            OrderCommand::RecordPaymentVoided(PaymentVoided::default()),
+            OrderCommand::RecordStockReleased(StockReleased::default()),
+        ],
     );
     let closed = decide(&order, OrderCommand::CloseOrder).unwrap();
     assert_eq!(closed, [OrderEvent::OrderCancelled(OrderCancelled { reason: None })]);

@@ -76,21 +76,21 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
         3 => Just(OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })),
         1 => Just(OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages: vec![shortage] })),
         1 => any::<bool>().prop_map(|expired| OrderCommand::RecordStockReleased(StockReleased { expired })),
-        3 => Just(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+        3 => Just(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { payment_number: None,
             reference: REFERENCE.into(),
             amount_minor: TOTAL
         })),
-        1 => Just(OrderCommand::RecordPaymentDeclined(PaymentDeclined { code: "no".into(), message: "no".into() })),
-        1 => Just(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "late".into() })),
-        1 => Just(OrderCommand::RecordPaymentVoided),
+        1 => Just(OrderCommand::RecordPaymentDeclined(PaymentDeclined { payment_number: None,  code: "no".into(), message: "no".into() })),
+        1 => Just(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { payment_number: None,  reason: "late".into() })),
+        1 => Just(OrderCommand::RecordPaymentVoided(PaymentVoided::default())),
         3 => Just(OrderCommand::ConfirmOrder),
         3 => (0..3_u8, prop::sample::select(vec![1_000, 2_000, 3_000, 4_000, TOTAL])).prop_map(|(n, amount_minor)| {
             let shipment_id = id(ShipmentId::parse, n);
-            OrderCommand::RecordPaymentCaptured(PaymentCaptured { shipment_id, amount_minor, reference: "c".into() })
+            OrderCommand::RecordPaymentCaptured(PaymentCaptured { payment_number: None,  shipment_id, amount_minor, reference: "c".into() })
         }),
         2 => (0..3_u8, 1..8_000_i64).prop_map(|(n, amount_minor)| {
             let refund_id = id(RefundId::parse, n);
-            OrderCommand::RecordPaymentRefunded(PaymentRefunded { refund_id, amount_minor, reference: "r".into() })
+            OrderCommand::RecordPaymentRefunded(PaymentRefunded { payment_number: None,  refund_id, amount_minor, reference: "r".into() })
         }),
         1 => Just(OrderCommand::CloseOrder),
         1 => Just(OrderCommand::RecordNotificationSent(sent())),
@@ -109,6 +109,7 @@ fn operators() -> impl Strategy<Value = OrderCommand> {
     ]);
     (decisions, prop::sample::select(SagaStep::ALL.to_vec())).prop_map(|(decision, step)| {
         OrderCommand::Intervene(OperatorIntervened {
+            payment_number: None,
             decision,
             step,
             actor: "ann".into(),
@@ -135,19 +136,20 @@ fn two_lines() -> OrderCreated {
 }
 
 fn check(order: &PlacedOrder) {
-    let Payment { captured_minor, refunded_minor, .. } = order.payment;
+    let (captured_minor, refunded_minor) = (order.captured_minor(), order.refunded_minor());
     // What an operator waved through was never authorized.
-    let authorized = match order.payment.state {
+    let authorized = match order.payments[0].state {
         AuthorizationState::Authorized { amount_minor, .. } => amount_minor,
         AuthorizationState::NotNeeded
         | AuthorizationState::None
         | AuthorizationState::Unknown
+        | AuthorizationState::PaidElsewhere
         | AuthorizationState::Declined
         | AuthorizationState::Voided => 0,
     };
     assert!(0 <= refunded_minor && refunded_minor <= captured_minor, "{order:?}");
     assert!(captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { TOTAL }), "{order:?}");
-    assert!(order.refundable_minor() >= -order.worth_not_captured(), "{order:?}");
+    assert!(order.refundable_minor(false) >= -order.worth_not_captured(), "{order:?}");
     for (number, line) in order.numbered_lines() {
         assert!(order.returned(number) <= order.shipped(number), "{order:?}");
         assert!(order.counts(number).received <= order.returned(number), "{order:?}");
@@ -172,8 +174,8 @@ impl PlacedOrder {
         let worth = |of: fn(&Shipment) -> bool| -> i64 {
             self.shipments_with_worth().filter(|(it, _)| of(it)).map(|(_, worth)| worth).sum()
         };
-        let missing = worth(|it| it.settled && !it.given_up) - self.payment.captured_minor;
-        worth(|it| !it.settled) + missing.max(0)
+        let missing = worth(|it| it.is_settled() && !it.captures[0].given_up) - self.captured_minor();
+        worth(|it| !it.is_settled()) + missing.max(0)
     }
 }
 

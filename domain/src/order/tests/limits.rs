@@ -36,7 +36,11 @@ fn six() -> Order {
     content.lines[0].quantity = 6;
     content.lines[0].unit_price_minor = 1_000;
     content.total_minor = 6_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 6_000 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 6_000,
+    });
     given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()])
 }
 
@@ -52,6 +56,7 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
     let mut order = six();
     assert_eq!(carry_out(&mut order, FEW, ship("s-1", 2)), Ok(1));
     let captured = PaymentCaptured {
+        payment_number: None,
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         amount_minor: 2_000,
         reference: "cap".into(),
@@ -90,7 +95,11 @@ fn what_leaves_nothing_is_taken_in_whatever_order_its_lines_are_named() {
     let mut content = content();
     content.lines = vec![OrderLine { quantity: 3, unit_price_minor: 1, ..content.lines[0].clone() }; 2];
     content.total_minor = 6;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 6 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 6,
+    });
     let promised = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
     let lines = |numbers: [u32; 2], quantity| {
         numbers.map(|line_number| LineQuantity { line_number, quantity }).into_iter().collect::<Vec<_>>()
@@ -136,6 +145,7 @@ fn what_became_of_the_lines_is_counted_anew_when_a_stored_order_is_read() {
     evolve(
         &mut order,
         OrderEvent::PaymentCaptured(PaymentCaptured {
+            payment_number: None,
             shipment_id: ShipmentId::parse("s-1").unwrap(),
             amount_minor: 2_000,
             reference: "cap".into(),
@@ -165,7 +175,11 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
     let line = OrderLine { quantity: 1_000, unit_price_minor: 1, ..content.lines[0].clone() };
     content.lines = vec![line; 500];
     content.total_minor = 500_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 500_000 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 500_000,
+    });
     let mut order = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
     let all = || (1..=500).map(|line_number| LineQuantity { line_number, quantity: 1 }).collect();
     // At a step for each line of each shipment and command this would be 125 billion.

@@ -94,6 +94,7 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
     evolve(&mut order, OrderEvent::NotificationSent(sent()));
     evolve(&mut order, shipped());
     let skip = |id| OperatorIntervened {
+        payment_number: None,
         notification_id: Some(Uuid::from_u128(id)),
         ..intervene(OperatorDecision::Skip, SagaStep::NotifyCustomer)
     };

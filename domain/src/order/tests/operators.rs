@@ -4,6 +4,7 @@ use super::*;
 
 pub(super) fn intervene(decision: OperatorDecision, step: SagaStep) -> OperatorIntervened {
     OperatorIntervened {
+        payment_number: None,
         decision,
         step,
         actor: "ann".into(),
@@ -23,7 +24,7 @@ fn other_card() -> OperatorDecision {
 }
 
 fn unknown() -> OrderEvent {
-    OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into() })
+    OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { payment_number: None, reason: "no answer".into() })
 }
 
 pub(super) fn shipped() -> OrderEvent {
@@ -33,7 +34,7 @@ pub(super) fn shipped() -> OrderEvent {
 
 fn captured() -> PaymentCaptured {
     let shipment_id = ShipmentId::parse("s").unwrap();
-    PaymentCaptured { shipment_id, amount_minor: 12_999, reference: "cap-1".into() }
+    PaymentCaptured { payment_number: None, shipment_id, amount_minor: 12_999, reference: "cap-1".into() }
 }
 
 fn wants_back(id: &str, amount_minor: i64) -> OrderEvent {
@@ -41,7 +42,12 @@ fn wants_back(id: &str, amount_minor: i64) -> OrderEvent {
 }
 
 fn refunded(id: &str, amount_minor: i64) -> PaymentRefunded {
-    PaymentRefunded { refund_id: RefundId::parse(id).unwrap(), amount_minor, reference: format!("re-{id}") }
+    PaymentRefunded {
+        payment_number: None,
+        refund_id: RefundId::parse(id).unwrap(),
+        amount_minor,
+        reference: format!("re-{id}"),
+    }
 }
 
 pub(super) fn placed(order: &Order) -> &PlacedOrder {
@@ -98,7 +104,7 @@ fn another_means_of_payment_is_asked_for_under_a_key_of_its_own() {
     let command = OrderCommand::Intervene(intervene(other_card(), SagaStep::AuthorizePayment));
     decide(&order, command).unwrap().into_iter().for_each(|event| evolve(&mut order, event));
     let Order::Placed(placed) = order else { panic!("never placed") };
-    assert_eq!((placed.payment.replaced, placed.payment.token.unwrap().as_str()), (1, "tok_other"));
+    assert_eq!((placed.payments[0].replaced, placed.payments[0].token.as_ref().unwrap().as_str()), (1, "tok_other"));
 }
 
 #[test]
@@ -139,20 +145,20 @@ fn money_that_may_have_moved_is_not_skipped() {
 fn a_capture_that_was_marked_as_failed_and_is_heard_of_later_is_recorded() {
     let to_capture = promised().into_iter().chain([shipped()]).collect();
     let mut order = order_after(to_capture, OperatorDecision::MarkFailed, SagaStep::CapturePayment);
-    assert_eq!((placed(&order).unsettled_shipment(), placed(&order).payment.captured_minor), (None, 0));
+    assert_eq!((placed(&order).unsettled_shipment(), placed(&order).payments[0].captured_minor), (None, 0));
 
     let late = OrderCommand::RecordPaymentCaptured(captured());
     let events = decide(&order, late.clone()).unwrap();
     assert_eq!(events, [OrderEvent::PaymentCaptured(captured())]);
     events.into_iter().for_each(|event| evolve(&mut order, event));
-    assert_eq!(placed(&order).payment.captured_minor, 12_999);
+    assert_eq!(placed(&order).payments[0].captured_minor, 12_999);
     assert_eq!(decide(&order, late), Ok(vec![]));
 }
 
 #[test]
 fn a_refund_that_was_marked_as_failed_and_is_heard_of_later_is_recorded_and_told() {
     let mut order = order_after(owes_back(), OperatorDecision::MarkFailed, SagaStep::RefundPayment);
-    assert_eq!((placed(&order).unsettled_refund(), placed(&order).refundable_minor()), (None, 12_999));
+    assert_eq!((placed(&order).unsettled_refund(), placed(&order).refundable_minor(false)), (None, 12_999));
     // Its name stays taken: the provider may still know it.
     let again = |amount_minor| {
         OrderCommand::RequestRefund(RequestRefund {
@@ -175,7 +181,7 @@ fn a_refund_that_was_marked_as_failed_and_is_heard_of_later_is_recorded_and_told
         let mut told = placed(&order).refunds.iter().filter(|refund| refund.settled).map(|refund| refund.id.as_str());
         assert_eq!(told.next_back(), Some(id));
     }
-    assert_eq!((placed(&order).payment.refunded_minor, placed(&order).refundable_minor()), (1_200, 11_799));
+    assert_eq!((placed(&order).payments[0].refunded_minor, placed(&order).refundable_minor(false)), (1_200, 11_799));
 }
 
 #[test]
@@ -185,7 +191,7 @@ fn a_retry_of_a_movement_is_another_attempt_of_the_one_that_is_next() {
     assert_eq!(placed(&order).refunds[0].retries, 1);
     let to_capture = promised().into_iter().chain([shipped()]).collect();
     let order = order_after(to_capture, again(), SagaStep::CapturePayment);
-    assert_eq!(placed(&order).shipments[0].retries, 1);
+    assert_eq!(placed(&order).shipments[0].captures[0].retries, 1);
 }
 
 #[test]
@@ -202,7 +208,7 @@ fn what_was_never_taken_does_not_go_back_because_an_operator_says_so() {
 #[test]
 fn an_authorization_that_is_held_after_all_is_recorded() {
     let mut order = order_after(vec![created(), reserved()], OperatorDecision::Skip, SagaStep::AuthorizePayment);
-    let late = PaymentAuthorized { reference: "pay-1".into(), amount_minor: 12_999 };
+    let late = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 12_999 };
     let events = decide(&order, OrderCommand::RecordPaymentAuthorized(late)).unwrap();
     events.into_iter().for_each(|event| evolve(&mut order, event));
     assert!(placed(&order).may_hold_money());

@@ -46,13 +46,17 @@ fn three(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
     content.lines[0].unit_price_minor = 400;
     content.lines[0].discounts = vec![Discount { amount_minor: 200, ..Discount::default() }];
     content.total_minor = 1_000;
-    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor: 1_000 });
+    let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+        payment_number: None,
+        reference: "pay-1".into(),
+        amount_minor: 1_000,
+    });
     let Order::Placed(mut order) = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]) else {
         panic!("never placed")
     };
     let shipment_id = ShipmentId::parse("s").unwrap();
     let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: None, parcels: vec![] };
-    let captured = PaymentCaptured { shipment_id, amount_minor: 1_000, reference: "cap".into() };
+    let captured = PaymentCaptured { payment_number: None, shipment_id, amount_minor: 1_000, reference: "cap".into() };
     let sent = [OrderCommand::ShipOrder(ship), OrderCommand::RecordPaymentCaptured(captured)];
     for command in sent.into_iter().chain(commands) {
         carry_out(&mut order, &command);

@@ -121,3 +121,81 @@ fn metadata_of_the_first_version_is_kept_to_the_letter() {
     let event = event_versions::decode::<Order>("OrderCreated", "1.0", order).unwrap();
     assert_eq!(serde_json::to_string(&event).unwrap(), order);
 }
+
+#[test]
+fn an_event_of_one_of_several_payments_is_stored_as_in_its_golden_file() {
+    let payment_number = Some(2);
+    let shipment_id = ShipmentId::parse("s-1").unwrap();
+    let refund_id = RefundId::parse("f-1").unwrap();
+    let events = vec![
+        OrderEvent::OrderCreated(two_payments()),
+        OrderEvent::PaymentAuthorized(PaymentAuthorized {
+            reference: "pay-2".into(),
+            amount_minor: 5_000,
+            payment_number,
+        }),
+        OrderEvent::PaymentDeclined(PaymentDeclined {
+            code: "card_declined".into(),
+            message: "no funds".into(),
+            payment_number,
+        }),
+        OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into(), payment_number }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number }),
+        OrderEvent::PaymentCaptured(PaymentCaptured {
+            shipment_id,
+            amount_minor: 5_000,
+            reference: "cap-2".into(),
+            payment_number,
+        }),
+        OrderEvent::PaymentRefunded(PaymentRefunded {
+            refund_id,
+            amount_minor: 500,
+            reference: "ref-2".into(),
+            payment_number,
+        }),
+        OrderEvent::OperatorIntervened(OperatorIntervened {
+            decision: OperatorDecision::MarkSucceeded { reference: "transfer-7".into() },
+            step: SagaStep::RefundManually,
+            actor: "ann".into(),
+            reason: "sent it by bank transfer".into(),
+            customer_message: None,
+            notification_id: None,
+            payment_number,
+        }),
+    ];
+    golden::check_today::<Order>(FOLDER, events);
+}
+
+#[test]
+fn a_decision_about_money_that_a_person_gives_back_is_of_the_second_version_also_with_one_payment() {
+    use cqrs_es::DomainEvent as _;
+
+    let decided = |step| {
+        let skip = OperatorDecision::Skip;
+        OrderEvent::OperatorIntervened(operators::intervene(skip, step)).event_version()
+    };
+    assert_eq!(decided(SagaStep::RefundManually), "2.0");
+    assert_eq!(decided(SagaStep::RefundPayment), "1.0");
+}
+
+#[test]
+fn the_folded_order_of_one_payment_is_stored_as_builds_did_that_knew_of_one_only() {
+    let shipped = operators::shipped();
+    let requested = RefundRequested { refund_id: RefundId::parse("f").unwrap(), amount_minor: 5, reason: None };
+    let events = promised().into_iter().chain([shipped, OrderEvent::RefundRequested(requested)]);
+    let order = given(events);
+    let json = serde_json::to_value(&order).unwrap();
+    let placed = &json["Placed"];
+    let payment = serde_json::json!({
+        "state": { "Authorized": { "reference": "pay-1", "amount_minor": 12_999 } },
+        "token": null, "replaced": 0, "captured_minor": 0, "refunded_minor": 0,
+    });
+    assert_eq!(placed["payment"], payment);
+    let shipment = serde_json::json!({
+        "id": "s", "lines": [{ "lineNumber": 1, "quantity": 1 }], "parcels": [], "settled": false,
+    });
+    assert_eq!(placed["shipments"], serde_json::json!([shipment]));
+    let refund = serde_json::json!({ "id": "f", "amount_minor": 5, "reason": null, "settled": false });
+    assert_eq!(placed["refunds"], serde_json::json!([refund]));
+    assert_eq!(serde_json::from_value::<Order>(json).unwrap(), order);
+}

@@ -3,6 +3,7 @@
 //! What has no row here is left out for all of them, and an answer whose route is not here is empty. A test asks for a row for each
 //! field of each answer that one of them can get.
 
+mod money;
 mod replays;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub(super) enum Content {
 }
 
 use Content::{Event, Object, Value};
+use money::{PAYMENT, REFUND};
 
 const ALL: ByReader = [SHOW, SHOW, SHOW];
 
@@ -69,6 +71,7 @@ const ORDER: &[FieldRow] = &[
     ("shipping",          ALL,                 Object(SHIPPING)),
     ("discounts",         ALL,                 Object(DISCOUNT)),
     ("totals",            ALL,                 Object(TOTALS)),
+    ("payments",          [SHOW,  NO,    SHOW], Object(PAYMENT)),
     ("lines",             ALL,                 Object(LINE)),
     ("shipments",         ALL,                 Object(SHIPMENT)),
     ("cancellations",     ALL,                 Object(CANCELLATION)),
@@ -211,16 +214,6 @@ const RECEIVED: &[FieldRow] = &[
 ];
 
 #[rustfmt::skip]
-const REFUND: &[FieldRow] = &[
-    ("refundId",          [SHOW,  NO,    SHOW], Value),
-    ("amount",            [SHOW,  NO,    SHOW], Object(AMOUNT)),
-    ("reason",            [SHOW,  NO,    MASK], Value),
-    ("requestedAt",       [SHOW,  NO,    SHOW], Value),
-    ("refundedAt",        [SHOW,  NO,    SHOW], Value),
-    ("status",            [SHOW,  NO,    SHOW], Value),
-];
-
-#[rustfmt::skip]
 const NOTE: &[FieldRow] = &[
     ("noteId",            ALL,                 Value),
     ("text",              [SHOW,  SHOW,  MASK], Value),
@@ -260,6 +253,7 @@ const SAGAS_OF_ORDER: &[FieldRow] = &[
         ("step",          OPERATIONS,          Value),
         ("verbs",         OPERATIONS,          Value),
         ("inputs",        OPERATIONS,          Value),
+        ("paymentNumber", OPERATIONS,          Value),
     ])),
 ];
 

@@ -84,6 +84,12 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("discounts.code",              [SHOW,  SHOW,  MASK]),
         ("discounts.reason",            [SHOW,  SHOW,  MASK]),
         ("discounts.amountMinor",       [SHOW,  SHOW,  SHOW]),
+        ("payments",                    [SHOW,  NO,    SHOW]),
+        ("payments.method",             [SHOW,  NO,    SHOW]),
+        ("payments.token",              [NO,    NO,    NO]),
+        ("payments.amountMinor",        [SHOW,  NO,    SHOW]),
+        ("payments.reference",          [SHOW,  NO,    MASK]),
+        ("payments.paidAt",             [SHOW,  NO,    SHOW]),
     ]),
     ("OrderConfirmed", &[]),
     ("OrderRejected", &[
@@ -148,20 +154,26 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ("PaymentAuthorized", &[
         ("reference",                   [NO,    NO,    SHOW]),
         ("amountMinor",                 [SHOW,  NO,    SHOW]),
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
     ]),
     // A code such as `stolen_card` is not to be told to who pays.
     ("PaymentDeclined", &[
         ("code",                        [NO,    NO,    SHOW]),
         ("message",                     [NO,    NO,    MASK]),
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
     ]),
     ("PaymentOutcomeUnknown", &[
         ("reason",                      [NO,    NO,    MASK]),
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
     ]),
-    ("PaymentVoided", &[]),
+    ("PaymentVoided", &[
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
+    ]),
     ("PaymentCaptured", &[
         ("shipmentId",                  [SHOW,  NO,    SHOW]),
         ("amountMinor",                 [SHOW,  NO,    SHOW]),
         ("reference",                   [NO,    NO,    SHOW]),
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
     ]),
     ("RefundRequested", &[
         ("refundId",                    [SHOW,  NO,    SHOW]),
@@ -172,6 +184,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("refundId",                    [SHOW,  NO,    SHOW]),
         ("amountMinor",                 [SHOW,  NO,    SHOW]),
         ("reference",                   [NO,    NO,    SHOW]),
+        ("paymentNumber",               [SHOW,  NO,    SHOW]),
     ]),
     ("ReturnRequested", &[
         ("returnId",                    [SHOW,  SHOW,  SHOW]),
@@ -225,6 +238,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("reason",                      [NO,    NO,    MASK]),
         ("customerMessage",             [NO,    NO,    MASK]),
         ("notificationId",              [NO,    NO,    SHOW]),
+        ("paymentNumber",               [NO,    NO,    SHOW]),
     ]),
     // A SKU's events. Customers see no stock.
     ("StockReceived", &[

@@ -15,7 +15,7 @@ pub struct SandboxPaymentRow {
     pub refunded: i64,
     /// Released by a void or by the last capture.
     pub voided: i64,
-    /// How many payments were authorized for the same order. There should be one.
+    /// How many payments were authorized for the same order. There should be one for each of its payments.
     pub authorizations: i64,
 }
 

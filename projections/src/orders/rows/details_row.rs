@@ -4,6 +4,7 @@ use domain::order::event::{Address, CustomerDetails, OrderCreated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::payment_row::PaymentRow;
 use super::price_rows::{DiscountRow, ShippingRow};
 
 /// What `GET /orders/{id}` shows of what was posted, and lists do not. An order of which none of this was said has no such row.
@@ -30,6 +31,10 @@ pub(in crate::orders) struct DetailsRow {
     /// What is taken off the whole order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     discounts: Vec<DiscountRow>,
+    /// The payments, if the order was posted with them. Answers have them with their state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub(in crate::orders) payments: Vec<PaymentRow>,
 }
 
 /// A tag of an order. Its keys say everything.
@@ -89,6 +94,7 @@ impl DetailsRow {
             tags: content.tags.clone(),
             shipping: content.shipping.as_deref().map(|shipping| ShippingRow::new(shipping, content.currency)),
             discounts: DiscountRow::all(&content.discounts, content.currency),
+            payments: PaymentRow::all(&content.payments, content.currency),
         };
         (details != Self::default()).then_some(details)
     }

@@ -6,11 +6,15 @@ use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 
 use super::{Decision, World};
+use crate::provider::{Account, account_key, mark, payment_of};
 
 impl World {
     pub(super) fn intervenes(&mut self, step: SagaStep, decision: OperatorDecision) -> Option<()> {
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
+        let order = &self.order.order;
+        let payment_number = order.payments_at(step).first().and_then(|number| order.payment_name(*number));
         self.asks(OrderCommand::Intervene(OperatorIntervened {
+            payment_number,
             decision,
             step,
             actor,
@@ -57,19 +61,28 @@ impl World {
         let (order, accounts) = (&self.order.order, &self.provider.accounts);
         match step {
             SagaStep::AuthorizePayment => {
-                let key = order.payment.replaced;
+                let payment = order.next_to_authorize()?;
+                let key = account_key(payment.number, payment.replaced);
                 accounts.get(&key).filter(|account| account.is_held()).map(|_| key.to_string())
             }
             SagaStep::VoidPayment | SagaStep::VoidRest => {
-                let is_held = accounts.values().any(crate::provider::Account::is_held);
+                let number = order.payments_at(step).first().copied()?;
+                let of_payment = accounts.iter().filter(|(key, _)| payment_of(**key) == number);
+                let is_held = of_payment.map(|(_, account)| account).any(Account::is_held);
                 (self.nobody_asks() && !is_held).then(|| "v".to_owned())
             }
             SagaStep::CapturePayment => {
-                order.unsettled_shipment().filter(|it| self.provider.has(it.id.as_str())).map(|_| "c".to_owned())
+                let (shipment, capture) = order.next_capture()?;
+                let mark = mark(shipment.id.as_str(), capture.payment_number);
+                self.provider.has(&mark).then(|| "c".to_owned())
             }
             SagaStep::RefundPayment => {
-                order.unsettled_refund().filter(|it| self.provider.has(it.id.as_str())).map(|_| "r".to_owned())
+                let refund = order.unsettled_refund()?;
+                let mark = mark(refund.id.as_str(), refund.payment_number);
+                self.provider.has(&mark).then(|| "r".to_owned())
             }
+            // A person has just sent the money.
+            SagaStep::RefundManually => Some("t".to_owned()),
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::ConfirmOrder

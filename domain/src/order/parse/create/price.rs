@@ -12,8 +12,8 @@ use crate::order::event::{Discount, Shipping, Tax, TaxRate};
 const MAX_DISCOUNTS: usize = 50;
 /// Of a line, or of postage.
 const MAX_TAXES: usize = 20;
-/// Of a code, a tax's name, a shipping method or a carrier.
-const MAX_NAME_CHARS: usize = 100;
+/// Of a code, a tax's name, a shipping method, a carrier or a payment method.
+pub(super) const MAX_NAME_CHARS: usize = 100;
 const MAX_REASON_CHARS: usize = 200;
 
 /// Reads `[{"code"?, "reason"?, "amount"}]`. A discount of a currency that is not known is left out.
@@ -84,7 +84,7 @@ pub(super) fn check_included(reader: &mut BodyReader, field: &JsonField<'_>, tax
 }
 
 /// Reads the elements of an array. One that is not valid is left out.
-fn read_each<T>(
+pub(super) fn read_each<T>(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     most: usize,

@@ -42,7 +42,11 @@ pub(super) struct Life {
 impl Life {
     pub(super) fn new(content: OrderCreated) -> Self {
         let amount_minor = content.total_minor;
-        let held = OrderEvent::PaymentAuthorized(PaymentAuthorized { reference: "pay-1".into(), amount_minor });
+        let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
+            payment_number: None,
+            reference: "pay-1".into(),
+            amount_minor,
+        });
         let order = given([OrderEvent::OrderCreated(content), reserved(), held, confirmed()]);
         let Order::Placed(order) = order else { panic!("it is placed") };
         Self { order: *order, captured: vec![], refunded: vec![] }
@@ -66,6 +70,7 @@ impl Life {
                     let amount_minor = self.order.shipment_worth_minor(&shipment_id);
                     // Not a unit more can be taken for it.
                     let more = PaymentCaptured {
+                        payment_number: None,
                         shipment_id: shipment_id.clone(),
                         amount_minor: amount_minor + 1,
                         reference: "c".into(),
@@ -74,7 +79,11 @@ impl Life {
                         self.order.decide(OrderCommand::RecordPaymentCaptured(more.clone())),
                         Err(OrderError::Stale)
                     );
-                    assert!(self.does(OrderCommand::RecordPaymentCaptured(PaymentCaptured { amount_minor, ..more })));
+                    assert!(self.does(OrderCommand::RecordPaymentCaptured(PaymentCaptured {
+                        payment_number: None,
+                        amount_minor,
+                        ..more
+                    })));
                     self.captured.push((lines, amount_minor));
                 }
             }
@@ -118,7 +127,7 @@ impl Life {
         let refund = self.order.refunds.get(refunds).cloned();
         let amount_minor = refund.as_ref().map_or(0, |refund| refund.amount_minor);
         if let Some(Refund { id, amount_minor, .. }) = refund {
-            let refunded = PaymentRefunded { refund_id: id, amount_minor, reference: "r".into() };
+            let refunded = PaymentRefunded { payment_number: None, refund_id: id, amount_minor, reference: "r".into() };
             assert!(self.does(OrderCommand::RecordPaymentRefunded(refunded)));
         }
         self.refunded.push((lines, amount_minor));
