@@ -55,7 +55,7 @@ impl PlacedOrder {
                 self.settle_capture(is_it, captured.payment_number, false);
             }
             OrderEvent::RefundRequested(RefundRequested { refund_id, amount_minor, reason }) => {
-                self.promise_refund(&refund_id, amount_minor, reason, false);
+                self.promise_refund(&refund_id, amount_minor, reason.as_ref(), false);
             }
             OrderEvent::PaymentRefunded(refunded) => {
                 if let Some(payment) = self.payment_mut(refunded.payment_number) {

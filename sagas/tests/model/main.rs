@@ -180,7 +180,7 @@ fn the_books_agree(world: &World) -> bool {
     world.order.order.payments.iter().all(|payment| {
         let taken: i64 = accounts_of(world, payment).map(|account| account.captured).sum();
         let back: i64 = accounts_of(world, payment).map(|account| account.refunded).sum();
-        let is_elsewhere = world.order.order.content.payments.iter().nth(payment.number as usize - 1);
+        let is_elsewhere = world.order.order.content.payments.get(payment.number as usize - 1);
         if is_elsewhere.is_some_and(OrderPayment::is_paid_elsewhere) {
             return accounts_of(world, payment).next().is_none();
         }

@@ -9,7 +9,9 @@ use crate::order::state::{PlacedOrder, Refund, Shipment};
 
 impl PlacedOrder {
     pub(super) fn set_authorization(&mut self, payment_number: Option<u32>, state: AuthorizationState) {
-        self.payment_mut(payment_number).into_iter().for_each(|payment| payment.state = state.clone());
+        if let Some(payment) = self.payment_mut(payment_number) {
+            payment.state = state;
+        }
     }
 
     /// An order that is not undone keeps its payment: some of it was captured, and can be refunded.
@@ -62,7 +64,7 @@ impl PlacedOrder {
         &mut self,
         id: &RefundId,
         amount_minor: i64,
-        reason: Option<String>,
+        reason: Option<&String>,
         from_uncaptured: bool,
     ) {
         for (payment_number, amount_minor) in self.divide_refund(amount_minor, from_uncaptured) {
@@ -70,7 +72,7 @@ impl PlacedOrder {
                 id: id.clone(),
                 payment_number,
                 amount_minor,
-                reason: reason.clone(),
+                reason: reason.cloned(),
                 settled: false,
                 reference: None,
                 retries: 0,

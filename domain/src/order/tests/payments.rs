@@ -50,7 +50,8 @@ fn promised_twice(first: i64, content: OrderCreated) -> Vec<OrderEvent> {
 }
 
 pub(super) fn does(order: &mut Order, command: OrderCommand) -> Vec<OrderEvent> {
-    let events = decide(order, command.clone()).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = format!("{command:?}");
+    let events = decide(order, command).unwrap_or_else(|error| panic!("{said}: {error}"));
     events.iter().for_each(|event| evolve(order, event.clone()));
     events
 }
