@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Line, Payment, RefundShare, Return, Shipping, Totals};
+use crate::{Address, CustomerDetails, Discount, Line, Payment, Refund, Return, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -215,26 +215,6 @@ pub struct Cancellation {
     #[serde(default)]
     pub reason: Option<String>,
     pub cancelled_at: DateTime<Utc>,
-}
-
-/// Money that goes back to the customer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct Refund {
-    pub refund_id: String,
-    pub amount: Money,
-    #[serde(default)]
-    pub reason: Option<String>,
-    pub requested_at: DateTime<Utc>,
-    #[serde(default)]
-    pub refunded_at: Option<DateTime<Utc>>,
-    /// `requested`, `manual`, `refunded` or `skipped`.
-    #[serde(default)]
-    pub status: Option<String>,
-    /// What goes back to each payment, where the order has several.
-    #[serde(default)]
-    pub payments: Vec<RefundShare>,
 }
 
 /// A note on an order.

@@ -50,7 +50,7 @@ mod transport;
 
 pub use answers::{
     AcceptedCommand, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup, LineQuantity,
-    Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Refund, Replay, Sales, Shipment, StockLevel,
+    Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Replay, Sales, Shipment, StockLevel,
     TrackingInfo, WaitingSagaSummary,
 };
 pub use bodies::{
@@ -64,6 +64,6 @@ pub use order_parts::{
     Address, CustomerDetails, Discount, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
 };
 pub use orders::OrderListQuery;
-pub use payments::{NewPayment, Payment, RefundShare};
+pub use payments::{NewPayment, Payment, Refund, RefundShare};
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};

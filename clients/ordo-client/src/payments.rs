@@ -1,4 +1,4 @@
-//! The payments of an order: as they are placed, and as they are answered.
+//! The payments of an order, as they are placed and as they are answered, and what goes back of them.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -59,4 +59,24 @@ pub struct RefundShare {
     pub amount: Money,
     /// As that of a refund.
     pub status: String,
+}
+
+/// Money that goes back to the customer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Refund {
+    pub refund_id: String,
+    pub amount: Money,
+    #[serde(default)]
+    pub reason: Option<String>,
+    pub requested_at: DateTime<Utc>,
+    #[serde(default)]
+    pub refunded_at: Option<DateTime<Utc>>,
+    /// `requested`, `manual`, `refunded` or `skipped`.
+    #[serde(default)]
+    pub status: Option<String>,
+    /// What goes back to each payment, where the order has several.
+    #[serde(default)]
+    pub payments: Vec<RefundShare>,
 }
