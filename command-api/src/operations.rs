@@ -122,10 +122,12 @@ fn answer_of_each(answer: &str) -> utoipa::openapi::Response {
 fn path_parameters(path: &str) -> Vec<Parameter> {
     let names = path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
     let id = || RefOr::T(text("^[A-Za-z0-9._:-]{1,128}$"));
+    let uuid = || RefOr::T(text("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"));
     let parameter = |name| {
         let (about, schema, example) = match name {
             "order_id" => ("The order's id", id(), "order-1001"),
             "shipment_id" => ("The shipment's id", id(), "shipment-1"),
+            "notification_id" => ("The mail's id", uuid(), "0192f0c1-2b3a-5c4d-8e5f-60718293a4b5"),
             "return_id" => ("The return's id", id(), "return-1"),
             _ => ("The SKU", Sku::schema(), "sku-123"),
         };

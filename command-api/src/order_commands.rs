@@ -29,7 +29,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use self::parse::BodyParser::{self, OnOrder, OnReturn, OnShipment};
+use self::parse::BodyParser::{self, OnMail, OnOrder, OnReturn, OnShipment};
 use self::parse::{CommandSubject, ParsedOrderCommand};
 pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
@@ -42,7 +42,7 @@ use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 9] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 10] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
@@ -65,6 +65,7 @@ pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 9] = [
     route(CANCEL_RETURN, "POST /orders/returns/cancel", ACCEPTED, Optional, OnReturn(parse::cancel_return), NO_RETURN),
     route(RECEIVE_RETURN, "POST /orders/returns/receive", ACCEPTED, Optional, OnReturn(parse::receive_return), RECEIVE),
     route("/orders/{order_id}/refunds", "POST /orders/refunds", ACCEPTED, Optional, OnOrder(parse::refund), REFUND),
+    route(RESEND_MAIL, "POST /orders/mails/resend", ACCEPTED, Optional, OnMail(parse::resend_mail), RESEND),
     route("/orders/{order_id}/notes", "POST /orders/notes", CREATED, Required, OnOrder(parse::add_note), NOTE),
 ];
 /// How the document describes them.
@@ -105,6 +106,8 @@ const REFUND: CommandDescription = CommandDescription::of::<NewRefund>(
     "The customer gets an amount back, or all that is left",
     r#"{"refundId": "refund-1", "amount": "5.00", "reason": "a scratch"}"#,
 );
+const RESEND: CommandDescription =
+    CommandDescription::of::<Nothing>("resendMail", "The customer gets a mail once more, as another mail", "{}");
 const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
     "addNote",
     "Adds a note to an order",
@@ -112,6 +115,7 @@ const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
 );
 const DELIVER_SHIPMENT: &str = "/orders/{order_id}/shipments/{shipment_id}/deliver";
 const CANCEL_RETURN: &str = "/orders/{order_id}/returns/{return_id}/cancel";
+const RESEND_MAIL: &str = "/orders/{order_id}/mails/{notification_id}/resend";
 const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -151,6 +155,7 @@ pub(crate) struct OrderPathIds {
     order_id: String,
     return_id: Option<String>,
     shipment_id: Option<String>,
+    notification_id: Option<String>,
 }
 
 pub(crate) async fn change_order(
@@ -206,10 +211,14 @@ fn ids(
     route: &OrderRouteDefinition,
     path: Result<Path<OrderPathIds>, PathRejection>,
 ) -> Result<(OrderId, CommandSubject), Problem> {
-    let Path(OrderPathIds { order_id, return_id, shipment_id }) = path.map_err(|_| no_such_order())?;
+    let Path(OrderPathIds { order_id, return_id, shipment_id, notification_id }) = path.map_err(|_| no_such_order())?;
     let order_id = OrderId::parse(order_id).map_err(|_| no_such_order())?;
     let subject = match &route.parser {
         OnOrder(_) => CommandSubject::Order,
+        OnMail(_) => {
+            let notification_id = notification_id.and_then(|id| Uuid::parse_str(&id).ok());
+            CommandSubject::Mail(notification_id.ok_or_else(|| Problem::not_found("there is no such mail"))?)
+        }
         OnReturn(_) => {
             let return_id = return_id.and_then(|id| ReturnId::parse(id).ok());
             CommandSubject::Return(return_id.ok_or_else(|| Problem::not_found("there is no such return"))?)
@@ -304,7 +313,8 @@ impl ChangeOrder<'_> {
             (OnOrder(parse), _) => parse(self.body, order, new_id),
             (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, return_id, new_id),
             (OnShipment(parse), CommandSubject::Shipment(shipment_id)) => parse(self.body, shipment_id),
-            (OnReturn(_) | OnShipment(_), _) => return Err(no_such_order()),
+            (OnMail(parse), CommandSubject::Mail(notification_id)) => parse(self.body, *notification_id),
+            (OnMail(_) | OnReturn(_) | OnShipment(_), _) => return Err(no_such_order()),
         };
         let parsed = parsed.map_err(problems::invalid_body)?;
         if let OrderCommand::AddNote(note) = &parsed.command

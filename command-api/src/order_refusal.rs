@@ -15,9 +15,11 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
     };
     match refusal {
         OrderError::ExistsWithOtherContent => Problem::new(ProblemType::OrderExists, detail),
-        OrderError::NoSuchOrder | OrderError::NoSuchReturn(_) | OrderError::NoSuchShipment(_) => {
-            Problem::not_found(detail)
-        }
+        OrderError::MailWithdrawn => Problem::new(ProblemType::MailWithdrawn, detail),
+        OrderError::NoSuchOrder
+        | OrderError::NoSuchMail(_)
+        | OrderError::NoSuchReturn(_)
+        | OrderError::NoSuchShipment(_) => Problem::not_found(detail),
         OrderError::NotAllowed { action: _, stage, allowed } => {
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             Problem::new(ProblemType::NotAllowed, detail).with("stage", stage.name()).with("allowed", allowed)

@@ -224,6 +224,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
         | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
+        | OrderSubject::Notification(NotificationEvent::MailResendRequested(_))
         | OrderSubject::Operator(_) => {}
     }
     Ok(())

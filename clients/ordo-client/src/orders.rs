@@ -79,6 +79,11 @@ impl Client {
         Command::post(self, &["orders", order_id, "refunds"], Some(refund))
     }
 
+    /// Has the customer get a mail once more, as another mail.
+    pub fn resend_mail(&self, order_id: &str, notification_id: &str) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "mails", notification_id, "resend"], None::<&()>)
+    }
+
     /// Adds a note.
     pub fn add_note(&self, order_id: &str, note: &NewNote) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "notes"], Some(note))

@@ -17,6 +17,8 @@ pub(super) enum BodyParser {
     OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the return in the path.
     OnReturn(fn(&[u8], &ReturnId, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
+    /// For commands on the mail in the path.
+    OnMail(fn(&[u8], Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the shipment in the path.
     OnShipment(fn(&[u8], &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody>),
 }
@@ -24,6 +26,7 @@ pub(super) enum BodyParser {
 /// What the path of a request names within the order.
 pub(super) enum CommandSubject {
     Order,
+    Mail(Uuid),
     Return(ReturnId),
     Shipment(ShipmentId),
 }
@@ -109,6 +112,11 @@ pub(super) fn refund(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<P
         lines: vec![],
         command: OrderCommand::RequestRefund(refund),
     })
+}
+
+pub(super) fn resend_mail(body: &[u8], notification_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    parse_nothing(body)?;
+    Ok(ParsedOrderCommand { made: vec![], lines: vec![], command: OrderCommand::ResendMail(notification_id) })
 }
 
 pub(super) fn add_note(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {

@@ -12,10 +12,10 @@ async fn what_it_is_not_the_time_for_is_refused_with_what_can_be_asked_instead()
     let refused = shop.post("/orders/a/deliver", json!({})).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("not-allowed")), "{}", refused.body);
     assert_eq!(refused.body["stage"], "confirmed");
-    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "notes"]));
+    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "mails/{notificationId}/resend", "notes"]));
     assert_eq!(
         refused.body["detail"],
-        "the order is confirmed: deliver is not possible; possible: cancel, ship, notes"
+        "the order is confirmed: deliver is not possible; possible: cancel, ship, mails/{notificationId}/resend, notes"
     );
     assert_eq!(shop.version().await, 4);
     shop.store.close().await;
@@ -68,6 +68,7 @@ async fn what_is_not_there_is_not_found() {
             ("returns", lines.clone()),
             ("returns/r-1/receive", json!({})),
             ("returns/r-1/cancel", json!({})),
+            ("mails/0192f0c1-2b3a-5c4d-8e5f-60718293a4b5/resend", json!({})),
             ("refunds", json!({})),
             ("notes", json!({ "text": "x" })),
         ] {
@@ -80,6 +81,10 @@ async fn what_is_not_there_is_not_found() {
             let answer = shop.post(&format!("/orders/a/returns/{return_id}/{path}"), json!({})).await;
             assert_eq!(answer.status, 404, "{return_id}: {}", answer.body);
         }
+    }
+    for mail in ["0192f0c1-2b3a-5c4d-8e5f-60718293a4b5", "mail-1"] {
+        let answer = shop.post(&format!("/orders/a/mails/{mail}/resend"), json!({})).await;
+        assert_eq!(answer.status, 404, "{mail}: {}", answer.body);
     }
     for shipment_id in ["s-9", "a%20b"] {
         let answer = shop.post(&format!("/orders/a/shipments/{shipment_id}/deliver"), json!({})).await;

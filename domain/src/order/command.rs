@@ -1,6 +1,7 @@
 //! The commands that an order takes.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
@@ -33,6 +34,8 @@ pub enum OrderCommand {
     CancelReturn(ReturnCancelled),
     /// Give money back.
     RequestRefund(RequestRefund),
+    /// Send a mail once more: the one that was requested under this id.
+    ResendMail(Uuid),
     /// Add a note.
     AddNote(NoteAdded),
     /// The units are reserved.

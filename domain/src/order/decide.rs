@@ -67,6 +67,7 @@ impl PlacedOrder {
             OrderCommand::ReceiveReturn(command) => self.receive_return(command),
             OrderCommand::CancelReturn(cancelled) => self.cancel_return(cancelled),
             OrderCommand::RequestRefund(command) => self.request_refund(command),
+            OrderCommand::ResendMail(notification_id) => self.resend_mail(notification_id),
             OrderCommand::AddNote(note) => self.add_note(note),
             OrderCommand::RecordStockReserved(reserved) => {
                 self.settle_stock(&OrderStockState::Reserved(reserved.clone()), OrderEvent::StockReserved(reserved))

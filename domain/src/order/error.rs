@@ -1,5 +1,7 @@
 //! Why an order refuses a command.
 
+use uuid::Uuid;
+
 use super::transitions::{OrderAction, OrderStage};
 use crate::ids::{ReturnId, ShipmentId};
 
@@ -68,6 +70,12 @@ pub enum OrderError {
         /// What became of it.
         was: &'static str,
     },
+    /// The order has no such mail, or it has no outcome yet.
+    #[error("the order has no mail {0} that was sent or given up")]
+    NoSuchMail(Uuid),
+    /// The mail must not go out any more.
+    #[error("the order is cancelled: the mail that confirms it is not true any more")]
+    MailWithdrawn,
     /// The amount is more than the customer paid and did not get back.
     #[error("only {left_minor} minor units can be refunded")]
     MoreThanCaptured {

@@ -20,7 +20,7 @@ pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped,
 pub use lifecycle::{
     CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
 };
-pub use notification::{MailTemplate, NotificationFailed, NotificationSent};
+pub use notification::{MailResendRequested, MailTemplate, NotificationFailed, NotificationSent};
 pub use payment::{
     OrderPayment, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
 };
@@ -89,6 +89,8 @@ events! {
         NotificationSent,
         /// A mail to the customer was given up.
         NotificationFailed,
+        /// Somebody wants the customer to get a mail once more.
+        MailResendRequested,
         /// Somebody added a note.
         NoteAdded,
         /// An operator decided about a step of its sagas.

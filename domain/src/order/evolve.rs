@@ -106,6 +106,10 @@ impl PlacedOrder {
             OrderEvent::NotificationFailed(failed) => {
                 self.record_mail(failed.template, failed.nth, failed.notification_id, MailOutcome::Failed);
             }
+            OrderEvent::MailResendRequested(wanted) => {
+                let mails = self.mails.get_mut(&wanted.template);
+                mails.and_then(|mails| mails.get_mut(wanted.nth)).into_iter().for_each(|mail| mail.again = true);
+            }
             OrderEvent::NoteAdded(note) => {
                 self.notes.insert(note.note_id.clone(), note);
             }
@@ -133,7 +137,8 @@ impl PlacedOrder {
         match about.and_then(|at| mails.get_mut(at)) {
             Some(mail) => {
                 mail.rename(notification_id);
-                let was_sent = mail.outcome == MailOutcome::Sent;
+                // One that went out, and was wanted once more, may fail the second time.
+                let was_sent = mail.outcome == MailOutcome::Sent && !mail.again;
                 let outcome = if was_sent { MailOutcome::Sent } else { outcome };
                 (mail.outcome, mail.again, mail.skipped) = (outcome, false, false);
             }

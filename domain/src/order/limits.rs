@@ -8,8 +8,8 @@ use super::command::OrderCommand;
 use super::decide::decide;
 use super::error::OrderError;
 use super::event::{
-    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, OrderEvent, OrderSubject, Parcel, ReceivedLine, RefundEvent,
-    ReturnEvent, ReturnReceived,
+    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject, Parcel,
+    ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
 };
 use super::state::{Order, PlacedOrder};
 use super::transitions::OrderAction;
@@ -29,6 +29,8 @@ pub struct OrderGrowthLimits {
     pub receipts: u32,
     /// The most refunds that people ask for. What comes back is always refunded.
     pub refunds: u32,
+    /// The most mails that are sent once more.
+    pub resends: u32,
     /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line.
     pub bytes: u64,
 }
@@ -43,6 +45,7 @@ impl Default for OrderGrowthLimits {
             returns: 500,
             receipts: 500,
             refunds: 500,
+            resends: 20,
             bytes: 1 << 20,
         }
     }
@@ -66,6 +69,7 @@ impl OrderGrowthLimits {
             OrderAction::Refund => Some(self.refunds),
             OrderAction::AddNote => Some(self.notes),
             OrderAction::Cancel => Some(self.cancellations),
+            OrderAction::ResendMail => Some(self.resends),
             OrderAction::ReceiveReturn => Some(self.receipts),
             OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::CancelReturn => None,
         }
@@ -116,6 +120,9 @@ impl OrderGrowth {
             OrderSubject::Return(ReturnEvent::ReturnCancelled(it)) if it.reason.is_some() => {
                 (OrderAction::CancelReturn, 0, reason_bytes(&it.reason))
             }
+            OrderSubject::Notification(NotificationEvent::MailResendRequested(_)) => {
+                (OrderAction::ResendMail, order.mails_resent(), 0)
+            }
             OrderSubject::Refund(RefundEvent::RefundRequested(it)) => {
                 // A refund to several payments is one demand.
                 let refunds = order.refunds.iter().chain(&order.given_up).map(|refund| &refund.id);
@@ -133,7 +140,9 @@ impl OrderGrowth {
             )
             | OrderSubject::Return(ReturnEvent::ReturnReceived(_) | ReturnEvent::ReturnCancelled(_))
             | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
-            | OrderSubject::Notification(_)
+            | OrderSubject::Notification(
+                NotificationEvent::NotificationSent(_) | NotificationEvent::NotificationFailed(_),
+            )
             | OrderSubject::Operator(_) => return None,
         };
         Some(Self { action, present, bytes })

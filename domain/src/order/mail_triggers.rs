@@ -1,12 +1,13 @@
 //! The events that mails are about. Their ids name the mails.
 //!
 //! A mail has the same id however often it is requested, because the id derives from the event that the mail tells of. A mail that
-//! was given up and that an operator has sent again gets another id, derived from the operator's event.
+//! somebody has sent again gets another id, derived from the event that says so.
 
 use uuid::Uuid;
 
 use super::event::{
-    FulfilmentEvent, LifecycleEvent, MailTemplate, OperatorEvent, OrderEvent, OrderSubject, RefundEvent,
+    FulfilmentEvent, LifecycleEvent, MailTemplate, NotificationEvent, OperatorEvent, OrderEvent, OrderSubject,
+    RefundEvent,
 };
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
@@ -23,6 +24,13 @@ pub enum MailTrigger {
     Mail(MailTemplate),
     /// The mails that were given up are to be sent again.
     Resend,
+    /// One mail is to be sent again.
+    ResendOf {
+        /// What it says.
+        template: MailTemplate,
+        /// Which of the order's mails of this template it is, from 0.
+        nth: usize,
+    },
 }
 
 /// The mail that an order owes its customer next.
@@ -59,6 +67,9 @@ impl MailTrigger {
             OrderSubject::Lifecycle(LifecycleEvent::OrderCancelled(_)) => mail(MailTemplate::OrderCancelled),
             OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(_)) => mail(MailTemplate::OrderShipped),
             OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => mail(MailTemplate::OrderRefunded),
+            OrderSubject::Notification(NotificationEvent::MailResendRequested(it)) => {
+                Some(Self::ResendOf { template: it.template, nth: it.nth })
+            }
             OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
                 let is_resend = it.step == SagaStep::NotifyCustomer && it.decision == RETRY;
                 is_resend.then_some(Self::Resend)
@@ -73,7 +84,9 @@ impl MailTrigger {
             )
             | OrderSubject::Return(_)
             | OrderSubject::Refund(RefundEvent::RefundRequested(_))
-            | OrderSubject::Notification(_)
+            | OrderSubject::Notification(
+                NotificationEvent::NotificationSent(_) | NotificationEvent::NotificationFailed(_),
+            )
             | OrderSubject::Note(_) => None,
         }
     }
@@ -92,7 +105,7 @@ impl MailTriggers {
         let (template, nth) = order.owed_mail().ok_or(NoOwedMail::NotOwed)?;
         let cause = self.ids(MailTrigger::Mail(template)).nth(nth).ok_or(NoOwedMail::NoTrigger)?;
         let is_resent = order.mails.get(&template).and_then(|mails| mails.get(nth)).is_some_and(|mail| mail.again);
-        let last_resend = self.ids(MailTrigger::Resend).last().filter(|_| is_resent);
+        let last_resend = self.resends_of(template, nth).last().filter(|_| is_resent);
         let notification_id = match last_resend {
             None => first_id(cause, template),
             Some(resend) => resend_id(resend, template, nth),
@@ -105,10 +118,17 @@ impl MailTriggers {
     pub fn requested_mail(&self, order: &PlacedOrder, template: MailTemplate, notification_id: Uuid) -> Option<usize> {
         let decided = order.mails.get(&template).map_or(0, Vec::len);
         let mut causes = self.ids(MailTrigger::Mail(template)).take(decided + 1);
-        let mut resends = self.ids(MailTrigger::Resend);
-        let resent =
-            || resends.find_map(|resend| (0..decided).find(|nth| resend_id(resend, template, *nth) == notification_id));
+        let is_resent_as = |nth: &usize| {
+            self.resends_of(template, *nth).any(|resend| resend_id(resend, template, *nth) == notification_id)
+        };
+        let resent = || (0..decided).find(is_resent_as);
         causes.position(|cause| first_id(cause, template) == notification_id).or_else(resent)
+    }
+
+    /// The events that have a mail sent again.
+    fn resends_of(&self, template: MailTemplate, nth: usize) -> impl Iterator<Item = Uuid> {
+        let one = MailTrigger::ResendOf { template, nth };
+        self.0.iter().filter(move |(_, it)| *it == MailTrigger::Resend || *it == one).map(|(event_id, _)| *event_id)
     }
 
     fn ids(&self, wanted: MailTrigger) -> impl Iterator<Item = Uuid> {

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::event::MailTemplate;
+use super::error::OrderError;
+use super::event::{MailResendRequested, MailTemplate, OrderEvent};
 use super::state::{OrderStatus, PlacedOrder};
+use super::transitions::OrderAction;
 
 /// A mail that was requested and either went out or was given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +16,7 @@ pub struct MailWithOutcome {
     pub notification_id: Uuid,
     /// What became of it.
     pub outcome: MailOutcome,
-    /// Whether an operator wants it sent again.
+    /// Whether an operator, or somebody who helps the customer, wants it sent again.
     pub again: bool,
     /// Whether an operator skipped it before its answer came, in an event that does not name it. An answer that comes later has an id
     /// that the order does not know.
@@ -86,6 +88,34 @@ impl PlacedOrder {
     pub(super) fn owes_mail(&self, template: MailTemplate) -> bool {
         let decided = self.mails.get(&template).map_or(0, Vec::len);
         self.mails_owed().into_iter().any(|(kind, owed)| kind == template && decided < owed)
+    }
+
+    /// Has a mail sent once more, whether it went out or was given up.
+    pub(super) fn resend_mail(&self, notification_id: Uuid) -> Result<Vec<OrderEvent>, OrderError> {
+        let all = self
+            .mails
+            .iter()
+            .flat_map(|(template, mails)| mails.iter().enumerate().map(|(nth, it)| (*template, nth, it)));
+        let known = all.into_iter().find(|(_, _, mail)| mail.is(notification_id) && !mail.skipped);
+        let Some((template, nth, mail)) = known else {
+            self.check(OrderAction::ResendMail)?;
+            return Err(OrderError::NoSuchMail(notification_id));
+        };
+        // It is on its way.
+        if mail.again {
+            return Ok(vec![]);
+        }
+        if self.is_withdrawn(template) {
+            return Err(OrderError::MailWithdrawn);
+        }
+        self.check(OrderAction::ResendMail)?;
+        let notification_id = mail.notification_id;
+        Ok(vec![OrderEvent::MailResendRequested(MailResendRequested { notification_id, template, nth })])
+    }
+
+    /// How often mails were sent once more, or are to be.
+    pub(super) fn mails_resent(&self) -> usize {
+        self.mails.values().flatten().map(|mail| mail.former_ids.len() + usize::from(mail.again)).sum()
     }
 
     /// Whether a mail was given up that the customer should get.

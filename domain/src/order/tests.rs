@@ -11,6 +11,7 @@ mod operator_mails;
 mod operators;
 mod payment_sums;
 mod payments;
+mod resent_mails;
 mod returns;
 mod versions;
 
@@ -174,6 +175,11 @@ fn every_event() -> Vec<OrderEvent> {
         OrderEvent::ReturnCancelled(ReturnCancelled { return_id, reason: Some("found another use".into()) }),
         OrderEvent::NotificationSent(sent()),
         OrderEvent::NotificationFailed(failed()),
+        OrderEvent::MailResendRequested(MailResendRequested {
+            notification_id: Uuid::from_u128(7),
+            template: MailTemplate::OrderConfirmed,
+            nth: 0,
+        }),
         OrderEvent::NoteAdded(NoteAdded {
             note_id: NoteId::parse("n-1").unwrap(),
             text: "gift wrap".into(),

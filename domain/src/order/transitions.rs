@@ -24,6 +24,8 @@ pub enum OrderAction {
     CancelReturn,
     /// Give money back.
     Refund,
+    /// Send a mail once more.
+    ResendMail,
     /// Add a note.
     AddNote,
 }
@@ -50,7 +52,7 @@ pub enum OrderStage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 9] = {
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 10] = {
     use OrderStage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
     [
         (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
@@ -61,6 +63,7 @@ pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 9] = {
         (OrderAction::ReceiveReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::CancelReturn, &[PartiallyShipped, Shipped, Completed]),
         (OrderAction::Refund, &[PartiallyShipped, Shipped, Completed]),
+        (OrderAction::ResendMail, &[Confirmed, PartiallyShipped, Shipped, Completed, Rejected, Cancelled]),
         (
             OrderAction::AddNote,
             &[Pending, Undoing, Confirmed, PartiallyShipped, Shipped, Completed, Rejected, Cancelled],
@@ -80,6 +83,7 @@ impl OrderCommand {
             Self::ReceiveReturn(_) => Some(OrderAction::ReceiveReturn),
             Self::CancelReturn(_) => Some(OrderAction::CancelReturn),
             Self::RequestRefund(_) => Some(OrderAction::Refund),
+            Self::ResendMail(_) => Some(OrderAction::ResendMail),
             Self::AddNote(_) => Some(OrderAction::AddNote),
             Self::CreateOrder(_)
             | Self::RecordStockReserved(_)
@@ -145,6 +149,7 @@ impl OrderAction {
             Self::ReceiveReturn => "returns/{returnId}/receive",
             Self::CancelReturn => "returns/{returnId}/cancel",
             Self::Refund => "refunds",
+            Self::ResendMail => "mails/{notificationId}/resend",
             Self::AddNote => "notes",
         }
     }

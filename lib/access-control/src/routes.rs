@@ -110,6 +110,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/orders/{order_id}/returns/{return_id}/receive", Shop, [ALL, NO, ALL,  NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/returns/{return_id}/cancel", Shop, [ALL, OWN, NO,   ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/refunds", Shop,                 [ALL, NO,   NO,     UP_TO, ALL,  NO]),
+    route("POST", "/orders/{order_id}/mails/{notification_id}/resend", Shop, [ALL, NO, NO, ALL,  NO,   NO]),
     route("POST", "/orders/{order_id}/notes", Shop,                   [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/stock/{sku}/receive", Shop,                       [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/stock/{sku}/adjust", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),

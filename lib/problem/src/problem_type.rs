@@ -95,6 +95,9 @@ problem_types! {
     ReturnClosed = "return-closed", CONFLICT, "Nothing of the return is to come",
         "All of the return was received, or what was left of it was cancelled.",
         "Read the order. Announce another return for what is to come.";
+    MailWithdrawn = "mail-withdrawn", CONFLICT, "The mail is not true any more",
+        "The mail confirms an order that was cancelled since.",
+        "None: it would not be true.";
     LimitReached = "limit-reached", CONFLICT, "There can be no more of these",
         "The order, or the platform, has as many of these as it may: see `of` and `limit`.",
         "None for an order. Delete a webhook, or wait for its replays.";

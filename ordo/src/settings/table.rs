@@ -215,7 +215,7 @@ fn read_model_store(table: &mut SettingsReader) -> ReadModelStoreKind {
 }
 
 fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
-    let OrderGrowthLimits { notes, shipments, cancellations, returns, receipts, refunds, bytes } =
+    let OrderGrowthLimits { notes, shipments, cancellations, returns, receipts, refunds, resends, bytes } =
         OrderGrowthLimits::default();
     let many = || integer(1..=1_000_000);
     OrderGrowthLimits {
@@ -244,6 +244,12 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             refunds,
             &many(),
             "Refunds that one order takes, those of returns among them; what came back is refunded all the same",
+        ),
+        resends: table.value(
+            "ORDO_ORDER_RESENDS",
+            resends,
+            &many(),
+            "Mails about one order that are sent once more because somebody asked for it",
         ),
         bytes: table.value(
             "ORDO_ORDER_BYTES",

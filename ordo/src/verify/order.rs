@@ -106,6 +106,7 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         OrderEvent::OrderCancelled(_) => Some(MailTemplate::OrderCancelled),
         OrderEvent::OrderShipped(_) => Some(MailTemplate::OrderShipped),
         OrderEvent::PaymentRefunded(_) => Some(MailTemplate::OrderRefunded),
+        OrderEvent::MailResendRequested(wanted) => Some(wanted.template),
         OrderEvent::OrderCreated(_)
         | OrderEvent::StockReserved(_)
         | OrderEvent::StockReservationFailed(_)

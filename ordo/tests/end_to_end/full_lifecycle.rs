@@ -1,5 +1,8 @@
 //! An order's life after its confirmation, asked for over HTTP: sent, brought back, refunded, called off.
 
+use std::collections::HashSet;
+
+use http::Method;
 use serde_json::{Value, json};
 use testkit::{demo_order, eventually};
 
@@ -185,6 +188,32 @@ async fn a_return_comes_in_parts_and_everything_agrees() {
 }
 
 #[tokio::test]
+async fn a_mail_goes_out_once_more_for_each_time_that_it_is_wanted() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    client.order(&demo_order("a")).await;
+    let order = shown(&client, "a", |order| mails(order, "order-confirmed") == 1).await;
+    let first = order["mails"][0]["notificationId"].as_str().unwrap().to_owned();
+    let path = format!("/orders/a/mails/{first}/resend");
+    let headers = [("content-type", "application/json"), ("idempotency-key", "k-1")];
+
+    for _ in 0..2 {
+        let asked = client.send_with(Method::POST, &path, &headers, "{}").await;
+        assert_eq!(asked.status, 202, "{}", asked.text());
+        shown(&client, "a", |order| mails(order, "order-confirmed") == 2).await;
+    }
+
+    // Another key, and the id that it has by now: it is wanted another time.
+    let order = shown(&client, "a", |order| mails(order, "order-confirmed") == 2).await;
+    let ids: HashSet<&str> =
+        order["mails"].as_array().unwrap().iter().map(|it| it["notificationId"].as_str().unwrap()).collect();
+    let second = ids.iter().find(|id| **id != first).unwrap();
+    assert_eq!(ask(&client, &format!("/orders/a/mails/{second}/resend"), json!({})).await.status, 202);
+    shown(&client, "a", |order| mails(order, "order-confirmed") == 3).await;
+    at_rest(&ordo.database, 1, PATIENCE).await;
+}
+
+#[tokio::test]
 async fn a_confirmed_order_that_is_called_off_holds_nothing_and_says_why() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();
@@ -198,7 +227,10 @@ async fn a_confirmed_order_that_is_called_off_holds_nothing_and_says_why() {
     assert_eq!((&order["status"], &order["reason"]), (&json!("cancelled"), &json!("changed my mind")));
     assert_eq!((&order["paymentStatus"], &order["fulfilmentStatus"]), (&json!("voided"), &json!("none")));
     let problem = ask(&client, "/orders/a/ship", json!({})).await.problem(409);
-    assert_eq!((&problem["code"], &problem["allowed"]), (&json!("not-allowed"), &json!(["notes"])));
+    assert_eq!(
+        (&problem["code"], &problem["allowed"]),
+        (&json!("not-allowed"), &json!(["mails/{notificationId}/resend", "notes"]))
+    );
 }
 
 #[tokio::test]

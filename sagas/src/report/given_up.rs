@@ -1,6 +1,6 @@
 //! Mails that were given up, and that no operator has decided about since. As long as there are any, a customer does not know something.
 //!
-//! Only the log has them. A mail is no longer given up once it went out after all, once an operator has it sent again or skips it, or once
+//! Only the log has them. A mail is no longer given up once it went out after all, once somebody has it sent again or an operator skips it, or once
 //! it would not be true: a cancelled order is not confirmed. [`OrderGivenUpMails`] is this rule for one order, [`FROM`] for all orders at once.
 
 use chrono::{DateTime, Utc};
@@ -31,6 +31,9 @@ impl OrderGivenUpMails {
         }
         if let OrderEvent::NotificationSent(sent) = event {
             self.mails.retain(|failed| failed.notification_id != sent.notification_id);
+        }
+        if let OrderEvent::MailResendRequested(wanted) = event {
+            self.mails.retain(|failed| failed.notification_id != wanted.notification_id);
         }
         if let OrderEvent::OperatorIntervened(it) = event
             && it.step == SagaStep::NotifyCustomer
@@ -90,6 +93,8 @@ const FROM: &str = "from events f, lateral (
          where l.aggregate_type = 'order' and l.aggregate_id = f.aggregate_id and l.sequence > f.sequence
            and (l.event_type = 'NotificationSent' and l.payload -> 'NotificationSent' ->> 'notificationId'
                                                     = f.payload -> 'NotificationFailed' ->> 'notificationId'
+             or l.event_type = 'MailResendRequested' and l.payload -> 'MailResendRequested' ->> 'notificationId'
+                                                       = f.payload -> 'NotificationFailed' ->> 'notificationId'
              or l.event_type = 'OperatorIntervened' and l.payload -> 'OperatorIntervened' ->> 'step' = 'notify_customer'
                 and (l.payload -> 'OperatorIntervened' ->> 'verb' = 'skip'
                   or l.payload -> 'OperatorIntervened' -> 'verb' -> 'retry' is not null)))

@@ -145,6 +145,7 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)
         | OrderEvent::ReturnCancelled(_)
+        | OrderEvent::MailResendRequested(_)
         | OrderEvent::NoteAdded(_) => return None,
     };
     Some(StepMention { saga: fulfilment, step, outcome, text })

@@ -55,6 +55,8 @@ async fn commands_of_an_order() {
     let refund = NewRefund { amount: Some("1.50".into()), ..NewRefund::default() };
     let done = sent(async |client| client.refund_order("o", &refund).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/refunds {"amount":"1.50"}"#);
+    let done = sent(async |client| client.resend_mail("o", "m").await.is_ok()).await;
+    assert_eq!(done, "POST /orders/o/mails/m/resend");
     let note = NewNote { text: "t".into(), author: Some("a".into()), note_id: None };
     let done = sent(async |client| client.add_note("o", &note).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/notes {"text":"t","author":"a"}"#);

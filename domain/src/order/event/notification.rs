@@ -35,6 +35,18 @@ pub struct NotificationFailed {
     pub nth: Option<usize>,
 }
 
+/// Somebody wants the customer to get a mail once more. It goes out as another mail, with an id of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct MailResendRequested {
+    /// The id of the mail so far.
+    pub notification_id: Uuid,
+    pub template: MailTemplate,
+    /// Which of the order's mails of this template it is, from 0.
+    pub nth: usize,
+}
+
 /// The mails that a customer can get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

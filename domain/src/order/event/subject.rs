@@ -4,10 +4,10 @@
 //! then not until every match that looks into that subject covers it.
 
 use super::{
-    CancellationRequested, LinesCancelled, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected, OrderShipped,
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased,
+    CancellationRequested, LinesCancelled, MailResendRequested, NoteAdded, NotificationFailed, NotificationSent,
+    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected,
+    OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
+    PaymentVoided, RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased,
     StockReservationFailed, StockReserved,
 };
 
@@ -84,6 +84,7 @@ subjects! {
     Notification(NotificationEvent) {
         NotificationSent,
         NotificationFailed,
+        MailResendRequested,
     }
     /// Notes on the order.
     Note(NoteEvent) {

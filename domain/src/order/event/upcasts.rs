@@ -56,6 +56,7 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         | OrderEvent::ReturnCancelled(_)
         | OrderEvent::NotificationSent(_)
         | OrderEvent::NotificationFailed(_)
+        | OrderEvent::MailResendRequested(_)
         | OrderEvent::NoteAdded(_) => None,
     }
 }

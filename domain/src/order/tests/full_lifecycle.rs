@@ -117,6 +117,7 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                     reason: None,
                 })],
                 OrderAction::Refund => vec![refund("new", Some(1))],
+                OrderAction::ResendMail => vec![OrderCommand::ResendMail(Uuid::from_u128(7))],
                 OrderAction::AddNote => vec![OrderCommand::AddNote(NoteAdded {
                     note_id: NoteId::parse("new").unwrap(),
                     text: "x".into(),
@@ -142,7 +143,10 @@ fn what_people_may_ask_for_is_what_the_table_says() {
 #[test]
 fn a_refusal_says_what_is_possible_instead() {
     let refusal = decide(&given(three()), OrderCommand::DeliverOrder).unwrap_err();
-    assert_eq!(refusal.to_string(), "the order is confirmed: deliver is not possible; possible: cancel, ship, notes");
+    assert_eq!(
+        refusal.to_string(),
+        "the order is confirmed: deliver is not possible; possible: cancel, ship, mails/{notificationId}/resend, notes"
+    );
 }
 
 #[test]

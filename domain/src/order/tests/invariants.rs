@@ -61,6 +61,7 @@ fn people() -> impl Strategy<Value = OrderCommand> {
         (0..3_u8, prop::option::of(-5..8_000_i64)).prop_map(|(n, amount_minor)| OrderCommand::RequestRefund(
             RequestRefund { refund_id: id(RefundId::parse, n), amount_minor, reason: None }
         )),
+        Just(OrderCommand::ResendMail(Uuid::from_u128(7))),
         (0..3_u8).prop_map(|n| OrderCommand::AddNote(NoteAdded {
             note_id: id(NoteId::parse, n),
             text: "x".into(),
@@ -186,6 +187,7 @@ fn is_afterword(event: &OrderEvent) -> bool {
         OrderEvent::NoteAdded(_)
             | OrderEvent::NotificationSent(_)
             | OrderEvent::NotificationFailed(_)
+            | OrderEvent::MailResendRequested(_)
             | OrderEvent::OperatorIntervened(_)
     )
 }

@@ -2,8 +2,16 @@
 
 use super::*;
 
-const FEW: OrderGrowthLimits =
-    OrderGrowthLimits { notes: 2, shipments: 1, cancellations: 1, returns: 1, receipts: 1, refunds: 1, bytes: 10_000 };
+const FEW: OrderGrowthLimits = OrderGrowthLimits {
+    notes: 2,
+    shipments: 1,
+    cancellations: 1,
+    returns: 1,
+    receipts: 1,
+    refunds: 1,
+    resends: 1,
+    bytes: 10_000,
+};
 
 fn note(n: u32, text: &str) -> OrderCommand {
     let note_id = NoteId::parse(format!("n-{n}")).unwrap();

@@ -227,6 +227,11 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("reason",                      [NO,    SHOW,  MASK]),
         ("nth",                         [SHOW,  SHOW,  SHOW]),
     ]),
+    ("MailResendRequested", &[
+        ("notificationId",              [SHOW,  SHOW,  SHOW]),
+        ("template",                    [SHOW,  NO,    SHOW]),
+        ("nth",                         [SHOW,  SHOW,  SHOW]),
+    ]),
     ("OperatorIntervened", &[
         ("verb",                        [NO,    NO,    SHOW]),
         ("verb.retry",                  [NO,    NO,    SHOW]),
