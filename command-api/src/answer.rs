@@ -20,8 +20,8 @@ pub(crate) struct CommandResponse<'a> {
     pub(crate) resource: CommandTarget<'a>,
     pub(crate) version: i64,
     pub(crate) position: i64,
-    /// What the command made or was about, each as a field and an id: `shipmentId`, `cancellationId`, `returnId`, `receiptId`, `refundId`
-    /// or `noteId`.
+    /// What the command made or was about, each as a field and an id: `shipmentId`, `cancellationId`, `holdId`, `returnId`, `receiptId`,
+    /// `refundId` or `noteId`.
     pub(crate) made: &'a [(&'static str, String)],
     /// Whether it was handled before, under its idempotency key.
     pub(crate) replayed: bool,

@@ -74,6 +74,35 @@ pub(crate) struct NewDelivery {
     delivered_at: Option<DateTime<Utc>>,
 }
 
+/// How a shipment is followed.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewTracking {
+    /// All parcels of the shipment. Empty: there is nothing to follow.
+    #[schema(max_items = 20)]
+    parcels: Vec<NewParcel>,
+}
+
+/// Why nothing of an order is to be shipped for now.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewHold {
+    /// An id for the hold; a UUID is made if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    hold_id: Option<String>,
+    /// Not only spaces. Customers do not see it.
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
+    reason: String,
+}
+
+/// Which hold is over: this one, or all of them.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewRelease {
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    hold_id: Option<String>,
+}
+
 /// What will come back.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -191,6 +220,8 @@ pub(crate) struct OrderAccepted {
     shipment_id: Option<String>,
     #[schema(nullable = false)]
     cancellation_id: Option<String>,
+    #[schema(nullable = false)]
+    hold_id: Option<String>,
     #[schema(nullable = false)]
     return_id: Option<String>,
     #[schema(nullable = false)]

@@ -1,4 +1,4 @@
-//! The write side: POST requests become commands, which the event store handles.
+//! The write side: requests become commands, which the event store handles.
 //!
 //! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
@@ -30,7 +30,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::bodies::{OrderAccepted, OrderBatchAnswer, StockAccepted};
-use crate::operations::described;
+use crate::operations::{CommandMethod, described};
 use crate::request::BodyRequirement;
 
 pub use order_commands::SupportRefundLimits;
@@ -45,7 +45,7 @@ struct CommandDependencies {
     requests: request::CommandRequestReader,
 }
 
-/// The POST routes. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order, and
+/// The routes of commands. `stock` is best the one that everything in this process shares; `limits` bound what may be added to one order, and
 /// `refund_limits` what those may refund of it whose role has a limit.
 pub fn routes(
     store: EventStore,
@@ -66,7 +66,7 @@ pub fn description() -> OpenApi {
 
 fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
     let mut router = OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
-        "/orders",
+        (CommandMethod::Post, "/orders"),
         &create_order::DESCRIPTION,
         BodyRequirement::Required,
         &[StatusCode::CREATED],
@@ -74,7 +74,7 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         create_order::create_order,
     ));
     router = router.routes(described::<_, _, _, OrderBatchAnswer>(
-        "/orders/batch",
+        (CommandMethod::Post, "/orders/batch"),
         &order_batch::DESCRIPTION,
         BodyRequirement::Lines,
         &[StatusCode::OK],
@@ -85,10 +85,10 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         let handler = move |commands, path, caller, trace, request| {
             order_commands::change_order(route, commands, path, caller, trace, request)
         };
-        let (path, description, body) = (route.path, &route.description, route.body);
-        let successes = [route.success];
+        let (at, description) = ((route.method, route.path), &route.description);
+        let (body, successes) = (route.body, [route.success]);
         router =
-            router.routes(described::<_, _, _, OrderAccepted>(path, description, body, &successes, "orders", handler));
+            router.routes(described::<_, _, _, OrderAccepted>(at, description, body, &successes, "orders", handler));
     }
     for route in &stock_commands::STOCK_COMMANDS {
         let handler = move |commands, path, caller, trace, request| {
@@ -96,7 +96,7 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         };
         let (path, description) = (route.path, &route.description);
         router = router.routes(described::<_, _, _, StockAccepted>(
-            path,
+            (CommandMethod::Post, path),
             description,
             BodyRequirement::Required,
             route.successes,

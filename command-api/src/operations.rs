@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use axum::handler::Handler;
-use axum::routing::post;
+use axum::routing::{post, put};
 use domain::ids::Sku;
 use http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
@@ -18,6 +18,14 @@ use utoipa::{PartialSchema, ToSchema};
 use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::request::BodyRequirement;
+
+/// The methods of commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CommandMethod {
+    Post,
+    /// It puts what is sent in the place of what there is.
+    Put,
+}
 
 /// How the document describes a command.
 pub(crate) struct CommandDescription {
@@ -48,7 +56,7 @@ fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> String {
 
 /// A route of a command with its description. `T` is the type of the answer.
 pub(crate) fn described<H, A, S, T>(
-    path: &str,
+    (method, path): (CommandMethod, &str),
     description: &CommandDescription,
     presence: BodyRequirement,
     successes: &[StatusCode],
@@ -89,8 +97,12 @@ where
     for (status, about) in refusals {
         operation = operation.response(status.to_string(), ResponseBuilder::new().description(about).build());
     }
-    let item = PathItem::new(HttpMethod::Post, operation.build());
-    (schemas, PathsBuilder::new().path(path, item).build(), post(handler))
+    let (documented, route) = match method {
+        CommandMethod::Post => (HttpMethod::Post, post(handler)),
+        CommandMethod::Put => (HttpMethod::Put, put(handler)),
+    };
+    let item = PathItem::new(documented, operation.build());
+    (schemas, PathsBuilder::new().path(path, item).build(), route)
 }
 
 /// What every command is answered with once it is carried out.

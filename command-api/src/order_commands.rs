@@ -34,15 +34,15 @@ use self::parse::{CommandSubject, ParsedOrderCommand};
 pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::{
-    NewCancellation, NewDelivery, NewNote, NewReceipt, NewRefund, NewReturn, NewReturnCancellation, NewShipment,
-    Nothing,
+    NewCancellation, NewDelivery, NewHold, NewNote, NewReceipt, NewRefund, NewRelease, NewReturn,
+    NewReturnCancellation, NewShipment, NewTracking, Nothing,
 };
-use crate::operations::CommandDescription;
+use crate::operations::{CommandDescription, CommandMethod};
 use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 10] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 13] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
@@ -54,6 +54,9 @@ pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 10] = [
         OnShipment(parse::deliver_shipment),
         DELIVERED,
     ),
+    put(TRACKING, "PUT /orders/shipments/parcels", OnShipment(parse::change_tracking), CHANGE_TRACKING),
+    route("/orders/{order_id}/hold", "POST /orders/hold", CREATED, Required, OnOrder(parse::hold), HOLD),
+    route("/orders/{order_id}/release", "POST /orders/release", OK, Optional, OnOrder(parse::release), RELEASE),
     route(
         "/orders/{order_id}/returns",
         "POST /orders/returns",
@@ -86,6 +89,18 @@ const DELIVERED: CommandDescription = CommandDescription::of::<NewDelivery>(
     "A shipment has arrived; the last one completes the order",
     r#"{"deliveredAt": "2026-11-24T09:30:00Z"}"#,
 );
+const CHANGE_TRACKING: CommandDescription = CommandDescription::of::<NewTracking>(
+    "changeTracking",
+    "A shipment is followed by these parcels, and not by those that were named before",
+    r#"{"parcels": [{"carrier": "UPS", "tracking": "1Z999AA10123456785"}]}"#,
+);
+const HOLD: CommandDescription = CommandDescription::of::<NewHold>(
+    "holdOrder",
+    "Nothing of an order is shipped until the hold is released",
+    r#"{"holdId": "hold-1", "reason": "The address is unclear"}"#,
+);
+const RELEASE: CommandDescription =
+    CommandDescription::of::<NewRelease>("releaseOrder", "A hold is over, or all are", r#"{"holdId": "hold-1"}"#);
 const RETURN: CommandDescription = CommandDescription::of::<NewReturn>(
     "requestReturn",
     "Some of an order will come back",
@@ -116,6 +131,7 @@ const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
 const DELIVER_SHIPMENT: &str = "/orders/{order_id}/shipments/{shipment_id}/deliver";
 const CANCEL_RETURN: &str = "/orders/{order_id}/returns/{return_id}/cancel";
 const RESEND_MAIL: &str = "/orders/{order_id}/mails/{notification_id}/resend";
+const TRACKING: &str = "/orders/{order_id}/shipments/{shipment_id}/parcels";
 const RECEIVE_RETURN: &str = "/orders/{order_id}/returns/{return_id}/receive";
 const OK: StatusCode = StatusCode::OK;
 const CREATED: StatusCode = StatusCode::CREATED;
@@ -129,7 +145,17 @@ const fn route(
     parser: BodyParser,
     description: CommandDescription,
 ) -> OrderRouteDefinition {
-    OrderRouteDefinition { path, scope, success, body, parser, description }
+    OrderRouteDefinition { method: CommandMethod::Post, path, scope, success, body, parser, description }
+}
+
+const fn put(
+    path: &'static str,
+    scope: &'static str,
+    parser: BodyParser,
+    description: CommandDescription,
+) -> OrderRouteDefinition {
+    let (method, success, body) = (CommandMethod::Put, OK, Required);
+    OrderRouteDefinition { method, path, scope, success, body, parser, description }
 }
 
 /// How long a command waits for others on the same order, and is decided again because a saga or another process changes the order.
@@ -140,6 +166,7 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// How a command on an order is called: its path, the scope of its idempotency keys, its body and its answer.
 pub(crate) struct OrderRouteDefinition {
+    pub(crate) method: CommandMethod,
     pub(crate) path: &'static str,
     /// The command, within which a caller's idempotency keys are unique.
     scope: &'static str,

@@ -19,10 +19,14 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
         OrderError::NoSuchOrder
         | OrderError::NoSuchMail(_)
         | OrderError::NoSuchReturn(_)
-        | OrderError::NoSuchShipment(_) => Problem::not_found(detail),
-        OrderError::NotAllowed { action: _, stage, allowed } => {
+        | OrderError::NoSuchShipment(_)
+        | OrderError::NoSuchHold(_) => Problem::not_found(detail),
+        OrderError::NotAllowed { action, stage, allowed } => {
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
-            Problem::new(ProblemType::NotAllowed, detail).with("stage", stage.name()).with("allowed", allowed)
+            let is_held = matches!(stage, OrderStage::ConfirmedOnHold | OrderStage::PartiallyShippedOnHold);
+            let waits = is_held && *action == OrderAction::Ship;
+            let kind = if waits { ProblemType::OnHold } else { ProblemType::NotAllowed };
+            Problem::new(kind, detail).with("stage", stage.name()).with("allowed", allowed)
         }
         OrderError::ReturnIsClosed { .. } => Problem::new(ProblemType::ReturnClosed, detail),
         OrderError::NotConfirmed => {

@@ -122,6 +122,10 @@ id! {
     CancellationId
 }
 id! {
+    /// One hold on an order.
+    HoldId
+}
+id! {
     /// One note on an order.
     NoteId
 }

@@ -8,6 +8,7 @@
 //! - `amounts`: what its parts come to, shared out over lines and units. `worth`: what that makes of shipments, cancellations, returns.
 //! - `payments`: the state of each payment, and what the order's money allows. `stored_payments`: how that is stored.
 //!   `manual_refunds`: what a person has to give back.
+//! - `holds`: what keeps it from being shipped. `tracking`: how its parcels are followed, and corrections of that.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
 //! - `returns`: goods that come back, from the demand to the event.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
@@ -20,6 +21,7 @@ mod decide;
 mod error;
 pub mod event;
 mod evolve;
+mod holds;
 mod intervene;
 mod limits;
 mod lines;
@@ -33,6 +35,7 @@ pub mod saga;
 mod state;
 mod status;
 mod stored_payments;
+mod tracking;
 mod transitions;
 pub mod units;
 mod worth;
@@ -46,6 +49,7 @@ pub use decide::decide;
 pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;
+pub use holds::Hold;
 pub use limits::OrderGrowthLimits;
 pub use lines::LineUnitCounts;
 pub use mails::{MailOutcome, MailWithOutcome};
@@ -54,6 +58,7 @@ pub use payments::{AuthorizationState, Payment, ShipmentCapture};
 pub use returns::{Return, ReturnReceipt};
 pub use state::{LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, UndoReason};
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
+pub use tracking::TrackingChanges;
 pub use transitions::{OrderAction, OrderStage, TRANSITIONS};
 
 /// The order as cqrs-es sees it: a shell that passes on to [`decide`] and [`evolve`].

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use domain::order::{OrderEvent, OrderGrowthLimits, OrderStage, TRANSITIONS};
+use domain::order::{OrderAction, OrderEvent, OrderGrowthLimits, OrderStage, TRANSITIONS};
 use domain::stock;
 
 const ORDERS: &str = include_str!("../../docs/reference/orders.md");
@@ -16,7 +16,8 @@ fn the_table_of_what_can_be_asked_is_the_one_that_decides() {
         let stages: Vec<&str> = stages.iter().map(|stage| stage.name()).collect();
         let stages = if stages.len() == OrderStage::ALL.len() { "anything".to_owned() } else { stages.join(", ") };
         let limit = limits.of(*action).map_or("–".to_owned(), |limit| limit.to_string());
-        writeln!(table, "| `POST /orders/{{id}}/{action}` | {stages} | {limit} |").unwrap();
+        let method = if *action == OrderAction::ChangeTracking { "PUT" } else { "POST" };
+        writeln!(table, "| `{method} /orders/{{id}}/{action}` | {stages} | {limit} |").unwrap();
     }
     assert!(ORDERS.contains(&table), "put this into docs/reference/orders.md:\n{table}");
 }

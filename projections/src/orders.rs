@@ -122,6 +122,9 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
         OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => {
             Some(format!("SHIPMENT#{}", delivered.shipment_id))
         }
+        OrderSubject::Fulfilment(FulfilmentEvent::ShipmentTrackingChanged(changed)) => {
+            Some(format!("SHIPMENT#{}", changed.shipment_id))
+        }
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => Some(format!("RETURN#{}", received.return_id)),
         OrderSubject::Return(ReturnEvent::ReturnCancelled(cancelled)) => {
             Some(format!("RETURN#{}", cancelled.return_id))
@@ -131,7 +134,11 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
         | OrderSubject::Fulfilment(
-            FulfilmentEvent::OrderShipped(_) | FulfilmentEvent::LinesCancelled(_) | FulfilmentEvent::OrderDelivered(_),
+            FulfilmentEvent::OrderShipped(_)
+            | FulfilmentEvent::LinesCancelled(_)
+            | FulfilmentEvent::OrderHeld(_)
+            | FulfilmentEvent::OrderReleased(_)
+            | FulfilmentEvent::OrderDelivered(_),
         )
         | OrderSubject::Return(ReturnEvent::ReturnRequested(_))
         | OrderSubject::Refund(RefundEvent::RefundRequested(_))
@@ -172,6 +179,11 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
             let mut shipment: ShipmentRow = take(items, recorded, &sk)?;
             shipment.delivered_at = Some(delivered.delivered_at.unwrap_or(recorded.recorded_at));
             put(items, recorded, sk, shipment);
+        }
+        OrderSubject::Fulfilment(FulfilmentEvent::ShipmentTrackingChanged(changed)) => {
+            let sk = format!("SHIPMENT#{}", changed.shipment_id);
+            let shipment: ShipmentRow = take(items, recorded, &sk)?;
+            put(items, recorded, sk, shipment.followed_by(&changed.parcels));
         }
         OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
             let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);
@@ -223,8 +235,10 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
-        | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
         | OrderSubject::Notification(NotificationEvent::MailResendRequested(_))
+        | OrderSubject::Fulfilment(
+            FulfilmentEvent::OrderHeld(_) | FulfilmentEvent::OrderReleased(_) | FulfilmentEvent::OrderDelivered(_),
+        )
         | OrderSubject::Operator(_) => {}
     }
     Ok(())

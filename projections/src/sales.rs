@@ -135,7 +135,10 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         | OrderSubject::Fulfilment(
             FulfilmentEvent::OrderShipped(_)
             | FulfilmentEvent::LinesCancelled(_)
-            | FulfilmentEvent::ShipmentDelivered(_),
+            | FulfilmentEvent::ShipmentDelivered(_)
+            | FulfilmentEvent::ShipmentTrackingChanged(_)
+            | FulfilmentEvent::OrderHeld(_)
+            | FulfilmentEvent::OrderReleased(_),
         )
         | OrderSubject::Return(_)
         | OrderSubject::Refund(_)

@@ -65,7 +65,8 @@ fn give_up(order: &mut OrderSession, mail: &OwedMail) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt.
+/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, and for the parcels of a
+/// shipment if they were corrected meanwhile. Whichever is sent first is the customer's mail.
 fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, StepError> {
     let attempt = order.requests_sent + 1;
     let content = content(order, mail, attempt);

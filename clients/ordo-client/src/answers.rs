@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Line, Payment, Refund, Return, Shipping, Totals};
+use crate::{Address, CustomerDetails, Discount, Hold, Line, Payment, Refund, Return, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -24,6 +24,8 @@ pub struct AcceptedCommand {
     pub shipment_id: Option<String>,
     #[serde(default)]
     pub cancellation_id: Option<String>,
+    #[serde(default)]
+    pub hold_id: Option<String>,
     #[serde(default)]
     pub return_id: Option<String>,
     #[serde(default)]
@@ -137,6 +139,9 @@ pub struct OrderView {
     pub shipping: Option<Shipping>,
     #[serde(default)]
     pub discounts: Vec<Discount>,
+    /// What keeps it from being shipped.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
     /// There if the total is made of more than items.
     #[serde(default)]
     pub totals: Option<Totals>,

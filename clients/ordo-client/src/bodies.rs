@@ -194,6 +194,30 @@ pub struct NewDelivery {
     pub delivered_at: Option<DateTime<Utc>>,
 }
 
+/// All parcels that a shipment is followed by; by default there is nothing to follow.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct NewTracking {
+    pub parcels: Vec<NewTrackingInfo>,
+}
+
+/// Why nothing of an order is to be shipped for now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewHold {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<String>,
+    /// For those who work for the shop; customers do not see it.
+    pub reason: String,
+}
+
+/// Which hold is over; by default all are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewRelease {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold_id: Option<String>,
+}
+
 /// How a parcel can be tracked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct NewTrackingInfo {

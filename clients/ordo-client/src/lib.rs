@@ -54,14 +54,14 @@ pub use answers::{
     TrackingInfo, WaitingSagaSummary,
 };
 pub use bodies::{
-    NewCancellation, NewDelivery, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewReturn,
-    NewReturnCancellation, NewShipment, NewTrackingInfo,
+    NewCancellation, NewDelivery, NewHold, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewRelease,
+    NewReturn, NewReturnCancellation, NewShipment, NewTracking, NewTrackingInfo,
 };
 pub use client::{Client, ClientBuilder};
 pub use error::{Error, FieldError, Problem};
 pub use live::LiveStreamRequest;
 pub use order_parts::{
-    Address, CustomerDetails, Discount, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
+    Address, CustomerDetails, Discount, Hold, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
 };
 pub use orders::OrderListQuery;
 pub use payments::{NewPayment, Payment, Refund, RefundShare};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -175,4 +176,16 @@ pub struct Line {
     pub cancelled: u32,
     #[serde(default)]
     pub returned: u32,
+}
+
+/// What keeps an order from being shipped.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Hold {
+    pub hold_id: String,
+    /// Empty in answers to who may not see it.
+    #[serde(default)]
+    pub reason: String,
+    pub held_at: DateTime<Utc>,
 }

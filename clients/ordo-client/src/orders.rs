@@ -3,9 +3,9 @@
 use futures_util::Stream;
 
 use crate::{
-    AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewDelivery, NewNote,
-    NewOrder, NewReceipt, NewRefund, NewReturn, NewReturnCancellation, NewShipment, Note, OrderView, Page, PagedQuery,
-    PlacedOrders, ReadRequest, Refund, Return, Shipment,
+    AcceptedCommand, Cancellation, Client, Command, Error, Event, Mail, NewCancellation, NewDelivery, NewHold, NewNote,
+    NewOrder, NewReceipt, NewRefund, NewRelease, NewReturn, NewReturnCancellation, NewShipment, NewTracking, Note,
+    OrderView, Page, PagedQuery, PlacedOrders, ReadRequest, Refund, Return, Shipment,
 };
 
 impl Client {
@@ -42,6 +42,26 @@ impl Client {
         delivery: &NewDelivery,
     ) -> Command<AcceptedCommand> {
         Command::post(self, &["orders", order_id, "shipments", shipment_id, "deliver"], Some(delivery))
+    }
+
+    /// Names the parcels that a shipment is followed by, in place of those that were named before.
+    pub fn change_tracking(
+        &self,
+        order_id: &str,
+        shipment_id: &str,
+        tracking: &NewTracking,
+    ) -> Command<AcceptedCommand> {
+        Command::put(self, &["orders", order_id, "shipments", shipment_id, "parcels"], Some(tracking))
+    }
+
+    /// Has nothing of it shipped until the hold is released.
+    pub fn hold_order(&self, order_id: &str, hold: &NewHold) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "hold"], Some(hold))
+    }
+
+    /// Releases one hold, or all of them.
+    pub fn release_order(&self, order_id: &str, release: &NewRelease) -> Command<AcceptedCommand> {
+        Command::post(self, &["orders", order_id, "release"], Some(release))
     }
 
     /// Tells that some of it will come back.
@@ -176,6 +196,11 @@ impl OrderListQuery {
     /// order's id.
     pub fn words(self, words: &str) -> Self {
         Self(self.0.parameter("q", words))
+    }
+
+    /// Those that a hold keeps from being shipped, or only others.
+    pub fn held(self, held: bool) -> Self {
+        Self(self.0.parameter("held", if held { "true" } else { "false" }))
     }
 
     /// Orders with this e-mail address, capitals or not.

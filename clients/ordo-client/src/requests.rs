@@ -33,6 +33,11 @@ impl<T> Command<T> {
         Self::unkeyed(client, Method::POST, segments, body).idempotency_key(&Uuid::now_v7().to_string())
     }
 
+    /// A PUT under a fresh key.
+    pub(crate) fn put(client: &Client, segments: &[&str], body: Option<&impl Serialize>) -> Self {
+        Self::unkeyed(client, Method::PUT, segments, body).idempotency_key(&Uuid::now_v7().to_string())
+    }
+
     /// A request without a key. It is sent again only if it was not carried out for sure.
     pub(crate) fn unkeyed(client: &Client, method: Method, segments: &[&str], body: Option<&impl Serialize>) -> Self {
         let request = json(body).map(|bytes| PreparedRequest {

@@ -2,10 +2,10 @@
 
 use domain::body::InvalidBody;
 use domain::ids::{ReturnId, ShipmentId};
-use domain::order::event::LineQuantity;
+use domain::order::event::{LineQuantity, ShipmentTrackingChanged};
 use domain::order::parse::{
-    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return,
-    parse_return_cancellation, parse_return_receipt, parse_shipment,
+    parse_cancellation, parse_delivery, parse_hold, parse_note, parse_nothing, parse_refund, parse_release,
+    parse_return, parse_return_cancellation, parse_return_receipt, parse_shipment, parse_tracking,
 };
 use domain::order::{DeliverShipment, OrderCommand, PlacedOrder};
 use uuid::Uuid;
@@ -72,6 +72,34 @@ pub(super) fn deliver_shipment(body: &[u8], shipment_id: &ShipmentId) -> Result<
         made: vec![("shipmentId", shipment_id.to_string())],
         lines: vec![],
         command: OrderCommand::DeliverShipment(DeliverShipment { shipment_id: shipment_id.clone(), delivered_at }),
+    })
+}
+
+pub(super) fn change_tracking(body: &[u8], shipment_id: &ShipmentId) -> Result<ParsedOrderCommand, InvalidBody> {
+    let parcels = parse_tracking(body)?;
+    let changed = ShipmentTrackingChanged { shipment_id: shipment_id.clone(), parcels };
+    Ok(ParsedOrderCommand {
+        made: vec![("shipmentId", shipment_id.to_string())],
+        lines: vec![],
+        command: OrderCommand::ChangeTracking(changed),
+    })
+}
+
+pub(super) fn hold(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    let held = parse_hold(body, new_id)?;
+    Ok(ParsedOrderCommand {
+        made: vec![("holdId", held.hold_id.to_string())],
+        lines: vec![],
+        command: OrderCommand::HoldOrder(held),
+    })
+}
+
+pub(super) fn release(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    let hold_id = parse_release(body)?;
+    Ok(ParsedOrderCommand {
+        made: hold_id.iter().map(|hold_id| ("holdId", hold_id.to_string())).collect(),
+        lines: vec![],
+        command: OrderCommand::ReleaseOrder(hold_id),
     })
 }
 

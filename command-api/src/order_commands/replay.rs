@@ -44,6 +44,7 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         }
         // What no parcel is sent for arrives when it is shipped.
         OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => Some(delivered.shipment_id.as_str()),
+        OrderSubject::Fulfilment(FulfilmentEvent::OrderHeld(held)) => Some(held.hold_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => Some(requested.return_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
             received.receipt_id.as_ref().map(ReceiptId::as_str)
@@ -53,7 +54,11 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
-        | OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_))
+        | OrderSubject::Fulfilment(
+            FulfilmentEvent::ShipmentTrackingChanged(_)
+            | FulfilmentEvent::OrderReleased(_)
+            | FulfilmentEvent::OrderDelivered(_),
+        )
         | OrderSubject::Return(ReturnEvent::ReturnCancelled(_))
         | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
         | OrderSubject::Notification(_)

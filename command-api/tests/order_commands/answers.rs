@@ -64,6 +64,20 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
 }
 
 #[tokio::test]
+async fn the_parcels_of_a_shipment_are_put_in_the_place_of_those_before() {
+    let shop = Shop::with_shipped_order().await;
+    let body = json!({ "parcels": [{ "carrier": "UPS", "tracking": "1Z9" }] });
+    let first = shop.put("/orders/a/shipments/s-1/parcels", body.clone()).await;
+    assert_eq!((first.status, &first.body["shipmentId"]), (200, &json!("s-1")), "{}", first.body);
+    assert_eq!(shop.last_event().await.name(), "ShipmentTrackingChanged");
+    let again = shop.put("/orders/a/shipments/s-1/parcels", body).await;
+    assert_eq!((again.status, again.body), (200, first.body));
+    let wrong = shop.put("/orders/a/shipments/s-1/parcels", json!({ "parcels": [{}] })).await;
+    assert_eq!(wrong.violation(), ("/parcels/0/tracking", "required"));
+    shop.store.close().await;
+}
+
+#[tokio::test]
 async fn an_order_can_be_called_off_without_a_word() {
     let shop = Shop::with_confirmed_order().await;
     let answer = shop.send(Request::post("/orders/a/cancel").body(Body::empty()).unwrap()).await;

@@ -11,8 +11,10 @@ async fn a_request_that_comes_again_under_its_key_gets_its_first_answer_again() 
     // Each would be refused, or do more, without its key: what is left is sent already, and the version has moved on.
     let one = json!({ "lines": [{ "lineNumber": 1, "quantity": 1 }] });
     for (path, body, headers) in [
+        ("hold", json!({ "reason": "x" }), vec![("idempotency-key", "k-1")]),
+        ("release", json!({}), vec![("idempotency-key", "k-1")]),
         ("ship", one.clone(), vec![("idempotency-key", "k-1")]),
-        ("ship", json!({}), vec![("idempotency-key", "k-2"), ("if-match", "\"5\"")]),
+        ("ship", json!({}), vec![("idempotency-key", "k-2"), ("if-match", "\"7\"")]),
         ("deliver", json!({}), vec![("idempotency-key", "k-1")]),
         ("returns", one.clone(), vec![("idempotency-key", "k-1")]),
         ("notes", json!({ "text": "x" }), vec![("idempotency-key", "k-1")]),

@@ -12,10 +12,10 @@ async fn what_it_is_not_the_time_for_is_refused_with_what_can_be_asked_instead()
     let refused = shop.post("/orders/a/deliver", json!({})).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("not-allowed")), "{}", refused.body);
     assert_eq!(refused.body["stage"], "confirmed");
-    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "mails/{notificationId}/resend", "notes"]));
+    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "hold", "mails/{notificationId}/resend", "notes"]));
     assert_eq!(
         refused.body["detail"],
-        "the order is confirmed: deliver is not possible; possible: cancel, ship, mails/{notificationId}/resend, notes"
+        "the order is confirmed: deliver is not possible; possible: cancel, ship, hold, mails/{notificationId}/resend, notes"
     );
     assert_eq!(shop.version().await, 4);
     shop.store.close().await;
@@ -65,6 +65,8 @@ async fn what_is_not_there_is_not_found() {
             ("ship", json!({})),
             ("deliver", json!({})),
             ("shipments/s-1/deliver", json!({})),
+            ("hold", json!({ "reason": "x" })),
+            ("release", json!({})),
             ("returns", lines.clone()),
             ("returns/r-1/receive", json!({})),
             ("returns/r-1/cancel", json!({})),
@@ -89,8 +91,34 @@ async fn what_is_not_there_is_not_found() {
     for shipment_id in ["s-9", "a%20b"] {
         let answer = shop.post(&format!("/orders/a/shipments/{shipment_id}/deliver"), json!({})).await;
         assert_eq!(answer.status, 404, "{shipment_id}: {}", answer.body);
+        let parcels = json!({ "parcels": [] });
+        let answer = shop.put(&format!("/orders/a/shipments/{shipment_id}/parcels"), parcels.clone()).await;
+        assert_eq!(answer.status, 404, "{shipment_id}: {}", answer.body);
+        assert_eq!(shop.put("/orders/nothing/shipments/s-1/parcels", parcels).await.status, 404);
     }
+    let no_hold = shop.post("/orders/a/release", json!({ "holdId": "h-9" })).await;
+    assert_eq!(no_hold.status, 404, "{}", no_hold.body);
     assert_eq!(shop.version().await, before);
+    shop.store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_on_hold_is_not_shipped_and_the_refusal_says_so() {
+    let shop = Shop::with_confirmed_order().await;
+    let held = shop.post("/orders/a/hold", json!({ "reason": "fraud check" })).await;
+    assert_eq!(held.status, 201, "{}", held.body);
+    let hold_id = held.body["holdId"].as_str().unwrap();
+
+    let refused = shop.post("/orders/a/ship", json!({})).await;
+
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("on-hold")), "{}", refused.body);
+    assert_eq!(refused.body["stage"], "confirmed and on hold");
+    assert_eq!(refused.body["allowed"], json!(["cancel", "hold", "release", "mails/{notificationId}/resend", "notes"]));
+    let released = shop.post("/orders/a/release", json!({ "holdId": hold_id })).await;
+    assert_eq!((released.status, &released.body["holdId"]), (200, &held.body["holdId"]));
+    assert_eq!(shop.post("/orders/a/ship", json!({})).await.status, 202);
+    let nothing_to_hold = shop.post("/orders/a/hold", json!({ "reason": "too late" })).await;
+    assert_eq!((nothing_to_hold.status, &nothing_to_hold.body["code"]), (409, &json!("not-allowed")));
     shop.store.close().await;
 }
 
@@ -108,11 +136,13 @@ async fn nothing_arrives_in_the_future() {
 #[tokio::test]
 async fn a_body_must_be_json_where_there_has_to_be_one() {
     let shop = Shop::with_confirmed_order().await;
-    for path in ["returns", "notes"] {
+    for path in ["hold", "returns", "notes"] {
         let nothing = Request::post(format!("/orders/a/{path}")).body(Body::empty()).unwrap();
         assert_eq!(shop.send(nothing).await.status, 415, "{path}");
     }
-    for path in ["cancel", "deliver", "returns/r-1/receive", "returns/r-1/cancel", "ship", "shipments/s-1/deliver"] {
+    let optional =
+        ["cancel", "deliver", "release", "returns/r-1/receive", "returns/r-1/cancel", "ship", "shipments/s-1/deliver"];
+    for path in optional {
         let text = Request::post(format!("/orders/a/{path}")).header("content-type", "text/plain");
         assert_eq!(shop.send(text.body(Body::from("{}")).unwrap()).await.status, 415, "{path}");
         assert_eq!(shop.post(&format!("/orders/a/{path}"), json!([])).await.status, 400, "{path}");

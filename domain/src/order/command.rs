@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCreated, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentVoided, ReceivedLine, ReturnCancelled, ReturnRequested, StockReleased, StockReservationFailed,
-    StockReserved,
+    OrderCreated, OrderHeld, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
+    PaymentRefunded, PaymentVoided, ReceivedLine, ReturnCancelled, ReturnRequested, ShipmentTrackingChanged,
+    StockReleased, StockReservationFailed, StockReserved,
 };
-use crate::ids::{CancellationId, ReceiptId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, ReceiptId, RefundId, ReturnId, ShipmentId};
 
 /// A command to an order. The `Record…` commands report what happened elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,12 @@ pub enum OrderCommand {
     DeliverOrder,
     /// The goods of this shipment arrived.
     DeliverShipment(DeliverShipment),
+    /// The customer follows a shipment by other parcels than were named.
+    ChangeTracking(ShipmentTrackingChanged),
+    /// Ship nothing of the order for now.
+    HoldOrder(OrderHeld),
+    /// This hold is over; `None`: all are.
+    ReleaseOrder(Option<HoldId>),
     /// Goods will come back.
     RequestReturn(ReturnRequested),
     /// Goods of a return came back.

@@ -1,7 +1,8 @@
 //! Decides on commands: each becomes events, or is refused. `fulfilment` decides on goods: shipped, delivered, cancelled.
-//! `payments` decides on what is reported of the payments.
+//! `payments` decides on what is reported of the payments. `holds` decides on what keeps goods from being shipped.
 
 mod fulfilment;
+mod holds;
 mod payments;
 
 use std::collections::HashSet;
@@ -63,6 +64,9 @@ impl PlacedOrder {
             OrderCommand::ShipOrder(command) => self.ship(command),
             OrderCommand::DeliverOrder => self.deliver(),
             OrderCommand::DeliverShipment(command) => self.deliver_shipment(command),
+            OrderCommand::ChangeTracking(changed) => self.change_tracking(changed),
+            OrderCommand::HoldOrder(held) => self.hold(held),
+            OrderCommand::ReleaseOrder(hold_id) => self.release(hold_id),
             OrderCommand::RequestReturn(requested) => self.request_return(requested),
             OrderCommand::ReceiveReturn(command) => self.receive_return(command),
             OrderCommand::CancelReturn(cancelled) => self.cancel_return(cancelled),
@@ -184,9 +188,12 @@ impl PlacedOrder {
             OrderStage::Pending if self.is_stocked() && self.is_paid_for() => {
                 one(OrderEvent::OrderConfirmed(OrderConfirmed {}))
             }
-            OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed => {
-                UNCHANGED
-            }
+            OrderStage::Confirmed
+            | OrderStage::ConfirmedOnHold
+            | OrderStage::PartiallyShipped
+            | OrderStage::PartiallyShippedOnHold
+            | OrderStage::Shipped
+            | OrderStage::Completed => UNCHANGED,
             OrderStage::Pending | OrderStage::Undoing | OrderStage::Rejected | OrderStage::Cancelled => {
                 Err(OrderError::Stale)
             }

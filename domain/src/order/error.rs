@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::transitions::{OrderAction, OrderStage};
-use crate::ids::{ReturnId, ShipmentId};
+use crate::ids::{HoldId, ReturnId, ShipmentId};
 
 /// Why an order refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum OrderError {
         /// The actions that are possible now.
         allowed: Vec<OrderAction>,
     },
-    /// There is another shipment, cancellation, return, receipt, refund or note of the order under this id.
+    /// There is another shipment, cancellation, hold, return, receipt, refund or note of the order under this id.
     #[error("there is another {what} with this id")]
     IdTaken {
         /// What has the id.
@@ -59,6 +59,9 @@ pub enum OrderError {
     /// There is no such shipment.
     #[error("the order has no shipment {0}")]
     NoSuchShipment(ShipmentId),
+    /// There is no such hold.
+    #[error("the order has no hold {0}")]
+    NoSuchHold(HoldId),
     /// There is no such return.
     #[error("the order has no return {0}")]
     NoSuchReturn(ReturnId),

@@ -16,7 +16,10 @@ mod subject;
 mod upcasts;
 
 pub use customer::{Address, CustomerDetails};
-pub use fulfilment::{LineQuantity, LinesCancelled, OrderDelivered, OrderShipped, Parcel, ShipmentDelivered};
+pub use fulfilment::{
+    LineQuantity, LinesCancelled, OrderDelivered, OrderHeld, OrderReleased, OrderShipped, Parcel, ShipmentDelivered,
+    ShipmentTrackingChanged,
+};
 pub use lifecycle::{
     CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
 };
@@ -77,6 +80,12 @@ events! {
         LinesCancelled,
         /// The goods of a shipment arrived.
         ShipmentDelivered,
+        /// The customer follows a shipment by other parcels.
+        ShipmentTrackingChanged,
+        /// Nothing of it is shipped for now.
+        OrderHeld,
+        /// A hold is over.
+        OrderReleased,
         /// All of it arrived.
         OrderDelivered,
         /// The customer will send goods back.

@@ -5,6 +5,7 @@ mod payments;
 use uuid::Uuid;
 
 use super::event::{MailTemplate, OperatorIntervened, OrderEvent, PaymentAuthorized, RefundRequested, RejectionReason};
+use super::holds::Hold;
 use super::lines::count;
 use super::mails::{MailOutcome, MailWithOutcome};
 use super::payments::AuthorizationState;
@@ -81,6 +82,7 @@ impl PlacedOrder {
                     parcels: shipped.parcels,
                     delivered: false,
                     captures: vec![],
+                    tracking_changes: None,
                 });
                 self.expect_captures();
             }
@@ -95,6 +97,14 @@ impl PlacedOrder {
             OrderEvent::ShipmentDelivered(delivered) => {
                 let shipment = self.shipments.iter_mut().find(|shipment| shipment.id == delivered.shipment_id);
                 shipment.into_iter().for_each(|shipment| shipment.delivered = true);
+            }
+            OrderEvent::ShipmentTrackingChanged(changed) => self.change_tracking_of(changed),
+            OrderEvent::OrderHeld(held) => {
+                self.holds.push(Hold { id: held.hold_id, reason: held.reason, released: false });
+            }
+            OrderEvent::OrderReleased(released) => {
+                let hold = self.holds.iter_mut().find(|hold| hold.id == released.hold_id);
+                hold.into_iter().for_each(|hold| hold.released = true);
             }
             OrderEvent::OrderDelivered(_) => self.status = OrderStatus::Completed,
             OrderEvent::ReturnRequested(requested) => self.apply_return_requested(requested),

@@ -68,9 +68,10 @@ pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Res
             None
         }
         OperatorDecision::Compensate => match order.stage() {
-            OrderStage::Pending | OrderStage::Confirmed => None,
+            OrderStage::Pending | OrderStage::Confirmed | OrderStage::ConfirmedOnHold => None,
             OrderStage::Undoing => return Ok(vec![]),
             stage @ (OrderStage::PartiallyShipped
+            | OrderStage::PartiallyShippedOnHold
             | OrderStage::Shipped
             | OrderStage::Completed
             | OrderStage::Rejected

@@ -11,7 +11,7 @@ use super::event::{
     FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject, Parcel,
     ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
 };
-use super::state::{Order, PlacedOrder};
+use super::state::{Order, PlacedOrder, Shipment};
 use super::transitions::OrderAction;
 
 /// How much people can add to one order. What sagas and operators record is not limited: it follows from what people asked for.
@@ -23,6 +23,10 @@ pub struct OrderGrowthLimits {
     pub shipments: u32,
     /// The most cancellations of lines. The one that leaves nothing to ship is always accepted.
     pub cancellations: u32,
+    /// The most changes of the tracking of shipments, over all of them.
+    pub tracking_changes: u32,
+    /// The most holds, released ones among them.
+    pub holds: u32,
     /// The most returns.
     pub returns: u32,
     /// The most receipts of returns, of all of them together. The one that leaves nothing to come of its return is always accepted.
@@ -42,6 +46,8 @@ impl Default for OrderGrowthLimits {
             notes: 1_000,
             shipments: 500,
             cancellations: 500,
+            tracking_changes: 500,
+            holds: 50,
             returns: 500,
             receipts: 500,
             refunds: 500,
@@ -71,7 +77,11 @@ impl OrderGrowthLimits {
             OrderAction::Cancel => Some(self.cancellations),
             OrderAction::ResendMail => Some(self.resends),
             OrderAction::ReceiveReturn => Some(self.receipts),
-            OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::CancelReturn => None,
+            OrderAction::ChangeTracking => Some(self.tracking_changes),
+            OrderAction::Hold => Some(self.holds),
+            OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::Release | OrderAction::CancelReturn => {
+                None
+            }
         }
     }
 
@@ -109,6 +119,12 @@ impl OrderGrowth {
             OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !order.is_rest(&it.lines) => {
                 (OrderAction::Cancel, order.cancellations.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
             }
+            OrderSubject::Fulfilment(FulfilmentEvent::ShipmentTrackingChanged(it)) => {
+                (OrderAction::ChangeTracking, order.tracking_changes(), tracking_bytes(&it.parcels))
+            }
+            OrderSubject::Fulfilment(FulfilmentEvent::OrderHeld(it)) => {
+                (OrderAction::Hold, order.holds.len(), BYTES_EACH + text_bytes(Some(&it.reason)))
+            }
             OrderSubject::Return(ReturnEvent::ReturnRequested(it)) => {
                 (OrderAction::RequestReturn, order.returns.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
             }
@@ -136,6 +152,7 @@ impl OrderGrowth {
                 FulfilmentEvent::OrderShipped(_)
                 | FulfilmentEvent::LinesCancelled(_)
                 | FulfilmentEvent::ShipmentDelivered(_)
+                | FulfilmentEvent::OrderReleased(_)
                 | FulfilmentEvent::OrderDelivered(_),
             )
             | OrderSubject::Return(ReturnEvent::ReturnReceived(_) | ReturnEvent::ReturnCancelled(_))
@@ -159,19 +176,22 @@ fn is_rest_of_return(order: &PlacedOrder, received: &ReturnReceived) -> bool {
 const BYTES_EACH: u64 = 40;
 
 impl PlacedOrder {
-    /// The size of the order's notes, shipments, cancellations, returns and refunds: the bytes of their texts in UTF-8, and 40 for each
-    /// of them, each parcel and each line.
+    /// The size of the order's notes, shipments with the changes of their tracking, cancellations, holds, returns and refunds: the bytes
+    /// of their texts in UTF-8, and 40 for each of them, each parcel and each line.
     pub(super) fn attached_bytes(&self) -> u64 {
         let reason = |reason: &Option<String>| text_bytes(reason.as_deref());
         let notes = self.notes.values().map(note_bytes);
-        let shipments = self.shipments.iter().map(|it| lines_bytes(&it.lines) + parcels_bytes(&it.parcels));
+        let changes = |it: &Shipment| it.tracking_changes.as_ref().map_or(0, |changes| changes.bytes);
+        let shipment = |it: &Shipment| lines_bytes(&it.lines) + parcels_bytes(it.parcels_as_shipped()) + changes(it);
+        let shipments = self.shipments.iter().map(shipment);
+        let holds = self.holds.iter().map(|it| BYTES_EACH + text_bytes(Some(&it.reason)));
         let cancellations = self.cancellations.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
         let returns = self.returns.iter().map(|it| {
             let receipts: u64 = it.receipts.iter().map(|receipt| received_bytes(&receipt.lines)).sum();
             lines_bytes(&it.lines) + reason(&it.reason) + reason(&it.cancellation_reason) + receipts
         });
         let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + reason(&it.reason));
-        notes.chain(shipments).chain(cancellations).chain(returns).chain(refunds).sum()
+        notes.chain(shipments).chain(cancellations).chain(holds).chain(returns).chain(refunds).sum()
     }
 }
 
@@ -190,6 +210,11 @@ fn received_bytes(lines: &[ReceivedLine]) -> u64 {
 fn parcels_bytes(parcels: &[Parcel]) -> u64 {
     let parcel = |it: &Parcel| BYTES_EACH + text_bytes(it.carrier.as_deref()) + text_bytes(it.tracking.as_deref());
     parcels.iter().map(parcel).sum()
+}
+
+/// The size of a change of a shipment's tracking.
+pub(super) fn tracking_bytes(parcels: &[Parcel]) -> u64 {
+    BYTES_EACH + parcels_bytes(parcels)
 }
 
 fn text_bytes(text: Option<&str>) -> u64 {

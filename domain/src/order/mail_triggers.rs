@@ -80,6 +80,9 @@ impl MailTrigger {
             | OrderSubject::Fulfilment(
                 FulfilmentEvent::LinesCancelled(_)
                 | FulfilmentEvent::ShipmentDelivered(_)
+                | FulfilmentEvent::ShipmentTrackingChanged(_)
+                | FulfilmentEvent::OrderHeld(_)
+                | FulfilmentEvent::OrderReleased(_)
                 | FulfilmentEvent::OrderDelivered(_),
             )
             | OrderSubject::Return(_)

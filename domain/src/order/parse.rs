@@ -4,7 +4,7 @@ mod commands;
 mod create;
 
 pub use commands::{
-    parse_cancellation, parse_delivery, parse_note, parse_nothing, parse_refund, parse_return,
-    parse_return_cancellation, parse_return_receipt, parse_shipment,
+    parse_cancellation, parse_delivery, parse_hold, parse_note, parse_nothing, parse_refund, parse_release,
+    parse_return, parse_return_cancellation, parse_return_receipt, parse_shipment, parse_tracking,
 };
 pub use create::PostedOrder;

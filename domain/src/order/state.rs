@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
+use super::holds::Hold;
 use super::lines::LineUnitCounts;
 use super::mails::MailWithOutcome;
 use super::payments::{Payment, ShipmentCapture};
 use super::returns::Return;
 use super::stored_payments;
+use super::tracking::TrackingChanges;
 use crate::ids::{CancellationId, NoteId, RefundId, ShipmentId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
@@ -42,6 +44,9 @@ pub struct PlacedOrder {
     /// The cancellations of lines, oldest first. Builds that did not know of them stored an order without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancellations: Vec<LineCancellation>,
+    /// Its holds, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
     /// Its returns, oldest first.
     pub returns: Vec<Return>,
     /// Its refunds: the settled ones first.
@@ -143,6 +148,9 @@ pub struct Shipment {
     /// Whether it is recorded that this shipment arrived. See [`PlacedOrder::is_delivered`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delivered: bool,
+    /// What changed about its tracking. `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracking_changes: Option<TrackingChanges>,
     /// The captures of its money, one from each payment that pays for some of it. Never empty.
     #[serde(flatten, with = "stored_payments::captures")]
     pub captures: Vec<ShipmentCapture>,
@@ -194,6 +202,7 @@ impl PlacedOrder {
             payments,
             shipments: vec![],
             cancellations: vec![],
+            holds: vec![],
             returns: vec![],
             refunds: vec![],
             given_up: vec![],

@@ -5,6 +5,7 @@ mod amounts;
 mod cancelled_lines;
 mod delivered;
 mod full_lifecycle;
+mod held;
 mod invariants;
 mod limits;
 mod operator_mails;
@@ -13,6 +14,7 @@ mod payment_sums;
 mod payments;
 mod resent_mails;
 mod returns;
+mod tracking;
 mod versions;
 
 use super::event::*;
@@ -21,7 +23,7 @@ use super::saga::*;
 use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
-use crate::ids::{CancellationId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::ids::{CancellationId, HoldId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
@@ -158,6 +160,12 @@ fn every_event() -> Vec<OrderEvent> {
             shipment_id: ShipmentId::parse("s-1").unwrap(),
             delivered_at: chrono::DateTime::from_timestamp(1_800_000_000, 0),
         }),
+        OrderEvent::ShipmentTrackingChanged(ShipmentTrackingChanged {
+            shipment_id: ShipmentId::parse("s-1").unwrap(),
+            parcels: vec![Parcel { carrier: Some("UPS".into()), tracking: Some("1Z9".into()) }],
+        }),
+        OrderEvent::OrderHeld(OrderHeld { hold_id: HoldId::parse("h-1").unwrap(), reason: "fraud check".into() }),
+        OrderEvent::OrderReleased(OrderReleased { hold_id: HoldId::parse("h-1").unwrap() }),
         OrderEvent::OrderDelivered(OrderDelivered {}),
         OrderEvent::ReturnRequested(ReturnRequested { return_id: return_id.clone(), lines: line(1), reason }),
         OrderEvent::ReturnReceived(ReturnReceived {

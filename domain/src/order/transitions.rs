@@ -16,6 +16,12 @@ pub enum OrderAction {
     Deliver,
     /// Record that one shipment arrived.
     DeliverShipment,
+    /// Correct how a shipment is followed.
+    ChangeTracking,
+    /// Have nothing shipped for now.
+    Hold,
+    /// End holds.
+    Release,
     /// Announce that goods come back.
     RequestReturn,
     /// Record that goods of a return came back.
@@ -39,8 +45,12 @@ pub enum OrderStage {
     Undoing,
     /// It is confirmed, and nothing is shipped.
     Confirmed,
+    /// It is confirmed, nothing is shipped, and nothing is to be for now.
+    ConfirmedOnHold,
     /// Some of it is shipped.
     PartiallyShipped,
+    /// Some of it is shipped, and no more is to be for now.
+    PartiallyShippedOnHold,
     /// All of it is shipped.
     Shipped,
     /// All of it arrived.
@@ -52,21 +62,50 @@ pub enum OrderStage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 10] = {
-    use OrderStage::{Cancelled, Completed, Confirmed, PartiallyShipped, Pending, Rejected, Shipped, Undoing};
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 13] = {
+    use OrderStage::{
+        Cancelled, Completed, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold, Pending, Rejected,
+        Shipped, Undoing,
+    };
     [
-        (OrderAction::Cancel, &[Pending, Confirmed, PartiallyShipped]),
+        (OrderAction::Cancel, &[Pending, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold]),
         (OrderAction::Ship, &[Confirmed, PartiallyShipped]),
         (OrderAction::Deliver, &[Shipped]),
-        (OrderAction::DeliverShipment, &[PartiallyShipped, Shipped]),
-        (OrderAction::RequestReturn, &[PartiallyShipped, Shipped, Completed]),
-        (OrderAction::ReceiveReturn, &[PartiallyShipped, Shipped, Completed]),
-        (OrderAction::CancelReturn, &[PartiallyShipped, Shipped, Completed]),
-        (OrderAction::Refund, &[PartiallyShipped, Shipped, Completed]),
-        (OrderAction::ResendMail, &[Confirmed, PartiallyShipped, Shipped, Completed, Rejected, Cancelled]),
+        (OrderAction::DeliverShipment, &[PartiallyShipped, PartiallyShippedOnHold, Shipped]),
+        (OrderAction::ChangeTracking, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (OrderAction::Hold, &[Pending, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold]),
+        (OrderAction::Release, &[Pending, ConfirmedOnHold, PartiallyShippedOnHold]),
+        (OrderAction::RequestReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (OrderAction::ReceiveReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (OrderAction::CancelReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (OrderAction::Refund, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (
+            OrderAction::ResendMail,
+            &[
+                Confirmed,
+                ConfirmedOnHold,
+                PartiallyShipped,
+                PartiallyShippedOnHold,
+                Shipped,
+                Completed,
+                Rejected,
+                Cancelled,
+            ],
+        ),
         (
             OrderAction::AddNote,
-            &[Pending, Undoing, Confirmed, PartiallyShipped, Shipped, Completed, Rejected, Cancelled],
+            &[
+                Pending,
+                Undoing,
+                Confirmed,
+                ConfirmedOnHold,
+                PartiallyShipped,
+                PartiallyShippedOnHold,
+                Shipped,
+                Completed,
+                Rejected,
+                Cancelled,
+            ],
         ),
     ]
 };
@@ -79,6 +118,9 @@ impl OrderCommand {
             Self::ShipOrder(_) => Some(OrderAction::Ship),
             Self::DeliverOrder => Some(OrderAction::Deliver),
             Self::DeliverShipment(_) => Some(OrderAction::DeliverShipment),
+            Self::ChangeTracking(_) => Some(OrderAction::ChangeTracking),
+            Self::HoldOrder(_) => Some(OrderAction::Hold),
+            Self::ReleaseOrder(_) => Some(OrderAction::Release),
             Self::RequestReturn(_) => Some(OrderAction::RequestReturn),
             Self::ReceiveReturn(_) => Some(OrderAction::ReceiveReturn),
             Self::CancelReturn(_) => Some(OrderAction::CancelReturn),
@@ -111,11 +153,13 @@ pub(super) fn allowed_at(stage: OrderStage) -> Vec<OrderAction> {
 
 impl OrderStage {
     /// All stages, in the order in which an order reaches them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Pending,
         Self::Undoing,
         Self::Confirmed,
+        Self::ConfirmedOnHold,
         Self::PartiallyShipped,
+        Self::PartiallyShippedOnHold,
         Self::Shipped,
         Self::Completed,
         Self::Rejected,
@@ -128,7 +172,9 @@ impl OrderStage {
             Self::Pending => "pending",
             Self::Undoing => "being undone",
             Self::Confirmed => "confirmed",
+            Self::ConfirmedOnHold => "confirmed and on hold",
             Self::PartiallyShipped => "partially shipped",
+            Self::PartiallyShippedOnHold => "partially shipped and on hold",
             Self::Shipped => "shipped",
             Self::Completed => "completed",
             Self::Rejected => "rejected",
@@ -145,6 +191,9 @@ impl OrderAction {
             Self::Ship => "ship",
             Self::Deliver => "deliver",
             Self::DeliverShipment => "shipments/{shipmentId}/deliver",
+            Self::ChangeTracking => "shipments/{shipmentId}/parcels",
+            Self::Hold => "hold",
+            Self::Release => "release",
             Self::RequestReturn => "returns",
             Self::ReceiveReturn => "returns/{returnId}/receive",
             Self::CancelReturn => "returns/{returnId}/cancel",
@@ -180,6 +229,7 @@ impl Order {
 impl PlacedOrder {
     /// The order's stage.
     pub fn stage(&self) -> OrderStage {
+        let is_on_hold = || self.open_holds().next().is_some();
         match self.status {
             OrderStatus::Rejected => OrderStage::Rejected,
             OrderStatus::Cancelled => OrderStage::Cancelled,
@@ -188,8 +238,10 @@ impl PlacedOrder {
             }
             OrderStatus::Pending => OrderStage::Pending,
             OrderStatus::Completed => OrderStage::Completed,
+            OrderStatus::Confirmed if self.shipments.is_empty() && is_on_hold() => OrderStage::ConfirmedOnHold,
             OrderStatus::Confirmed if self.shipments.is_empty() => OrderStage::Confirmed,
             OrderStatus::Confirmed if self.is_all_shipped() => OrderStage::Shipped,
+            OrderStatus::Confirmed if is_on_hold() => OrderStage::PartiallyShippedOnHold,
             OrderStatus::Confirmed => OrderStage::PartiallyShipped,
         }
     }

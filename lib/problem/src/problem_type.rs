@@ -89,8 +89,11 @@ problem_types! {
     NotAllowed = "not-allowed", CONFLICT, "The order does not allow it now",
         "It can't be asked of an order at this stage: see `stage`, and `allowed` for what can.",
         "Read the order, then decide anew.";
+    OnHold = "on-hold", CONFLICT, "The order is on hold",
+        "Nothing of the order is shipped until its holds are released: `holds` of the order says why.",
+        "Release the order, then ship.";
     IdTaken = "id-taken", CONFLICT, "The id is taken",
-        "Another shipment, cancellation, return, receipt, refund or note of the order has this id.",
+        "Another shipment, cancellation, hold, return, receipt, refund or note of the order has this id.",
         "Use another id, or none.";
     ReturnClosed = "return-closed", CONFLICT, "Nothing of the return is to come",
         "All of the return was received, or what was left of it was cancelled.",

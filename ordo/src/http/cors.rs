@@ -81,7 +81,7 @@ fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     ];
     let cors = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::DELETE])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(asked)
         .expose_headers(shown)
         .max_age(REMEMBERED);

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::answers::{SharedComponents, deprecation};
 
-const METHODS: [&str; 3] = ["get", "post", "delete"];
+const METHODS: [&str; 4] = ["get", "post", "put", "delete"];
 
 /// `*`, or ETags with commas between them.
 const ETAGS: &str = r#"^([*]|(W/)?"[ !#-+.-~-]*"( *, *(W/)?"[ !#-+.-~-]*")*)$"#;

@@ -26,6 +26,8 @@ pub(super) struct OrderPageData {
     returns_status: String,
     #[serde(default)]
     undoing: bool,
+    #[serde(default)]
+    holds: Vec<HoldView>,
     reason: Option<String>,
     created_at: DateTime<Utc>,
     total: AmountView,
@@ -72,6 +74,12 @@ struct LineView {
     #[serde(default)]
     cancelled: u32,
     returned: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct HoldView {
+    #[serde(default)]
+    reason: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -195,10 +203,12 @@ impl OrderPageData {
         };
         let since = self.status_since.map_or_else(String::new, |since| format!("  {}", style.ago(since)));
         let undoing = if self.undoing { ", being undone" } else { "" };
+        let reasons: Vec<String> = self.holds.iter().map(|hold| harmless(&hold.reason)).collect();
+        let held = if reasons.is_empty() { String::new() } else { format!(", on hold: {}", reasons.join("; ")) };
         let mail = self.customer_email.as_ref().map_or_else(String::new, |mail| format!(", {mail}"));
         let id = style.paint(TextTone::Heading, &harmless(&self.order_id));
         let mut lines = vec![
-            format!("{id}  {}{since}{undoing}", style.paint(tone, &self.status)),
+            format!("{id}  {}{since}{undoing}{held}", style.paint(tone, &self.status)),
             style.paint(TextTone::Aside, version),
             harmless(&format!(
                 "{}{mail}, ordered {}",

@@ -215,8 +215,18 @@ fn read_model_store(table: &mut SettingsReader) -> ReadModelStoreKind {
 }
 
 fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
-    let OrderGrowthLimits { notes, shipments, cancellations, returns, receipts, refunds, resends, bytes } =
-        OrderGrowthLimits::default();
+    let OrderGrowthLimits {
+        notes,
+        shipments,
+        cancellations,
+        tracking_changes,
+        holds,
+        returns,
+        receipts,
+        refunds,
+        resends,
+        bytes,
+    } = OrderGrowthLimits::default();
     let many = || integer(1..=1_000_000);
     OrderGrowthLimits {
         notes: table.value("ORDO_ORDER_NOTES", notes, &many(), "Notes that one order takes"),
@@ -231,6 +241,18 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             cancellations,
             &many(),
             "Cancellations of some of it that one order takes; the one that leaves nothing to be sent is taken all the same",
+        ),
+        tracking_changes: table.value(
+            "ORDO_ORDER_TRACKING_CHANGES",
+            tracking_changes,
+            &many(),
+            "Changes of the tracking of shipments that one order takes",
+        ),
+        holds: table.value(
+            "ORDO_ORDER_HOLDS",
+            holds,
+            &integer(1..=100),
+            "Holds that one order takes, released ones among them",
         ),
         returns: table.value("ORDO_ORDER_RETURNS", returns, &many(), "Returns that one order takes"),
         receipts: table.value(
@@ -255,7 +277,7 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             "ORDO_ORDER_BYTES",
             bytes,
             &integer(10_000..=1_000_000_000),
-            "Bytes that an order's notes, shipments, cancellations, returns and refunds take together: their texts, and 40 for each and each line of it",
+            "Bytes that an order's notes, shipments, cancellations, holds, returns and refunds take together: their texts, and 40 for each and each line of it",
         ),
     }
 }

@@ -214,6 +214,34 @@ async fn a_mail_goes_out_once_more_for_each_time_that_it_is_wanted() {
 }
 
 #[tokio::test]
+async fn a_held_order_is_paid_for_and_confirmed_and_ships_once_it_is_released() {
+    let ordo = Ordo::up(&[]).await;
+    let client = ordo.client();
+    client.order(&demo_order("a")).await;
+    assert_eq!(ask(&client, "/orders/a/hold", json!({ "holdId": "h-1", "reason": "fraud check" })).await.status, 201);
+    let order = settled(&client, "a").await;
+    assert_eq!((&order["status"], &order["paymentStatus"]), (&json!("confirmed"), &json!("authorized")), "{order}");
+    assert_eq!(order["holds"][0]["reason"], "fraud check");
+    let refused = ask(&client, "/orders/a/ship", json!({})).await.problem(409);
+    assert_eq!(refused["code"], "on-hold");
+    assert_eq!(ask(&client, "/orders/a/release", json!({})).await.status, 200);
+
+    let parcels = json!({ "shipmentId": "s-1", "carrier": "UPS", "tracking": "wrong" });
+    assert_eq!(ask(&client, "/orders/a/ship", parcels).await.status, 202);
+    shown(&client, "a", |order| mails(order, "order-shipped") == 1).await;
+    let right = json!({ "parcels": [{ "carrier": "UPS", "tracking": "right" }] }).to_string();
+    let json_body = [("content-type", JSON)];
+    let put = client.send_with(Method::PUT, "/orders/a/shipments/s-1/parcels", &json_body, right).await;
+    assert_eq!(put.status, 200, "{}", put.text());
+
+    let order = shown(&client, "a", |order| order["shipments"][0]["tracking"] == "right").await;
+    assert!(order.get("holds").is_none(), "{order}");
+    // Nobody is told a second time.
+    at_rest(&ordo.database, 1, PATIENCE).await;
+    assert_eq!(mails(&client.get("/orders/a").await.json(), "order-shipped"), 1);
+}
+
+#[tokio::test]
 async fn a_confirmed_order_that_is_called_off_holds_nothing_and_says_why() {
     let ordo = Ordo::up(&[]).await;
     let client = ordo.client();

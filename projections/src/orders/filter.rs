@@ -21,6 +21,8 @@ pub(super) struct OrderFilter {
     pub(super) email: Option<EmailAddress>,
     pub(super) sku: Option<Sku>,
     pub(super) status: Option<OrderStatus>,
+    /// Whether they are held.
+    pub(super) held: Option<bool>,
     pub(super) payment_status: Option<PaymentStatus>,
     pub(super) fulfilment_status: Option<FulfilmentStatus>,
     pub(super) returns_status: Option<ReturnsStatus>,
@@ -71,6 +73,7 @@ impl OrderFilter {
             email,
             sku,
             status,
+            held,
             payment_status,
             fulfilment_status,
             returns_status,
@@ -90,6 +93,7 @@ impl OrderFilter {
             ("email", email.as_ref().map(|email| escaped(&folded(email)))),
             ("sku", sku.as_ref().map(|sku| escaped(sku.as_str()))),
             ("status", status.map(|status| status_name(status).to_owned())),
+            ("held", held.map(|held| held.to_string())),
             ("paymentStatus", payment_status.map(json)),
             ("fulfilmentStatus", fulfilment_status.map(json)),
             ("returnsStatus", returns_status.map(json)),
@@ -119,6 +123,7 @@ impl OrderFilter {
         self.customer.as_ref().is_none_or(|customer| order.customer_id.as_deref() == Some(customer.as_str()))
             && self.email.as_ref().is_none_or(|email| order.customer_email.as_ref().map(folded) == Some(folded(email)))
             && self.status.is_none_or(|status| order.status == status)
+            && self.held.is_none_or(|held| order.is_held() == held)
             && self.payment_status.is_none_or(|status| order.payment_status == status)
             && self.fulfilment_status.is_none_or(|status| order.fulfilment_status == status)
             && self.returns_status.is_none_or(|status| order.returns_status == status)
@@ -219,13 +224,14 @@ mod tests {
     fn filters() -> Vec<OrderFilter> {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let mut filters = Vec::new();
-        for n in 0..(1 << 15) {
+        for n in 0..(1 << 16) {
             let given = |bit: u32| n & (1 << bit) != 0;
             let text = |bit: u32| given(bit).then(|| "same".to_owned());
             filters.push(OrderFilter {
                 customer: given(0).then(|| CustomerId::parse("same").unwrap()),
                 sku: given(1).then(|| Sku::parse("same").unwrap()),
                 status: given(2).then_some(OrderStatus::Confirmed),
+                held: given(15).then_some(true),
                 from: at(1_700_000_000).filter(|_| given(3)),
                 to: at(1_700_000_000).filter(|_| given(4)),
                 email: given(5).then(|| EmailAddress::parse("same@example.com").unwrap()),
@@ -252,6 +258,7 @@ mod tests {
     #[test]
     fn no_two_filters_have_the_same_name() {
         let mut filters = filters();
+        filters.push(OrderFilter { held: Some(false), ..OrderFilter::default() });
         filters.push(OrderFilter { status: Some(OrderStatus::Pending), ..OrderFilter::default() });
         filters.push(OrderFilter { customer: Some(CustomerId::parse("other").unwrap()), ..OrderFilter::default() });
         for text in ["same status=confirmed", "same%20status=confirmed", "same%2520status=confirmed"] {

@@ -37,6 +37,9 @@ pub(super) struct OrderListParameters {
     /// Only orders with this status.
     #[param(value_type = Option<OrderStatus>, inline)]
     pub(super) status: Option<String>,
+    /// Only orders that a hold keeps from being shipped; `false`: only others.
+    #[param(value_type = Option<bool>)]
+    pub(super) held: Option<String>,
     /// Only orders whose payment has this status.
     #[param(value_type = Option<PaymentStatus>, inline)]
     pub(super) payment_status: Option<String>,
@@ -121,6 +124,11 @@ impl OrderListParameters {
             email: errors.parse("email", self.email, EmailAddress::parse),
             sku: errors.parse("sku", self.sku, Sku::parse),
             status: errors.parse("status", self.status, status),
+            held: errors.parse("held", self.held, |text| match text.as_str() {
+                "true" => Ok(true),
+                "false" => Ok(false),
+                _ => Err("must be true or false"),
+            }),
             payment_status: errors.parse("paymentStatus", self.payment_status, one_of),
             fulfilment_status: errors.parse("fulfilmentStatus", self.fulfilment_status, one_of),
             returns_status: errors.parse("returnsStatus", self.returns_status, one_of),
@@ -159,7 +167,8 @@ fn check_may_ask_by(filter: &OrderFilter, caller: &AuthorizedCaller) -> Result<(
         RoutePermission::Masked if filter.email.is_some() => Some("email"),
         // It would find by names and addresses.
         RoutePermission::Masked => filter.words.as_ref().map(|_| "q"),
-        RoutePermission::All | RoutePermission::Own | RoutePermission::UpToAmount => None,
+        RoutePermission::Own => filter.held.map(|_| "held"),
+        RoutePermission::All | RoutePermission::UpToAmount => None,
     };
     hidden.map_or(Ok(()), |name| {
         let detail = format!("the role {} may not ask for orders by {name}", caller.principal.role().as_str());

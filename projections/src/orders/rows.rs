@@ -1,18 +1,20 @@
 //! The stored bodies of the read model's items.
 
 mod details_row;
+mod hold_row;
 mod line_row;
 mod mail_row;
 mod payment_row;
 mod price_rows;
 mod return_row;
+mod shipment_row;
 
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
-use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderPayment, OrderShipped, Parcel};
+use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderPayment};
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
     UndoReason, evolve,
@@ -21,10 +23,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use self::details_row::{DetailsRow, TagRow};
+use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
 pub(super) use self::payment_row::PaymentRow;
 pub(super) use self::return_row::ReturnRow;
+pub(super) use self::shipment_row::ShipmentRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
 
@@ -52,6 +56,9 @@ pub(super) struct OrderRow {
     /// Whether the saga is compensating.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     undoing: bool,
+    /// The holds that keep it from being shipped, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    holds: Vec<HoldRow>,
     /// Why the saga compensates, or did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -111,6 +118,7 @@ impl OrderRow {
             fulfilment_status: none_sent(),
             returns_status: none_returned(),
             undoing: false,
+            holds: vec![],
             reason: None,
             version: recorded.version,
             created_at: recorded.recorded_at,
@@ -137,6 +145,7 @@ impl OrderRow {
         evolve(&mut order, recorded.event.clone());
         if let Order::Placed(placed) = &mut order {
             self.show(placed);
+            self.show_holds(placed, recorded);
             // The stored order has none, so it is there only if the event brought it.
             if let Some(message) = placed.customer_message.take() {
                 self.customer_message = Some(message);
@@ -240,51 +249,13 @@ fn strip_texts(placed: &mut PlacedOrder) {
     for shipment in &mut placed.shipments {
         shipment.parcels.clear();
         shipment.captures.iter_mut().for_each(|capture| capture.retries = 0);
+        shipment.tracking_changes = None;
     }
+    placed.holds.iter_mut().for_each(|hold| hold.reason.clear());
     placed.cancellations.iter_mut().for_each(|cancelled| cancelled.reason = None);
     placed.returns.iter_mut().for_each(|back| (back.reason, back.cancellation_reason) = (None, None));
     for refund in placed.refunds.iter_mut().chain(&mut placed.given_up) {
         (refund.reason, refund.retries) = (None, 0);
-    }
-}
-
-/// A shipment.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = ShipmentContent)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ShipmentRow {
-    pub(super) shipment_id: String,
-    lines: Vec<LineQuantity>,
-    /// The tracking of the first parcel.
-    #[serde(flatten)]
-    first: Parcel,
-    /// Missing in rows of earlier builds, which had one parcel at most.
-    #[serde(default)]
-    parcels: Vec<Parcel>,
-    pub(super) shipped_at: DateTime<Utc>,
-    /// When it arrived. It is left out of a shipment that only arrived with all of the order.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) delivered_at: Option<DateTime<Utc>>,
-}
-
-impl ShipmentRow {
-    pub(super) fn new(recorded: &RecordedOrderEvent, shipped: &OrderShipped) -> Self {
-        Self {
-            shipment_id: shipped.shipment_id.to_string(),
-            lines: shipped.lines.clone(),
-            first: shipped.parcels.first().cloned().unwrap_or_default(),
-            parcels: shipped.parcels.clone(),
-            shipped_at: recorded.recorded_at,
-            delivered_at: None,
-        }
-    }
-
-    /// Gives a row of an earlier build the form of today's rows.
-    pub(super) fn upcast(mut self) -> Self {
-        if self.parcels.is_empty() && self.first != Parcel::default() {
-            self.parcels.push(self.first.clone());
-        }
-        self
     }
 }
 

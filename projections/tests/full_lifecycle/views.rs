@@ -1,12 +1,13 @@
 //! What `GET /orders/{id}` shows after each event.
 
 use axum::body::Body;
-use domain::ids::{CancellationId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use domain::ids::{CancellationId, HoldId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
 use domain::order::OrderEvent;
 use domain::order::event::{
-    CancellationRequested, ItemCondition, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderRejected,
-    PaymentDeclined, PaymentVoided, ReceivedLine, RejectionReason, ReturnCancelled, ReturnReceived, ReturnRequested,
-    ShipmentDelivered, Shortage, StockReleased, StockReservationFailed,
+    CancellationRequested, ItemCondition, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderHeld,
+    OrderRejected, OrderReleased, Parcel, PaymentDeclined, PaymentVoided, ReceivedLine, RejectionReason,
+    ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, Shortage,
+    StockReleased, StockReservationFailed,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -116,6 +117,51 @@ async fn a_shipment_is_shown_with_its_arrival() {
     assert_eq!(arrivals(&view), [json!(at), Value::Null]);
     let page = reads.get("/orders/a/shipments").await;
     assert_eq!(arrivals(&json!({ "shipments": page["items"] })), arrivals(&view));
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn a_shipment_is_shown_with_the_parcels_that_were_named_last() {
+    let reads = ReadSide::running().await;
+    reads.after_all([created(), reserved(), authorized(), confirmed(), shipped("s-1", &[(1, 1)])]).await;
+    let parcel = Parcel { carrier: None, tracking: Some("1Z9".into()) };
+    for (parcels, shown) in [(vec![parcel.clone(), parcel], json!("1Z9")), (vec![], Value::Null)] {
+        let (count, shipment_id) = (parcels.len(), ShipmentId::parse("s-1").unwrap());
+        let changed = ShipmentTrackingChanged { shipment_id, parcels };
+        let view = reads.after(OrderEvent::ShipmentTrackingChanged(changed)).await;
+        let shipment = &view["shipments"][0];
+        assert_eq!((shipment["parcels"].as_array().unwrap().len(), &shipment["tracking"]), (count, &shown), "{view}");
+        assert_eq!(shipment["carrier"], Value::Null);
+    }
+    reads.end().await;
+}
+
+#[tokio::test]
+async fn an_order_is_shown_with_its_holds_and_listed_by_whether_it_is_held() {
+    let reads = ReadSide::running().await;
+    let held = |id: &str| {
+        OrderEvent::OrderHeld(OrderHeld { hold_id: HoldId::parse(id).unwrap(), reason: format!("because of {id}") })
+    };
+    let released = |id: &str| OrderEvent::OrderReleased(OrderReleased { hold_id: HoldId::parse(id).unwrap() });
+    let ids = |view: &Value| {
+        let holds = view["holds"].as_array().into_iter().flatten();
+        holds.map(|hold| hold["holdId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let listed = async |held: bool| reads.get(&format!("/orders?held={held}")).await["items"].as_array().unwrap().len();
+    let view = reads.after_all([created(), held("h-1"), reserved(), authorized(), confirmed(), held("h-2")]).await;
+    assert_eq!(ids(&view), ["h-1", "h-2"]);
+    assert_eq!(view["holds"][0]["reason"], "because of h-1");
+    assert_eq!((listed(true).await, listed(false).await), (1, 0));
+    assert_eq!(ids(&reads.after(released("h-1")).await), ["h-2"]);
+    assert_eq!(ids(&reads.after(released("h-2")).await), [""; 0]);
+    assert_eq!((listed(true).await, listed(false).await), (0, 1));
+    // Nothing that is undone can be shipped.
+    assert_eq!(ids(&reads.after(held("h-3")).await), ["h-3"]);
+    let view = reads.after(OrderEvent::CancellationRequested(CancellationRequested { reason: None })).await;
+    assert!(view.get("holds").is_none(), "{view}");
+    let rows = reads.rows().await.concat();
+    assert_eq!(rows.matches("because of").count(), 0, "{rows}");
+    reads.end().await;
 }
 
 #[tokio::test]

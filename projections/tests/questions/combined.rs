@@ -24,7 +24,7 @@ const SORTS: [&str; 6] = ["created", "-created", "updated", "-updated", "total",
 
 impl Filters {
     /// One condition for each bit.
-    const CONDITIONS: u32 = 15;
+    const CONDITIONS: u32 = 16;
 
     fn any(dice: &mut StdRng, given: u32, sort: Option<&'static str>) -> Self {
         let is_given = |bit: u32| given & (1 << bit) != 0;
@@ -44,8 +44,9 @@ impl Filters {
             ("source", one_of(&["mail", "friends"])),
             ("currency", one_of(&["USD", "EUR", "JPY"])),
             ("q", one_of(&["head", "CABLE", "ada", "exam", "ad cas", "o-1", "nowhere"])),
+            ("held", one_of(&["true", "false"])),
         ];
-        let mut totals = [is_given(12).then_some(1), is_given(13).then_some(1)];
+        let mut totals = [is_given(13).then_some(1), is_given(14).then_some(1)];
         totals = totals.map(|total| total.map(|_| dice.random_range(0..1_000_000)));
         if let [Some(least), Some(most)] = &mut totals {
             *most += *least;
@@ -56,8 +57,8 @@ impl Filters {
         let given = conditions.filter(|(bit, (name, _))| is_given(*bit) || needs_currency && *name == "currency");
         Self {
             given: given.map(|(_, condition)| condition).collect(),
-            from: is_given(14).then_some(from),
-            to: is_given(14).then_some(to),
+            from: is_given(15).then_some(from),
+            to: is_given(15).then_some(to),
             totals,
             sort,
         }
@@ -84,6 +85,7 @@ impl Filters {
     fn matches(&self, order: &Placed) -> bool {
         let given = self.given.iter().all(|(name, value)| match *name {
             "sku" => order.skus.contains(value),
+            "held" => order.held.to_string() == *value,
             "tag" => order.tags.contains(&value.as_str()),
             "email" => order.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
             "q" => value.to_lowercase().split([' ', '-']).all(|word| order.words().any(|its| its.starts_with(word))),
@@ -145,7 +147,8 @@ async fn every_combination_of_filters_finds_what_a_look_at_every_order_finds_pag
     }
     // Otherwise this would have compared nothing with nothing.
     assert!(found > 60, "{found}");
-    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source", "q"] {
+    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source", "q", "held"]
+    {
         assert!(met.iter().any(|(met, _)| *met == name), "{name}: {met:?}");
     }
     shop.close().await;
@@ -215,6 +218,9 @@ async fn nobody_finds_orders_by_what_is_left_out_of_the_answers() {
             assert_eq!(status.as_u16(), 403, "{route}");
         }
     }
+    let (status, problem) = shop.get_as(Role::Customer, "/orders?held=true").await;
+    assert_eq!(status.as_u16(), 403, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().ends_with("held"), "{problem}");
     assert_eq!(shop.get_as(Role::Warehouse, "/orders?fulfilmentStatus=none").await.0.as_u16(), 200);
     assert_eq!(shop.get_as(Role::Auditor, "/orders?paymentStatus=none").await.0.as_u16(), 200);
     shop.close().await;

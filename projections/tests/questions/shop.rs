@@ -5,7 +5,8 @@ use axum::Router;
 use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::DomainEvent;
-use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderRejected, RejectionReason};
+use domain::ids::HoldId;
+use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderHeld, OrderRejected, RejectionReason};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent, OrderStatus, evolve};
 use event_store::{AppendQueueSettings, EventStore};
@@ -54,6 +55,8 @@ pub(crate) struct Placed {
     pub(crate) status: OrderStatus,
     /// Since when it has that status.
     pub(crate) since: DateTime<Utc>,
+    /// Whether a hold keeps it from being shipped.
+    pub(crate) held: bool,
 }
 
 /// An event of an order.
@@ -138,7 +141,9 @@ impl Shop {
     /// The answer to somebody of a role, before anything is left out of it.
     pub(crate) async fn get_as(&self, role: Role, uri: &str) -> (StatusCode, Value) {
         let grant = Route::find("GET", "/orders").unwrap().grant(role).unwrap();
-        self.get_of(Principal::new(role, "test", None), grant, uri).await
+        let of_customer = Principal::customer("test", "customer", None);
+        let caller = if role == Role::Customer { of_customer } else { Principal::new(role, "test", None) };
+        self.get_of(caller, grant, uri).await
     }
 
     pub(crate) async fn get_of(&self, caller: Principal, grant: RoutePermission, uri: &str) -> (StatusCode, Value) {
@@ -210,6 +215,7 @@ impl Placed {
             at: created,
             status: OrderStatus::Pending,
             since: created,
+            held: false,
         }
     }
 
@@ -280,7 +286,9 @@ impl Placed {
                 vec![confirmed(), OrderEvent::OrderCancelled(OrderCancelled { reason: None })]
             }
         };
-        let events = [created].into_iter().chain(before.into_iter().flatten()).chain(since).chain(after);
+        let hold = || OrderHeld { hold_id: HoldId::parse("h").unwrap(), reason: "fraud check".to_owned() };
+        let held = self.held.then(|| OrderEvent::OrderHeld(hold()));
+        let events = [created].into_iter().chain(before.into_iter().flatten()).chain(since).chain(held).chain(after);
         // All that follows happened at once.
         let at = |version| if version == 1 { self.at } else { self.since };
         (1..)
@@ -329,6 +337,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
             at: created,
             status,
             since: if status == OrderStatus::Pending { created } else { later },
+            held: nth.is_multiple_of(3) && matches!(status, OrderStatus::Pending | OrderStatus::Confirmed),
         }
     };
     (0..count).map(order).collect()

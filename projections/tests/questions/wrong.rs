@@ -12,6 +12,7 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter_and_what_it_may_be
     for (uri, status, parameter, says) in [
         ("/orders?status=shipped", 422, "?status", "pending, confirmed, completed, rejected, cancelled"),
         ("/orders?status=", 422, "?status", "must be one of"),
+        ("/orders?held=yes", 422, "?held", "must be true or false"),
         ("/orders?status=Pending", 422, "?status", "must be one of"),
         ("/orders?status=pending&status=pending", 422, "?status", "must be given once"),
         ("/orders?customerId=", 422, "?customerId", "must not be empty"),

@@ -141,6 +141,9 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         }
         OrderEvent::OrderCreated(_)
         | OrderEvent::ShipmentDelivered(_)
+        | OrderEvent::ShipmentTrackingChanged(_)
+        | OrderEvent::OrderHeld(_)
+        | OrderEvent::OrderReleased(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::ReturnRequested(_)
         | OrderEvent::ReturnReceived(_)

@@ -114,13 +114,20 @@ impl StepReportContext<'_> {
             (OrderStage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
             (_, _) if step.name == SagaStep::RefundManually => StepState::NotNeeded,
             (
-                OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed,
+                OrderStage::Confirmed
+                | OrderStage::ConfirmedOnHold
+                | OrderStage::PartiallyShipped
+                | OrderStage::PartiallyShippedOnHold
+                | OrderStage::Shipped
+                | OrderStage::Completed,
                 StepKind::Retriable,
             ) => StepState::NotYet,
             (
                 OrderStage::Undoing
                 | OrderStage::Confirmed
+                | OrderStage::ConfirmedOnHold
                 | OrderStage::PartiallyShipped
+                | OrderStage::PartiallyShippedOnHold
                 | OrderStage::Shipped
                 | OrderStage::Completed
                 | OrderStage::Rejected

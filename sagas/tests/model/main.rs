@@ -155,9 +155,12 @@ fn has_ended(world: &World) -> bool {
         OrderStage::Pending | OrderStage::Undoing => false,
         OrderStage::Rejected => told(MailTemplate::OrderRejected),
         OrderStage::Cancelled => told(MailTemplate::OrderCancelled),
-        OrderStage::Confirmed | OrderStage::PartiallyShipped | OrderStage::Shipped | OrderStage::Completed => {
-            told(MailTemplate::OrderConfirmed)
-        }
+        OrderStage::Confirmed
+        | OrderStage::ConfirmedOnHold
+        | OrderStage::PartiallyShipped
+        | OrderStage::PartiallyShippedOnHold
+        | OrderStage::Shipped
+        | OrderStage::Completed => told(MailTemplate::OrderConfirmed),
     };
     is_told
         && (is_standing(world) || has_no_money(world))

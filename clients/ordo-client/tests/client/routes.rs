@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use ordo_client::{
-    Client, LineQuantity, NewCancellation, NewDelivery, NewNote, NewReceipt, NewRefund, NewReturn,
-    NewReturnCancellation, NewShipment, NewTrackingInfo, ReceivedLine,
+    Client, LineQuantity, NewCancellation, NewDelivery, NewHold, NewNote, NewReceipt, NewRefund, NewRelease, NewReturn,
+    NewReturnCancellation, NewShipment, NewTracking, NewTrackingInfo, ReceivedLine,
 };
 
 use crate::fake_server::{FakeServer, answer, json};
@@ -39,6 +39,15 @@ async fn commands_of_an_order() {
     let delivery = NewDelivery { delivered_at: Some("2026-11-24T09:30:00Z".parse().unwrap()) };
     let done = sent(async |client| client.deliver_shipment("o", "s", &delivery).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/shipments/s/deliver {"deliveredAt":"2026-11-24T09:30:00Z"}"#);
+    let tracking = NewTracking { parcels: vec![NewTrackingInfo { carrier: None, tracking: Some("1Z".into()) }] };
+    let done = sent(async |client| client.change_tracking("o", "s", &tracking).await.is_ok()).await;
+    assert_eq!(done, r#"PUT /orders/o/shipments/s/parcels {"parcels":[{"tracking":"1Z"}]}"#);
+    let hold = NewHold { hold_id: None, reason: "r".into() };
+    let done = sent(async |client| client.hold_order("o", &hold).await.is_ok()).await;
+    assert_eq!(done, r#"POST /orders/o/hold {"reason":"r"}"#);
+    let release = NewRelease { hold_id: Some("h".into()) };
+    let done = sent(async |client| client.release_order("o", &release).await.is_ok()).await;
+    assert_eq!(done, r#"POST /orders/o/release {"holdId":"h"}"#);
     let back = NewReturn { lines: units(), ..NewReturn::default() };
     let done = sent(async |client| client.request_return("o", &back).await.is_ok()).await;
     assert_eq!(done, r#"POST /orders/o/returns {"lines":[{"lineNumber":1,"quantity":2}]}"#);
@@ -72,9 +81,9 @@ async fn questions_about_orders() {
     let list = async |client: Client| {
         let orders =
             client.orders().customer_id("c").sku("a&b").status("confirmed").from("2026-11-01").to("2026-12-01");
-        orders.limit(5).min_position(7).page(Some("k")).await.is_ok()
+        orders.held(true).limit(5).min_position(7).page(Some("k")).await.is_ok()
     };
-    let expected = "GET /orders?customerId=c&sku=a%26b&status=confirmed&from=2026-11-01&to=2026-12-01&limit=5&minPosition=7&cursor=k";
+    let expected = "GET /orders?customerId=c&sku=a%26b&status=confirmed&from=2026-11-01&to=2026-12-01&held=true&limit=5&minPosition=7&cursor=k";
     assert_eq!(sent(list).await, expected);
     assert_eq!(
         sent(async |it| it.timeline("o").min_position(7).page(None).await.is_ok()).await,

@@ -6,7 +6,7 @@ use super::super::command::{CancelLines, DeliverShipment, ShipOrder};
 use super::super::error::OrderError;
 use super::super::event::{
     CancellationRequested, LineQuantity, LinesCancelled, OrderDelivered, OrderEvent, OrderShipped, Parcel,
-    ShipmentDelivered,
+    ShipmentDelivered, ShipmentTrackingChanged,
 };
 use super::super::state::{OrderStatus, PlacedOrder, Shipment, UndoReason};
 use super::super::transitions::{OrderAction, OrderStage};
@@ -58,7 +58,7 @@ impl PlacedOrder {
 
     pub(super) fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> OrderDecision {
         if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
-            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels;
+            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels_as_shipped();
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
         }
         self.check(OrderAction::Ship)?;
@@ -90,6 +90,18 @@ impl PlacedOrder {
         }
         self.check(OrderAction::DeliverShipment)?;
         Ok(self.arrival(ShipmentDelivered { shipment_id, delivered_at }, self.is_all_shipped()))
+    }
+
+    pub(super) fn change_tracking(&self, changed: ShipmentTrackingChanged) -> OrderDecision {
+        let Some(shipment) = self.shipments.iter().find(|shipment| shipment.id == changed.shipment_id) else {
+            self.check(OrderAction::ChangeTracking)?;
+            return Err(OrderError::NoSuchShipment(changed.shipment_id));
+        };
+        if shipment.parcels == changed.parcels {
+            return UNCHANGED;
+        }
+        self.check(OrderAction::ChangeTracking)?;
+        one(OrderEvent::ShipmentTrackingChanged(changed))
     }
 
     /// The arrival of a shipment. It completes the order if that was the last one, and if all is shipped.

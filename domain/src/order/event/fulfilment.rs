@@ -1,10 +1,10 @@
-//! Goods: shipped, delivered, or cancelled before they were shipped.
+//! Goods: shipped, delivered, held back, or cancelled before they were shipped.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{CancellationId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, ShipmentId};
 
 /// Units of one line of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,34 @@ pub struct ShipmentDelivered {
     /// When it arrived, if somebody says so. Otherwise it is the time of this event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// The customer follows a shipment by these parcels, and no longer by those that were named before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ShipmentTrackingChanged {
+    pub shipment_id: ShipmentId,
+    /// All parcels of the shipment. Empty: there is nothing to follow.
+    pub parcels: Vec<Parcel>,
+}
+
+/// Nothing of the order is shipped until this hold is released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderHeld {
+    pub hold_id: HoldId,
+    /// Why, for those who work for the shop.
+    pub reason: String,
+}
+
+/// A hold is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderReleased {
+    pub hold_id: HoldId,
 }
 
 /// Lines of the order will not be shipped. Their reservation is released in the same append, and nobody pays for them.

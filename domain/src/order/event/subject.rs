@@ -5,10 +5,10 @@
 
 use super::{
     CancellationRequested, LinesCancelled, MailResendRequested, NoteAdded, NotificationFailed, NotificationSent,
-    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderRejected,
-    OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentVoided, RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, StockReleased,
-    StockReservationFailed, StockReserved,
+    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderHeld,
+    OrderRejected, OrderReleased, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, ReturnCancelled, ReturnReceived,
+    ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, StockReleased, StockReservationFailed, StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -62,11 +62,14 @@ subjects! {
         PaymentVoided,
         PaymentCaptured,
     }
-    /// Goods: shipped, delivered, or cancelled before they were shipped.
+    /// Goods: shipped, delivered, held back, or cancelled before they were shipped.
     Fulfilment(FulfilmentEvent) {
         OrderShipped,
         LinesCancelled,
         ShipmentDelivered,
+        ShipmentTrackingChanged,
+        OrderHeld,
+        OrderReleased,
         OrderDelivered,
     }
     /// Goods that come back.

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::create::{MAX_ITEMS, MAX_QUANTITY, read_instant};
 use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
-use crate::ids::{CancellationId, InvalidId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, InvalidId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::order::event::{
-    CancellationRequested, ItemCondition, LineQuantity, NoteAdded, Parcel, ReceivedLine, ReturnCancelled,
+    CancellationRequested, ItemCondition, LineQuantity, NoteAdded, OrderHeld, Parcel, ReceivedLine, ReturnCancelled,
     ReturnRequested,
 };
 use crate::order::{CancelLines, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
@@ -59,7 +59,7 @@ pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, Invalid
         let shipment_id = read_id(reader, &id, ShipmentId::parse, generated);
         let lines = reader.optional(&lines, read_lines);
         let the_only = read_parcel(reader, &carrier, &tracking);
-        let several = reader.optional(&parcels, read_parcels);
+        let several = reader.optional(&parcels, |r, field| read_parcels(r, field, 1));
         let (the_only, several) = (the_only?, several?);
         if the_only.is_some() && several.is_some() {
             reader.violation_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
@@ -74,6 +74,32 @@ pub fn parse_delivery(body: &[u8]) -> Result<Option<DateTime<Utc>>, InvalidBody>
     read_body(body, |reader, fields| {
         let [delivered_at] = reader.object(fields, ["deliveredAt"]);
         reader.optional(&delivered_at, |r, field| r.text(field, read_instant))
+    })
+}
+
+/// Reads `{"parcels": [{"carrier"?, "tracking"?}]}`. The list may be empty.
+pub fn parse_tracking(body: &[u8]) -> Result<Vec<Parcel>, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [parcels] = reader.object(fields, ["parcels"]);
+        reader.required(&parcels, |r, field| read_parcels(r, field, 0))
+    })
+}
+
+/// Reads `{"holdId"?, "reason": "…"}`.
+pub fn parse_hold(body: &[u8], generated: Uuid) -> Result<OrderHeld, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [id, reason] = reader.object(fields, ["holdId", "reason"]);
+        let hold_id = read_id(reader, &id, HoldId::parse, generated);
+        let reason = reader.required(&reason, |r, field| read_words(r, field, MAX_REASON_CHARS));
+        Some(OrderHeld { hold_id: hold_id?, reason: reason? })
+    })
+}
+
+/// Reads `{"holdId"?}`. `None`: every hold is meant.
+pub fn parse_release(body: &[u8]) -> Result<Option<HoldId>, InvalidBody> {
+    read_body(body, |reader, fields| {
+        let [id] = reader.object(fields, ["holdId"]);
+        reader.optional(&id, |r, field| r.text(field, HoldId::parse))
     })
 }
 
@@ -134,7 +160,7 @@ pub fn parse_note(body: &[u8], generated: Uuid) -> Result<NoteAdded, InvalidBody
     read_body(body, |reader, fields| {
         let [id, text, author] = reader.object(fields, ["noteId", "text", "author"]);
         let note_id = read_id(reader, &id, NoteId::parse, generated);
-        let text = reader.required(&text, read_words);
+        let text = reader.required(&text, |r, field| read_words(r, field, MAX_NOTE_CHARS));
         let author = reader.optional(&author, |r, field| r.text_up_to(field, MAX_AUTHOR_CHARS));
         Some(NoteAdded { note_id: note_id?, text: text?, author: author? })
     })
@@ -200,9 +226,9 @@ fn read_received_line(reader: &mut BodyReader, element: &RawValue) -> Option<Rec
     Some(ReceivedLine { line_number: line_number?, quantity: quantity?, condition, restock: is_restocked })
 }
 
-/// Parcels, at least one, each with a carrier or a tracking number.
-fn read_parcels(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Vec<Parcel>> {
-    let elements = reader.array(field, 1..=MAX_PARCELS)?;
+/// Parcels, as many as `least` or more, each with a carrier or a tracking number.
+fn read_parcels(reader: &mut BodyReader, field: &JsonField<'_>, least: usize) -> Option<Vec<Parcel>> {
+    let elements = reader.array(field, least..=MAX_PARCELS)?;
     let mut parcels = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {
         parcels.extend(reader.element(field, index, |reader| {
@@ -243,8 +269,8 @@ fn read_amount(reader: &mut BodyReader, field: &JsonField<'_>, currency: Currenc
     }
 }
 
-fn read_words(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<String> {
-    let text = reader.text_up_to(field, MAX_NOTE_CHARS)?;
+fn read_words(reader: &mut BodyReader, field: &JsonField<'_>, most_chars: usize) -> Option<String> {
+    let text = reader.text_up_to(field, most_chars)?;
     if text.trim().is_empty() {
         reader.violation_at(field, "invalid", "must say something");
         return None;

@@ -21,6 +21,11 @@ fn deliver(id: &str) -> OrderCommand {
     OrderCommand::DeliverShipment(DeliverShipment { shipment_id, delivered_at: None })
 }
 
+fn hold(id: &str) -> OrderCommand {
+    let hold_id = HoldId::parse(id).unwrap();
+    OrderCommand::HoldOrder(OrderHeld { hold_id, reason: "fraud check".into() })
+}
+
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
     OrderCommand::RecordPaymentCaptured(PaymentCaptured {
@@ -83,7 +88,9 @@ fn what_people_may_ask_for_is_what_the_table_says() {
         (three(), OrderStage::Confirmed),
     ];
     let mut at: Vec<(Order, OrderStage)> = stages.into_iter().map(|(events, stage)| (given(events), stage)).collect();
+    at.push((after(three(), [hold("h")]), OrderStage::ConfirmedOnHold));
     at.push((after(three(), [ship("s", Some(line(1)))]), OrderStage::PartiallyShipped));
+    at.push((after(three(), [ship("s", Some(line(1))), hold("h")]), OrderStage::PartiallyShippedOnHold));
     at.push((
         after(three(), [ship("s", None), captured("s", 3_000), bring_back("back", line(1))]),
         OrderStage::Shipped,
@@ -105,6 +112,12 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                 OrderAction::Ship => vec![ship("new", None)],
                 OrderAction::Deliver => vec![OrderCommand::DeliverOrder],
                 OrderAction::DeliverShipment => vec![deliver("s")],
+                OrderAction::ChangeTracking => vec![OrderCommand::ChangeTracking(ShipmentTrackingChanged {
+                    shipment_id: ShipmentId::parse("s").unwrap(),
+                    parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: None }],
+                })],
+                OrderAction::Hold => vec![hold("new")],
+                OrderAction::Release => vec![OrderCommand::ReleaseOrder(None)],
                 OrderAction::RequestReturn => vec![bring_back("new", line(1))],
                 OrderAction::ReceiveReturn => {
                     let return_id = ReturnId::parse("back").unwrap();
@@ -145,7 +158,7 @@ fn a_refusal_says_what_is_possible_instead() {
     let refusal = decide(&given(three()), OrderCommand::DeliverOrder).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "the order is confirmed: deliver is not possible; possible: cancel, ship, mails/{notificationId}/resend, notes"
+        "the order is confirmed: deliver is not possible; possible: cancel, ship, hold, mails/{notificationId}/resend, notes"
     );
 }
 

@@ -40,6 +40,13 @@ fn people() -> impl Strategy<Value = OrderCommand> {
             reason: None
         })),
         Just(OrderCommand::DeliverOrder),
+        (0..3_u8, 0..3_usize).prop_map(|(n, parcels)| OrderCommand::ChangeTracking(ShipmentTrackingChanged {
+            shipment_id: id(ShipmentId::parse, n),
+            parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: None }; parcels],
+        })),
+        (0..3_u8)
+            .prop_map(|n| OrderCommand::HoldOrder(OrderHeld { hold_id: id(HoldId::parse, n), reason: "x".into() })),
+        prop::option::of(0..3_u8).prop_map(|n| OrderCommand::ReleaseOrder(n.map(|n| id(HoldId::parse, n)))),
         (0..3_u8).prop_map(|n| OrderCommand::DeliverShipment(DeliverShipment {
             shipment_id: id(ShipmentId::parse, n),
             delivered_at: None
@@ -200,7 +207,9 @@ proptest! {
         let mut order = given([OrderEvent::OrderCreated(two_lines())]);
         for command in commands {
             let ended = matches!(order.stage(), Some(OrderStage::Rejected | OrderStage::Cancelled));
+            let is_held = matches!(&order, Order::Placed(placed) if placed.is_held());
             let Ok(events) = decide(&order, command) else { continue };
+            prop_assert!(!is_held || !events.iter().any(|event| matches!(event, OrderEvent::OrderShipped(_))));
             prop_assert!(!ended || events.iter().all(is_afterword), "{events:?}");
             events.into_iter().for_each(|event| evolve(&mut order, event));
             let Order::Placed(placed) = &order else { panic!("it is gone") };

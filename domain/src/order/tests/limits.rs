@@ -6,6 +6,8 @@ const FEW: OrderGrowthLimits = OrderGrowthLimits {
     notes: 2,
     shipments: 1,
     cancellations: 1,
+    tracking_changes: 1,
+    holds: 1,
     returns: 1,
     receipts: 1,
     refunds: 1,
@@ -36,6 +38,16 @@ fn cancel(id: &str, quantity: u32) -> OrderCommand {
 fn refund(id: &str) -> OrderCommand {
     let refund_id = RefundId::parse(id).unwrap();
     OrderCommand::RequestRefund(RequestRefund { refund_id, amount_minor: Some(1), reason: None })
+}
+
+fn change_tracking(id: &str, tracking: &str) -> OrderCommand {
+    let shipment_id = ShipmentId::parse(id).unwrap();
+    let parcels = vec![Parcel { carrier: None, tracking: Some(tracking.to_owned()) }];
+    OrderCommand::ChangeTracking(ShipmentTrackingChanged { shipment_id, parcels })
+}
+
+fn hold(id: &str) -> OrderCommand {
+    OrderCommand::HoldOrder(OrderHeld { hold_id: HoldId::parse(id).unwrap(), reason: "fraud check".into() })
 }
 
 /// Six of one line at 10.00, promised.
@@ -70,22 +82,34 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         reference: "cap".into(),
     };
     evolve(&mut order, OrderEvent::PaymentCaptured(captured));
-    for command in [cancel("c-1", 1), bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")] {
+    let few =
+        [cancel("c-1", 1), change_tracking("s-1", "a"), bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")];
+    for command in few.into_iter().chain([hold("h-1"), OrderCommand::ReleaseOrder(None)]) {
         assert_eq!(carry_out(&mut order, FEW, command), Ok(1));
     }
     for (command, action, limit) in [
         (ship("s-2", 1), OrderAction::Ship, 1),
         (cancel("c-2", 1), OrderAction::Cancel, 1),
+        (change_tracking("s-1", "b"), OrderAction::ChangeTracking, 1),
         (bring_back("r-2"), OrderAction::RequestReturn, 1),
         (refund("f-2"), OrderAction::Refund, 1),
         (note(3, "x"), OrderAction::AddNote, 2),
+        (hold("h-2"), OrderAction::Hold, 1),
     ] {
         assert_eq!(FEW.of(action), Some(limit));
         assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(OrderError::TooManyOf { action, limit }));
         assert_eq!(carry_out(&mut order, OrderGrowthLimits::default(), command), Ok(1), "where more is allowed");
     }
     // What is so already is not too much, however much there is.
-    for command in [ship("s-2", 1), cancel("c-2", 1), bring_back("r-2"), refund("f-2"), note(3, "x")] {
+    for command in [
+        ship("s-2", 1),
+        cancel("c-2", 1),
+        bring_back("r-2"),
+        refund("f-2"),
+        note(3, "x"),
+        change_tracking("s-1", "b"),
+        hold("h-2"),
+    ] {
         assert_eq!(carry_out(&mut order, FEW, command), Ok(0));
     }
 }
@@ -204,8 +228,17 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
 #[test]
 fn what_a_command_adds_is_what_the_order_has_more_afterwards() {
     let mut order = six();
-    let carried_out =
-        [ship("s-1", 2), ship("s-2", 1), bring_back("r-1"), cancel("c-1", 1), note(1, "ä gift"), note(2, "")];
+    let carried_out = [
+        ship("s-1", 2),
+        ship("s-2", 1),
+        change_tracking("s-1", "first"),
+        change_tracking("s-1", "ä"),
+        hold("h-1"),
+        bring_back("r-1"),
+        cancel("c-1", 1),
+        note(1, "ä gift"),
+        note(2, ""),
+    ];
     for command in carried_out {
         let Order::Placed(before) = order.clone() else { panic!("never placed") };
         let events = decide(&order, command.clone()).unwrap();

@@ -50,6 +50,7 @@ const ORDER: &[FieldRow] = &[
     ("fulfilmentStatus",  ALL,                 Value),
     ("returnsStatus",     ALL,                 Value),
     ("undoing",           ALL,                 Value),
+    ("holds",             [NO,    SHOW,  SHOW], Object(HOLD)),
     ("reason",            [SHOW,  NO,    MASK], Value),
     ("version",           ALL,                 Value),
     ("createdAt",         ALL,                 Value),
@@ -175,6 +176,13 @@ const SHIPMENT: &[FieldRow] = &[
 const PARCEL: &[FieldRow] = &[
     ("carrier",           ALL,                 Value),
     ("tracking",          [SHOW,  SHOW,  MASK], Value),
+];
+
+#[rustfmt::skip]
+const HOLD: &[FieldRow] = &[
+    ("holdId",            ALL,                 Value),
+    ("reason",            [NO,    SHOW,  MASK], Value),
+    ("heldAt",            ALL,                 Value),
 ];
 
 #[rustfmt::skip]
@@ -314,6 +322,7 @@ const ACCEPTED: &[FieldRow] = &[
     ("position",          ALL,                 Value),
     ("shipmentId",        ALL,                 Value),
     ("cancellationId",    ALL,                 Value),
+    ("holdId",            ALL,                 Value),
     ("returnId",          ALL,                 Value),
     ("receiptId",         ALL,                 Value),
     ("refundId",          ALL,                 Value),

@@ -135,6 +135,20 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("shipmentId",                  [SHOW,  SHOW,  SHOW]),
         ("deliveredAt",                 [SHOW,  SHOW,  SHOW]),
     ]),
+    ("ShipmentTrackingChanged", &[
+        ("shipmentId",                  [SHOW,  SHOW,  SHOW]),
+        ("parcels",                     [SHOW,  SHOW,  SHOW]),
+        ("parcels.carrier",             [SHOW,  SHOW,  SHOW]),
+        ("parcels.tracking",            [SHOW,  SHOW,  MASK]),
+    ]),
+    // Its reason may be a suspicion about the customer.
+    ("OrderHeld", &[
+        ("holdId",                      [NO,    SHOW,  SHOW]),
+        ("reason",                      [NO,    SHOW,  MASK]),
+    ]),
+    ("OrderReleased", &[
+        ("holdId",                      [NO,    SHOW,  SHOW]),
+    ]),
     ("OrderDelivered", &[]),
     ("StockReserved", &[
         ("units",                       [SHOW,  SHOW,  SHOW]),

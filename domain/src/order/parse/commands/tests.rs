@@ -178,6 +178,32 @@ fn an_arrival_has_an_instant_or_none() {
 }
 
 #[test]
+fn a_hold_has_a_reason_and_a_release_may_name_a_hold() {
+    let hold = OrderHeld { hold_id: HoldId::from(GENERATED), reason: "fraud check".into() };
+    assert_eq!(parse_hold(br#"{"reason": "fraud check"}"#, GENERATED), Ok(hold));
+    for (body, code) in [(json!({}), "required"), (json!({ "reason": " " }), "invalid")] {
+        assert_eq!(wrong(parse_hold(&bytes(&body), GENERATED)), [at("/reason", code)]);
+    }
+    assert_eq!(
+        wrong(parse_hold(&bytes(&json!({ "reason": "x".repeat(501) })), GENERATED)),
+        [at("/reason", "too_long")]
+    );
+    assert_eq!((parse_release(b"{}"), parse_release(br#"{"holdId": "h"}"#)), (Ok(None), Ok(HoldId::parse("h").ok())));
+    assert_eq!(wrong(parse_release(br#"{"holdId": "a b"}"#)), [at("/holdId", "invalid")]);
+}
+
+#[test]
+fn a_correction_names_all_parcels_and_there_may_be_none() {
+    assert_eq!(parse_tracking(br#"{"parcels": []}"#), Ok(vec![]));
+    let parcel = Parcel { carrier: None, tracking: Some("J".into()) };
+    assert_eq!(parse_tracking(br#"{"parcels": [{"tracking": "J"}]}"#), Ok(vec![parcel]));
+    assert_eq!(wrong(parse_tracking(b"{}")), [at("/parcels", "required")]);
+    assert_eq!(wrong(parse_tracking(br#"{"parcels": [{}]}"#)), [at("/parcels/0/tracking", "required")]);
+    let many = json!({ "parcels": vec![json!({ "carrier": "DHL" }); 21] });
+    assert_eq!(wrong(parse_tracking(&bytes(&many))), [at("/parcels", "out_of_range")]);
+}
+
+#[test]
 fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
     let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), GENERATED);
     assert!(reason(500).is_ok());
