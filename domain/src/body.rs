@@ -34,6 +34,29 @@ pub enum InvalidBody {
     Invalid(Vec<BodyViolation>),
 }
 
+impl InvalidBody {
+    /// Leaves out all violations but the first ones, and says so.
+    #[must_use]
+    pub fn with_at_most(self, violations: usize) -> Self {
+        match self {
+            Self::Malformed(_) => self,
+            Self::Invalid(found) => Self::Invalid(cut(found, violations)),
+        }
+    }
+}
+
+fn cut(mut violations: Vec<BodyViolation>, most: usize) -> Vec<BodyViolation> {
+    if violations.len() > most {
+        violations.truncate(most);
+        violations.push(BodyViolation {
+            pointer: String::new(),
+            code: "too_many_violations",
+            message: format!("there are more than {most} violations; these are the first"),
+        });
+    }
+    violations
+}
+
 /// A body that is no JSON object.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the body is not a JSON object: {0}")]
@@ -75,16 +98,8 @@ pub(crate) struct BodyReader {
 }
 
 impl BodyReader {
-    pub(crate) fn into_violations(mut self) -> Vec<BodyViolation> {
-        if self.violations.len() > MAX_VIOLATIONS {
-            self.violations.truncate(MAX_VIOLATIONS);
-            self.violations.push(BodyViolation {
-                pointer: String::new(),
-                code: "too_many_violations",
-                message: format!("there are more than {MAX_VIOLATIONS} violations; these are the first"),
-            });
-        }
-        self.violations
+    pub(crate) fn into_violations(self) -> Vec<BodyViolation> {
+        cut(self.violations, MAX_VIOLATIONS)
     }
 
     pub(crate) fn is_valid(&self) -> bool {

@@ -94,6 +94,29 @@ async fn a_batch_may_have_an_order_a_line() {
 }
 
 #[tokio::test]
+async fn of_each_order_some_violations_are_answered_and_that_there_are_more() {
+    let shop = Shop::open().await;
+    let flood = json!({ "orderId": "flood", "items": vec![json!({}); 500] });
+    let answer = shop.post("/orders/batch", Value::from(vec![flood; 100])).await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(statuses(&answer), [422; 100]);
+    for result in answer.body["results"].as_array().unwrap() {
+        let codes: Vec<_> = result["problem"]["errors"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|error| error["code"].as_str().unwrap())
+            .collect();
+        assert_eq!(codes, [["required"; 10].as_slice(), &["too_many_violations"]].concat());
+    }
+    let ten = json!({ "orderId": "ten", "items": [{}], "a": 1, "b": 1, "c": 1, "d": 1 });
+    let answer = shop.post("/orders/batch", json!([ten])).await;
+    let errors = answer.body["results"][0]["problem"]["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 10, "{errors:?}");
+    assert!(errors.iter().all(|error| error["code"] != "too_many_violations"), "{errors:?}");
+}
+
+#[tokio::test]
 async fn what_is_no_batch_is_refused_as_a_whole() {
     let shop = Shop::open().await;
     let too_many = Value::from((0..101).map(|nth| order(&format!("o-{nth}"), "1.00")).collect::<Vec<_>>());
