@@ -70,7 +70,8 @@ impl<'a> EventColumns<'a> {
                    where endpoint.disabled_at is null and event.position > endpoint.from_position),
                   queued as (
                      insert into webhook_queues (endpoint_id, order_id, due_at)
-                     select distinct endpoint_id, order_id, clock_timestamp() from wanted order by 1, 2
+                     select endpoint_id, order_id, clock_timestamp()
+                       from (select distinct endpoint_id, order_id from wanted) as changed order by 1, 2
                          on conflict (endpoint_id, order_id) do update set due_at = webhook_queues.due_at)
              insert into webhook_deliveries (endpoint_id, position, order_id, event_id, event_type)
              select endpoint_id, position, order_id, event_id, event_type from wanted order by position
@@ -101,7 +102,8 @@ impl<'a> EventColumns<'a> {
                                                    as event (position, order_id, event_id, event_type)),
                   queued as (
                      insert into webhook_queues (endpoint_id, order_id, due_at)
-                     select distinct $5::uuid, order_id, clock_timestamp() from event order by 2
+                     select $5::uuid, order_id, clock_timestamp()
+                       from (select distinct order_id from event) as changed order by 2
                          on conflict (endpoint_id, order_id) do update set due_at = webhook_queues.due_at)
              insert into webhook_deliveries as delivery (endpoint_id, position, order_id, event_id, event_type)
              select $5, position, order_id, event_id, event_type from event order by position

@@ -14,8 +14,7 @@ async fn ten_thousand_events_are_replayed_in_order_while_others_come() {
     // Given
     let fixture = Fixture::new().await;
     fixture.notes(ORDERS, EACH).await;
-    let first: i64 =
-        sqlx::query_scalar("select min(global_position) from events").fetch_one(fixture.pool()).await.unwrap();
+    let first = fixture.first_position().await;
     let receiver = Receiver::new(|_| Reply::Status(200)).await;
     let (endpoint, _) = fixture.endpoint(&receiver).await;
     let settings = WebhookSettings { per_endpoint: 32, ..settings() };
@@ -44,6 +43,19 @@ async fn ten_thousand_events_are_replayed_in_order_while_others_come() {
     assert_eq!((ended.id, ended.reached), (replay.id, replay.to_position));
     assert!(ended.ended_at.is_some());
     assert_eq!(ended.deliveries, i64::from(ORDERS * EACH));
+}
+
+#[tokio::test]
+async fn many_events_of_one_order_are_replayed_at_once() {
+    let fixture = Fixture::new().await;
+    fixture.notes(1, 50).await;
+    let receiver = Receiver::new(|_| Reply::Status(200)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    WebhookReplay::begin(fixture.pool(), endpoint.id, fixture.first_position().await, None).await.unwrap();
+    let _copy = fixture.deliver();
+
+    fixture.until(&endpoint, "delivered", 50).await;
+    assert_eq!(receiver.versions()["o-1"], (1..=50).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -139,6 +139,22 @@ impl Fixture {
         self.append(order, "NoteAdded", &payload).await
     }
 
+    /// Has an endpoint wait for the events of a version and of later ones, as if it had been down when they came.
+    pub(crate) async fn backlog(&self, endpoint: &WebhookEndpoint, from_version: i64) {
+        for statement in [
+            "insert into webhook_queues (endpoint_id, order_id, due_at)
+             select distinct $1, aggregate_id, now() from events where sequence >= $2",
+            "insert into webhook_deliveries (endpoint_id, position, order_id, event_id, event_type)
+             select $1, global_position, aggregate_id, event_id, event_type from events where sequence >= $2",
+        ] {
+            sqlx::query(statement).bind(endpoint.id).bind(from_version).execute(self.pool()).await.unwrap();
+        }
+    }
+
+    pub(crate) async fn first_position(&self) -> i64 {
+        sqlx::query_scalar("select min(global_position) from events").fetch_one(self.pool()).await.unwrap()
+    }
+
     /// So many notes on each of so many orders, in turn.
     pub(crate) async fn notes(&self, orders: i32, each: i32) {
         let insert = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
