@@ -1,7 +1,8 @@
 //! Replays: events of the past that an endpoint is told of again, or for the first time.
 //!
-//! A replay makes deliveries bit by bit, and no more than [`AHEAD`] that are still to be made. An order's later deliveries wait until
-//! the replay has passed the order's events (`claims`), so each order is told in order.
+//! A replay makes deliveries bit by bit, and waits while [`AHEAD`] of those up to where it is are still to be made. An order's later
+//! deliveries wait until the replay has passed the order's events (`claims`), so each order is told in order. Later deliveries do not
+//! count: they may wait for this replay.
 
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::recorder::EventColumns;
 
 /// The most replays of an endpoint that go on at the same time.
 pub(crate) const MOST_AT_ONCE: i64 = 5;
-/// The most pending deliveries that a replay adds to.
+/// The most pending deliveries, of events up to where a replay is, that it adds to.
 const AHEAD: i64 = 5_000;
 /// Events in one transaction.
 const CHUNK: usize = 500;
@@ -129,7 +130,8 @@ async fn one_chunk(pool: &PgPool) -> Result<bool, sqlx::Error> {
           where ended_at is null
             and exists (select from webhook_endpoints where id = endpoint_id and disabled_at is null)
             and (select count(*) from (select from webhook_deliveries
-                                        where endpoint_id = replay.endpoint_id and state = 'pending' limit $1) as ahead) < $1
+                                        where endpoint_id = replay.endpoint_id and state = 'pending'
+                                          and position <= replay.reached limit $1) as ahead) < $1
           order by created_at, id limit 1 for update skip locked"
     );
     let next: Option<WebhookReplay> = sqlx::query_as(&next).bind(AHEAD).fetch_optional(&mut *transaction).await?;

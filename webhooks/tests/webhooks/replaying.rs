@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use webhooks::{WebhookNetwork, WebhookReplay, WebhookReplayError, WebhookSettings};
 
-use crate::support::{Fixture, PATIENCE, Receiver, Reply, settings};
+use crate::support::{Fixture, PATIENCE, Receiver, Reply, in_order, settings};
 
 const ORDERS: i32 = 1_000;
 const EACH: i32 = 10;
@@ -43,6 +43,31 @@ async fn ten_thousand_events_are_replayed_in_order_while_others_come() {
     assert_eq!((ended.id, ended.reached), (replay.id, replay.to_position));
     assert!(ended.ended_at.is_some());
     assert_eq!(ended.deliveries, i64::from(ORDERS * EACH));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_goes_on_although_thousands_of_deliveries_wait_behind_it() {
+    // Given more than a replay may be ahead of, also once the first of each order is delivered
+    let fixture = Fixture::new().await;
+    fixture.notes(100, 60).await;
+    let receiver = Receiver::new(|_| Reply::Status(200)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    fixture.backlog(&endpoint, 1).await;
+
+    // When
+    WebhookReplay::begin(fixture.pool(), endpoint.id, fixture.first_position().await, None).await.unwrap();
+    let settings = WebhookSettings { per_endpoint: 32, ..settings() };
+    let _copy = fixture.deliver_by(settings, WebhookNetwork::default());
+
+    // Then
+    testkit::eventually(PATIENCE, || async {
+        WebhookReplay::list(fixture.pool(), endpoint.id).await.unwrap()[0].ended_at.is_some()
+    })
+    .await;
+    testkit::eventually(PATIENCE, || async {
+        receiver.versions().values().all(|versions| in_order(versions) && versions.len() > 1)
+    })
+    .await;
 }
 
 #[tokio::test]
