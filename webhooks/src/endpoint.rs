@@ -105,7 +105,7 @@ pub struct WebhookEndpoint {
     pub disabled_at: Option<DateTime<Utc>>,
     /// `operator`, `gone` (it answered 410) or `failing` (for too long).
     pub disabled_because: Option<String>,
-    /// The position of the first event that was not recorded for it while it was disabled.
+    /// The position of the first event that was not recorded for it while it was disabled, and that no replay makes up for.
     pub missed_from: Option<i64>,
     /// The first of its failures since the last success.
     pub failing_since: Option<DateTime<Utc>>,
@@ -166,24 +166,23 @@ impl WebhookEndpoint {
         change(pool, id, set).await
     }
 
-    /// Delivers again. What waits is tried at once. Events that were missed are delivered by a replay only; the answer says from where.
+    /// Delivers again. What waits is tried at once. Events that were missed are delivered by a replay only: `missed_from` says from
+    /// where until there is one.
     pub async fn enable(pool: &PgPool, id: Uuid) -> Result<Self, EndpointError> {
         let mut transaction = pool.begin().await?;
         change_alone(&mut transaction).await?;
-        let before = format!("select {COLUMNS} from webhook_endpoints where id = $1 and deleted_at is null");
-        let before: Option<Self> = sqlx::query_as(&before).bind(id).fetch_optional(&mut *transaction).await?;
-        let missed_from = before.ok_or(EndpointError::Unknown(id))?.missed_from;
         let set = format!(
-            "update webhook_endpoints set disabled_at = null, disabled_because = null, missed_from = null, failing_since = null,
-                                          failures = 0, not_before = null where id = $1 returning {COLUMNS}"
+            "update webhook_endpoints set disabled_at = null, disabled_because = null, failing_since = null, failures = 0,
+                                          not_before = null where id = $1 and deleted_at is null returning {COLUMNS}"
         );
-        let enabled: Self = sqlx::query_as(&set).bind(id).fetch_one(&mut *transaction).await?;
+        let enabled: Option<Self> = sqlx::query_as(&set).bind(id).fetch_optional(&mut *transaction).await?;
+        let enabled = enabled.ok_or(EndpointError::Unknown(id))?;
         // Those that are in work have a claim.
         let due =
             "update webhook_queues set due_at = now() where endpoint_id = $1 and due_at > now() and claim is null";
         sqlx::query(due).bind(id).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        Ok(Self { missed_from, ..enabled })
+        Ok(enabled)
     }
 
     /// Deletes it for good. What is under way may still arrive.

@@ -94,8 +94,13 @@ impl WebhookReplay {
         );
         let begun = sqlx::query_as(&insert).bind(Uuid::now_v7()).bind(endpoint).bind(from).bind(to).bind(MOST_AT_ONCE);
         let begun: Option<Self> = begun.fetch_optional(&mut *transaction).await?;
+        let begun = begun.ok_or(WebhookReplayError::TooMany)?;
+        // It makes up for what was missed up to its end. Whoever is missing more is noted anew.
+        let made_up = "update webhook_endpoints set missed_from = case when $3 < $4 then $3 + 1 end
+                        where id = $1 and missed_from between $2 and $3";
+        sqlx::query(made_up).bind(endpoint).bind(from).bind(to).bind(end).execute(&mut *transaction).await?;
         transaction.commit().await?;
-        begun.ok_or(WebhookReplayError::TooMany)
+        Ok(begun)
     }
 
     /// The latest replays of an endpoint.

@@ -126,6 +126,33 @@ async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_replayed
 }
 
 #[tokio::test]
+async fn what_was_missed_is_known_until_a_replay_makes_up_for_it() {
+    let fixture = Fixture::new().await;
+    fixture.notes(1, 4).await;
+    let receiver = Receiver::new(|_| Reply::Status(200)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    WebhookEndpoint::disable(fixture.pool(), endpoint.id).await.unwrap();
+    let missed = fixture.first_position().await + 1;
+    let note = "update webhook_endpoints set missed_from = $1";
+    sqlx::query(note).bind(missed).execute(fixture.pool()).await.unwrap();
+
+    // The answer may get lost, so it is the same again.
+    for _ in 0..2 {
+        let enabled = WebhookEndpoint::enable(fixture.pool(), endpoint.id).await.unwrap();
+        assert_eq!((enabled.missed_from, enabled.disabled_at), (Some(missed), None));
+    }
+    for (from, to, still_missed) in [
+        (missed + 1, None, Some(missed)),
+        (1, Some(missed - 1), Some(missed)),
+        (1, Some(missed), Some(missed + 1)),
+        (missed, None, None),
+    ] {
+        webhooks::WebhookReplay::begin(fixture.pool(), endpoint.id, from, to).await.unwrap();
+        assert_eq!(fixture.look_at(&endpoint).await.missed_from, still_missed, "{from} {to:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_has_failed_for_days_is_disabled() {
     let fixture = Fixture::new().await;
     let receiver = Receiver::new(|_| Reply::Status(500)).await;
