@@ -1,7 +1,7 @@
 //! Delivers what is due: so many deliveries at the same time to one endpoint, and so many in all.
 //!
-//! Nothing is kept in memory but the deliveries that are in work. An endpoint that keeps failing is called with one delivery at a
-//! time, so one that hangs takes no room from others.
+//! Nothing is kept in memory but the deliveries that are in work. The endpoints with the fewest of them come first (`places`), so busy
+//! ones hold up no others. One that keeps failing is called with one delivery at a time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use crate::claims::{self, ClaimedDelivery, DueEndpoint};
 use crate::metrics::WebhookMetrics;
 use crate::outcome;
 use crate::payload;
+use crate::places::{PlacesOfEndpoint, share};
 use crate::sender::{DeliverySender, OutgoingDelivery};
 
 /// How often the queues are looked at while nothing is due.
@@ -77,6 +78,8 @@ impl DatabaseShare {
 struct InWork {
     tasks: JoinSet<()>,
     claims: HashMap<Id, (Uuid, Uuid)>,
+    /// The endpoint that was served last: the others are before it.
+    served_last: Option<Uuid>,
 }
 
 impl InWork {
@@ -141,14 +144,18 @@ impl Dispatcher {
         if work.tasks.len() >= self.limits.in_all {
             return Ok(0);
         }
+        let mut due = claims::due_endpoints(pool).await?;
+        // Round and round.
+        due.sort_by_key(|endpoint| (Some(endpoint.id) <= work.served_last, endpoint.id));
+        let places = |endpoint: &DueEndpoint| PlacesOfEndpoint {
+            taken: work.of_endpoint(endpoint.id),
+            most: if endpoint.failures >= FAILING { 1 } else { self.limits.per_endpoint },
+        };
+        let places: Vec<_> = due.iter().map(places).collect();
+        let shares = share(&places, self.limits.in_all.saturating_sub(work.tasks.len()));
         let mut begun = 0;
-        for endpoint in claims::due_endpoints(pool).await? {
-            let most = if endpoint.failures >= FAILING { 1 } else { self.limits.per_endpoint };
-            let room = most.saturating_sub(work.of_endpoint(endpoint.id));
-            let room = room.min(self.limits.in_all.saturating_sub(work.tasks.len()));
-            if room == 0 {
-                continue;
-            }
+        for (endpoint, room) in due.into_iter().zip(shares).filter(|(_, room)| *room > 0) {
+            work.served_last = Some(endpoint.id);
             let lasts = self.limits.timeout + CLAIM_MARGIN;
             for delivery in claims::claim(pool, endpoint.id, room, lasts).await? {
                 begun += 1;

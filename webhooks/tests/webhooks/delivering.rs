@@ -1,5 +1,7 @@
 //! What is delivered, how it is signed, and in which order.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access_control::Role;
@@ -148,6 +150,37 @@ async fn nothing_is_lost_when_copies_end_in_the_middle() {
     for (order, versions) in versions {
         assert!(in_order(&versions) && versions.last() == Some(&10), "{order}: {versions:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_endpoint_with_much_to_do_holds_up_no_other() {
+    let fixture = Fixture::new().await;
+    fixture.notes(500, 1).await;
+    let by_busy = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&by_busy);
+    let busy = Receiver::new(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Reply::Status(200)
+    })
+    .await;
+    let before_other = Arc::new(AtomicUsize::new(usize::MAX));
+    let seen = Arc::clone(&before_other);
+    let other = Receiver::new(move |_| {
+        seen.fetch_min(by_busy.load(Ordering::Relaxed), Ordering::Relaxed);
+        Reply::Status(200)
+    })
+    .await;
+    // The busy one has the smaller id, and may have all places there are.
+    let (first, _) = fixture.endpoint(&busy).await;
+    let (second, _) = fixture.endpoint(&other).await;
+    fixture.backlog(&first, 1).await;
+    fixture.backlog(&second, 1).await;
+    let settings = webhooks::WebhookSettings { per_endpoint: 2, in_all: 2, ..crate::support::settings() };
+    let _copy = fixture.deliver_by(settings, webhooks::WebhookNetwork::default());
+
+    testkit::eventually(PATIENCE, || std::future::ready(other.count() > 0)).await;
+    let ahead = before_other.load(Ordering::Relaxed);
+    assert!(ahead < 100, "the other one waited for {ahead} deliveries");
 }
 
 #[tokio::test]
