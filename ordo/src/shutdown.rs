@@ -63,7 +63,13 @@ pub(crate) async fn within_bound(
 
 /// Closes the pools, for [`CONNECTIONS`] at most.
 pub(crate) async fn close(connections: &SharedClients) {
-    let both = async { tokio::join!(connections.database.close(), connections.reads.close()) };
+    let both = async {
+        tokio::join!(connections.database.close(), connections.reads.close());
+        // A connection on its way back to its pool is not waited for by `close`. The database must not be stopped under it.
+        while connections.database.size() + connections.reads.size() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
     if tokio::time::timeout(CONNECTIONS, both).await.is_err() {
         tracing::debug!("the database does not take leave");
     }
