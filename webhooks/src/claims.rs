@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::secret::WebhookSecret;
 
-/// How long a queue waits whose first delivery comes after events of a replay that have no deliveries yet.
-const BEHIND_A_REPLAY: &str = "1 second";
+/// How many seconds a queue waits whose first delivery comes after events of a replay that have no deliveries yet: a tenth of the time
+/// for which the replay has gone on, so that the looks at all that wait do not grow with that time.
+const SECONDS_BEHIND_A_REPLAY: &str = "least(greatest(extract(epoch from now() - replay.created_at) / 10, 1), 60)";
 
 /// An endpoint that has something to deliver now.
 #[derive(Debug, Clone)]
@@ -46,6 +47,14 @@ pub(crate) struct ClaimedDelivery {
     pub(crate) attempts: i32,
 }
 
+/// What a look at the queues of an endpoint came to.
+#[derive(Debug, Default)]
+pub(crate) struct ClaimedQueues {
+    pub(crate) deliveries: Vec<ClaimedDelivery>,
+    /// Whether there were queues that are due, also such as have to wait.
+    pub(crate) any_due: bool,
+}
+
 /// The endpoints that have something to deliver, and may be called.
 pub(crate) async fn due_endpoints(pool: &PgPool) -> Result<Vec<DueEndpoint>, sqlx::Error> {
     let query = "select id, url, role, secret, case when previous_secret_until > now() then previous_secret end as previous_secret, failures
@@ -67,7 +76,7 @@ pub(crate) async fn claim(
     endpoint_id: Uuid,
     limit: usize,
     lasts: Duration,
-) -> Result<Vec<ClaimedDelivery>, sqlx::Error> {
+) -> Result<ClaimedQueues, sqlx::Error> {
     let claim = Uuid::new_v4();
     let mut connection = pool.acquire().await?;
     let take = "update webhook_queues queue set due_at = now() + $3, claim = $4
@@ -83,28 +92,31 @@ pub(crate) async fn claim(
         .fetch_all(&mut *connection)
         .await?;
     if orders.is_empty() {
-        return Ok(Vec::new());
+        return Ok(ClaimedQueues::default());
     }
     // A statement of its own: it sees what was delivered up to the moment of the claim.
-    let first = "select taken.order_id, first.id, first.position, first.attempts,
-                        coalesce(replay.is_behind, false) as waits
-                   from unnest($2::text[]) as taken (order_id)
-                   left join lateral (select id, position, attempts from webhook_deliveries delivery
-                                       where delivery.endpoint_id = $1 and delivery.order_id = taken.order_id and state = 'pending'
-                                       order by position limit 1) as first on true
-                   left join lateral (select exists (
-                                        select from webhook_replays replay
-                                          join events event on event.aggregate_type = 'order' and event.aggregate_id = taken.order_id
-                                                           and event.global_position > replay.reached
-                                                           and event.global_position <= replay.to_position
-                                                           and event.global_position < first.position
-                                         where replay.endpoint_id = $1 and replay.ended_at is null) as is_behind) as replay on true";
+    let first = format!(
+        "select taken.order_id, first.id, first.position, first.attempts, replay.seconds
+           from unnest($2::text[]) as taken (order_id)
+           left join lateral (select id, position, attempts from webhook_deliveries delivery
+                               where delivery.endpoint_id = $1 and delivery.order_id = taken.order_id and state = 'pending'
+                               order by position limit 1) as first on true
+           left join lateral (select {SECONDS_BEHIND_A_REPLAY}::float8 as seconds from webhook_replays replay
+                               where replay.endpoint_id = $1 and replay.ended_at is null
+                                 and exists (select from events event
+                                              where event.aggregate_type = 'order' and event.aggregate_id = taken.order_id
+                                                and event.global_position > replay.reached
+                                                and event.global_position <= replay.to_position
+                                                and event.global_position < first.position)
+                               order by created_at desc limit 1) as replay on true"
+    );
     let first: Vec<FirstDeliveryRow> =
-        sqlx::query_as(first).bind(endpoint_id).bind(&orders).fetch_all(&mut *connection).await?;
-    let (mut claimed, mut waiting) = (Vec::with_capacity(first.len()), Vec::new());
+        sqlx::query_as(&first).bind(endpoint_id).bind(&orders).fetch_all(&mut *connection).await?;
+    let mut deliveries = Vec::with_capacity(first.len());
+    let (mut waiting, mut empty) = (Vec::new(), Vec::new());
     for row in first {
-        match row.id.zip(row.position).filter(|_| !row.waits) {
-            Some((id, position)) => claimed.push(ClaimedDelivery {
+        match (row.id.zip(row.position), row.seconds) {
+            (Some((id, position)), None) => deliveries.push(ClaimedDelivery {
                 endpoint_id,
                 order_id: row.order_id,
                 claim,
@@ -112,11 +124,13 @@ pub(crate) async fn claim(
                 position,
                 attempts: row.attempts.unwrap_or(0),
             }),
-            None => waiting.push(row.order_id),
+            (Some(_), Some(seconds)) => waiting.push((row.order_id, seconds)),
+            (None, _) => empty.push(row.order_id),
         }
     }
     put_back(&mut connection, endpoint_id, &waiting, claim).await?;
-    Ok(claimed)
+    remove_empty(&mut connection, endpoint_id, &empty, claim).await?;
+    Ok(ClaimedQueues { deliveries, any_due: true })
 }
 
 #[derive(FromRow)]
@@ -125,30 +139,42 @@ struct FirstDeliveryRow {
     id: Option<i64>,
     position: Option<i64>,
     attempts: Option<i32>,
-    waits: bool,
+    /// How long it waits for a replay.
+    seconds: Option<f64>,
 }
 
-/// Leaves queues whose deliveries have to wait for a replay, and removes those that have none.
+/// Leaves queues whose deliveries have to wait for a replay, each for so many seconds.
 async fn put_back(
+    connection: &mut PgConnection,
+    endpoint_id: Uuid,
+    waiting: &[(String, f64)],
+    claim: Uuid,
+) -> Result<(), sqlx::Error> {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let (orders, seconds): (Vec<&str>, Vec<f64>) =
+        waiting.iter().map(|(order_id, seconds)| (order_id.as_str(), *seconds)).unzip();
+    let wait = "update webhook_queues queue set due_at = now() + make_interval(secs => waiting.seconds), claim = null
+                  from unnest($2::text[], $3::float8[]) as waiting (order_id, seconds)
+                 where queue.endpoint_id = $1 and queue.order_id = waiting.order_id and queue.claim = $4";
+    sqlx::query(wait).bind(endpoint_id).bind(orders).bind(seconds).bind(claim).execute(connection).await.map(drop)
+}
+
+/// Removes queues that have nothing to deliver. One that has by now is due at once.
+async fn remove_empty(
     connection: &mut PgConnection,
     endpoint_id: Uuid,
     orders: &[String],
     claim: Uuid,
 ) -> Result<(), sqlx::Error> {
-    if orders.is_empty() {
-        return Ok(());
-    }
-    let wait = format!(
-        "update webhook_queues set due_at = now() + interval '{BEHIND_A_REPLAY}', claim = null
-          where endpoint_id = $1 and order_id = any ($2) and claim = $3"
-    );
-    sqlx::query(&wait).bind(endpoint_id).bind(orders).bind(claim).execute(&mut *connection).await?;
     for order_id in orders {
         // Locked first, so that a delivery that is being recorded is seen.
         let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
-        let lock = "select from webhook_queues where endpoint_id = $1 and order_id = $2 and claim is null for update";
-        let locked = sqlx::query(lock).bind(endpoint_id).bind(order_id).fetch_optional(&mut *transaction).await?;
-        if locked.is_some() {
+        let lock = "update webhook_queues set due_at = now(), claim = null
+                     where endpoint_id = $1 and order_id = $2 and claim = $3";
+        let locked = sqlx::query(lock).bind(endpoint_id).bind(order_id).bind(claim).execute(&mut *transaction).await?;
+        if locked.rows_affected() > 0 {
             remove_if_empty(&mut transaction, endpoint_id, order_id).await?;
         }
         transaction.commit().await?;

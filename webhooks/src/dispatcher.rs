@@ -104,9 +104,12 @@ impl Dispatcher {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut work = InWork::default();
         while !stop.is_cancelled() {
+            while let Some(ended) = work.tasks.try_join_next_with_id() {
+                work.ended(&ended);
+            }
             let pause = match self.claim_due(&mut work).await {
-                Ok(0) => POLL,
-                Ok(_) => continue,
+                Ok(false) => POLL,
+                Ok(true) => continue,
                 Err(error) => {
                     tracing::warn!(error = error_chain(&error), "webhook deliveries can't be claimed");
                     BACKOFF
@@ -114,12 +117,7 @@ impl Dispatcher {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                Some(ended) = work.tasks.join_next_with_id() => {
-                    work.ended(&ended);
-                    while let Some(ended) = work.tasks.try_join_next_with_id() {
-                        work.ended(&ended);
-                    }
-                }
+                Some(ended) = work.tasks.join_next_with_id() => work.ended(&ended),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -138,11 +136,11 @@ impl Dispatcher {
         }
     }
 
-    /// Begins with what is due and has room, and says how many deliveries that are.
-    async fn claim_due(&self, work: &mut InWork) -> Result<usize, sqlx::Error> {
+    /// Begins with what is due and has room. Returns whether there was any, also such as has to wait for a replay.
+    async fn claim_due(&self, work: &mut InWork) -> Result<bool, sqlx::Error> {
         let pool = self.store.pool();
         if work.tasks.len() >= self.limits.in_all {
-            return Ok(0);
+            return Ok(false);
         }
         let mut due = claims::due_endpoints(pool).await?;
         // Round and round.
@@ -153,18 +151,19 @@ impl Dispatcher {
         };
         let places: Vec<_> = due.iter().map(places).collect();
         let shares = share(&places, self.limits.in_all.saturating_sub(work.tasks.len()));
-        let mut begun = 0;
+        let mut any_due = false;
         for (endpoint, room) in due.into_iter().zip(shares).filter(|(_, room)| *room > 0) {
             work.served_last = Some(endpoint.id);
             let lasts = self.limits.timeout + CLAIM_MARGIN;
-            for delivery in claims::claim(pool, endpoint.id, room, lasts).await? {
-                begun += 1;
+            let claimed = claims::claim(pool, endpoint.id, room, lasts).await?;
+            any_due |= claimed.any_due;
+            for delivery in claimed.deliveries {
                 let claimed = (endpoint.id, delivery.claim);
                 let task = work.tasks.spawn(self.attempt(endpoint.clone(), delivery));
                 work.claims.insert(task.id(), claimed);
             }
         }
-        Ok(begun)
+        Ok(any_due)
     }
 
     /// Makes an attempt at a delivery, and records what came of it.

@@ -70,6 +70,34 @@ async fn a_replay_goes_on_although_thousands_of_deliveries_wait_behind_it() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_that_wait_for_a_replay_hold_up_no_other() {
+    // Given thousands of orders that wait for a replay, which can't go on
+    let fixture = Fixture::new().await;
+    fixture.notes(4_000, 2).await;
+    let receiver = Receiver::new(|_| Reply::Status(200)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    fixture.backlog(&endpoint, 2).await;
+    WebhookReplay::begin(fixture.pool(), endpoint.id, fixture.first_position().await, None).await.unwrap();
+    let long_ago = "update webhook_replays set created_at = now() - interval '1 hour'";
+    sqlx::query(long_ago).execute(fixture.pool()).await.unwrap();
+    let mut stuck = fixture.pool().begin().await.unwrap();
+    sqlx::query("select from webhook_replays for update").execute(&mut *stuck).await.unwrap();
+
+    // When
+    let _copy = fixture.deliver();
+    fixture.note("ready", "it waits for no replay").await;
+
+    // Then: with a pause after each eight of them it would take longer
+    testkit::eventually(PATIENCE, || std::future::ready(receiver.count() == 1)).await;
+    assert_eq!(receiver.received()[0].order(), "ready");
+    // They are looked at the less often, the longer the replay goes on.
+    let later =
+        "select exists (select from webhook_queues where due_at > now() + interval '30 seconds' and claim is null)";
+    let later: bool = sqlx::query_scalar(later).fetch_one(fixture.pool()).await.unwrap();
+    assert!(later);
+}
+
 #[tokio::test]
 async fn many_events_of_one_order_are_replayed_at_once() {
     let fixture = Fixture::new().await;
