@@ -117,8 +117,9 @@ impl PlacedOrder {
                 self.record_mail(failed.template, failed.nth, failed.notification_id, MailOutcome::Failed);
             }
             OrderEvent::MailResendRequested(wanted) => {
+                let resend = self.next_resend();
                 let mails = self.mails.get_mut(&wanted.template);
-                mails.and_then(|mails| mails.get_mut(wanted.nth)).into_iter().for_each(|mail| mail.again = true);
+                mails.and_then(|mails| mails.get_mut(wanted.nth)).into_iter().for_each(|mail| mail.want_again(resend));
             }
             OrderEvent::NoteAdded(note) => {
                 self.notes.insert(note.note_id.clone(), note);
@@ -199,11 +200,11 @@ impl PlacedOrder {
     fn retry(&mut self, step: SagaStep, payment_number: Option<u32>) {
         match step {
             SagaStep::NotifyCustomer => {
+                let resend = self.next_resend();
                 let failed: Vec<MailTemplate> = self.failed_mails().collect();
                 let mails = self.mails.iter_mut().filter(|(template, _)| failed.contains(template));
-                for mail in mails.flat_map(|(_, mails)| mails) {
-                    mail.again = mail.outcome == MailOutcome::Failed;
-                }
+                let mails = mails.flat_map(|(_, mails)| mails).filter(|mail| mail.outcome == MailOutcome::Failed);
+                mails.for_each(|mail| mail.want_again(resend));
             }
             SagaStep::CapturePayment => self.retry_capture(payment_number),
             SagaStep::RefundPayment => self.retry_refund(payment_number),
@@ -216,6 +217,13 @@ impl PlacedOrder {
             | SagaStep::ConfirmOrder
             | SagaStep::CloseOrder => {}
         }
+    }
+
+    /// The number of the event that has mails sent again. `MailTriggers` counts the same events.
+    fn next_resend(&mut self) -> usize {
+        let resend = self.resends;
+        self.resends += 1;
+        resend
     }
 
     /// The order goes on without the movement of money that is next.

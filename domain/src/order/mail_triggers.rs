@@ -107,11 +107,13 @@ impl MailTriggers {
     pub fn owed_mail(&self, order: &PlacedOrder) -> Result<OwedMail, NoOwedMail> {
         let (template, nth) = order.owed_mail().ok_or(NoOwedMail::NotOwed)?;
         let cause = self.ids(MailTrigger::Mail(template)).nth(nth).ok_or(NoOwedMail::NoTrigger)?;
-        let is_resent = order.mails.get(&template).and_then(|mails| mails.get(nth)).is_some_and(|mail| mail.again);
-        let last_resend = self.resends_of(template, nth).last().filter(|_| is_resent);
-        let notification_id = match last_resend {
+        let known = order.mails.get(&template).and_then(|mails| mails.get(nth)).filter(|mail| mail.again);
+        let notification_id = match known {
             None => first_id(cause, template),
-            Some(resend) => resend_id(resend, template, nth),
+            Some(mail) => {
+                let resend = mail.wanted_by.and_then(|number| self.resends().nth(number));
+                resend_id(resend.ok_or(NoOwedMail::NoTrigger)?, template, nth)
+            }
         };
         Ok(OwedMail { template, nth, notification_id, cause })
     }
@@ -128,7 +130,16 @@ impl MailTriggers {
         causes.position(|cause| first_id(cause, template) == notification_id).or_else(resent)
     }
 
-    /// The events that have a mail sent again.
+    /// The events that have mails sent again, whichever.
+    fn resends(&self) -> impl Iterator<Item = Uuid> {
+        let is_resend = |trigger: &MailTrigger| match trigger {
+            MailTrigger::Resend | MailTrigger::ResendOf { .. } => true,
+            MailTrigger::Mail(_) => false,
+        };
+        self.0.iter().filter(move |(_, trigger)| is_resend(trigger)).map(|(event_id, _)| *event_id)
+    }
+
+    /// The events that may have had a mail sent again. Earlier builds named a mail by the last one, although it was wanted already.
     fn resends_of(&self, template: MailTemplate, nth: usize) -> impl Iterator<Item = Uuid> {
         let one = MailTrigger::ResendOf { template, nth };
         self.0.iter().filter(move |(_, it)| *it == MailTrigger::Resend || *it == one).map(|(event_id, _)| *event_id)

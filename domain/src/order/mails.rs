@@ -18,6 +18,10 @@ pub struct MailWithOutcome {
     pub outcome: MailOutcome,
     /// Whether an operator, or somebody who helps the customer, wants it sent again.
     pub again: bool,
+    /// Which of the events that have mails sent again wanted it, from 0: see [`PlacedOrder::resends`]. Not stored: only sagas need it, and
+    /// they fold orders from their events.
+    #[serde(skip)]
+    pub wanted_by: Option<usize>,
     /// Whether an operator skipped it before its answer came, in an event that does not name it. An answer that comes later has an id
     /// that the order does not know.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -29,12 +33,20 @@ pub struct MailWithOutcome {
 
 impl MailWithOutcome {
     pub(super) fn new(notification_id: Uuid, outcome: MailOutcome) -> Self {
-        Self { notification_id, outcome, again: false, skipped: false, former_ids: vec![] }
+        Self { notification_id, outcome, again: false, wanted_by: None, skipped: false, former_ids: vec![] }
     }
 
     /// Whether the mail was ever requested under this id.
     pub(super) fn is(&self, notification_id: Uuid) -> bool {
         self.notification_id == notification_id || self.former_ids.contains(&notification_id)
+    }
+
+    /// Has it sent again, by the event of this number. If it is wanted already, it goes out under the id that it may have been requested
+    /// by, and not once more.
+    pub(super) fn want_again(&mut self, resend: usize) {
+        if !self.again {
+            (self.again, self.wanted_by) = (true, Some(resend));
+        }
     }
 
     /// Gives it another id, and remembers the one before.

@@ -56,6 +56,10 @@ pub struct PlacedOrder {
     pub given_up: Vec<Refund>,
     /// The mails that have an outcome, by template, oldest first.
     pub mails: BTreeMap<MailTemplate, Vec<MailWithOutcome>>,
+    /// How many events had mails sent again, of one mail or of all that were given up. Not stored: only sagas need it, and they fold
+    /// orders from their events.
+    #[serde(skip)]
+    pub resends: usize,
     /// Whether it was confirmed when it was cancelled. Then the mail that confirms it may have gone out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_promised: bool,
@@ -207,6 +211,7 @@ impl PlacedOrder {
             refunds: vec![],
             given_up: vec![],
             mails: BTreeMap::new(),
+            resends: 0,
             was_promised: false,
             customer_message: None,
             notes: BTreeMap::new(),

@@ -1,8 +1,8 @@
 //! A mail is sent once more because somebody asked for it.
 
-use super::operators::{placed, shipped};
+use super::operators::{intervene, placed, shipped};
 use super::*;
-use crate::order::mail_triggers::MailTriggers;
+use crate::order::mail_triggers::{MailTriggers, OwedMail};
 
 fn sent_as(n: u128, template: MailTemplate, nth: usize) -> OrderEvent {
     OrderEvent::NotificationSent(NotificationSent {
@@ -84,6 +84,91 @@ fn mails_are_sent_once_more_so_often_and_no_more() {
     }
     let limit = OrderError::TooManyOf { action: OrderAction::ResendMail, limit: 2 };
     assert_eq!(few.decide(&order, resend(1)), Err(limit));
+}
+
+/// Stores events under ids that count up from 100.
+#[derive(Default)]
+struct StoredOrder {
+    order: Order,
+    triggers: MailTriggers,
+    stored: u128,
+}
+
+impl StoredOrder {
+    fn of(events: impl IntoIterator<Item = OrderEvent>) -> Self {
+        let mut stored = Self::default();
+        events.into_iter().for_each(|event| stored.add(event));
+        stored
+    }
+
+    fn add(&mut self, event: OrderEvent) {
+        self.triggers.apply(Uuid::from_u128(100 + self.stored), &event);
+        self.stored += 1;
+        evolve(&mut self.order, event);
+    }
+
+    fn does(&mut self, command: OrderCommand) {
+        decide(&self.order, command).unwrap().into_iter().for_each(|event| self.add(event));
+    }
+
+    fn owed(&self) -> OwedMail {
+        self.triggers.owed_mail(placed(&self.order)).unwrap()
+    }
+}
+
+fn retry() -> OrderCommand {
+    OrderCommand::Intervene(intervene(OperatorDecision::Retry { payment_token: None }, SagaStep::NotifyCustomer))
+}
+
+/// An order with two shipments. The customer was told of the first, and the mail about the second was given up.
+fn told_of_one_of_two() -> StoredOrder {
+    let second = OrderShipped { shipment_id: ShipmentId::parse("t").unwrap(), lines: line(1), parcels: vec![] };
+    let given_up = NotificationFailed {
+        notification_id: Uuid::from_u128(3),
+        template: MailTemplate::OrderShipped,
+        nth: Some(1),
+        ..failed()
+    };
+    let events = [OrderEvent::OrderShipped(second), OrderEvent::NotificationFailed(given_up)];
+    StoredOrder::of(told().into_iter().chain(events))
+}
+
+#[test]
+fn an_operators_retry_of_another_mail_leaves_one_that_somebody_wants_again() {
+    let mut order = told_of_one_of_two();
+    order.does(resend(2));
+    let wanted = order.owed();
+    assert_eq!((wanted.template, wanted.nth), (MailTemplate::OrderShipped, 0));
+
+    order.does(retry());
+
+    // It may be requested already, so it keeps its id.
+    assert_eq!(order.owed(), wanted);
+    order.does(OrderCommand::RecordNotificationSent(NotificationSent {
+        notification_id: wanted.notification_id,
+        template: MailTemplate::OrderShipped,
+        nth: Some(0),
+        ..sent()
+    }));
+    let retried = order.owed();
+    assert_eq!((retried.template, retried.nth), (MailTemplate::OrderShipped, 1));
+    // A second retry does not send it once more.
+    order.does(retry());
+    assert_eq!(order.owed(), retried);
+}
+
+#[test]
+fn an_answer_to_the_name_that_earlier_builds_gave_a_mail_is_about_it() {
+    let mut order = told_of_one_of_two();
+    order.does(retry());
+    let name = order.owed().notification_id;
+    order.does(retry());
+    let last_resend = Uuid::from_u128(100 + order.stored - 1);
+    let earlier = Uuid::new_v5(&last_resend, format!("{}1", MailTemplate::OrderShipped.name()).as_bytes());
+    for name in [name, earlier] {
+        let about = order.triggers.requested_mail(placed(&order.order), MailTemplate::OrderShipped, name);
+        assert_eq!(about, Some(1));
+    }
 }
 
 #[test]
