@@ -211,12 +211,21 @@ impl WebhookEndpoint {
         is_gone: bool,
         failing_for: std::time::Duration,
     ) -> Result<Option<&'static str>, sqlx::Error> {
+        const HOPELESS: &str = "id = $1 and disabled_at is null and ($2 or failing_since < now() - $3)";
+        // Nearly always it is not, and then nobody is to wait for the lock.
+        let look = format!("select exists (select from webhook_endpoints where {HOPELESS})");
+        let look = sqlx::query_scalar(&look).bind(id).bind(is_gone).bind(failing_for);
+        if !look.fetch_one(pool).await? {
+            return Ok(None);
+        }
         let mut transaction = pool.begin().await?;
         change_alone(&mut transaction).await?;
-        let disable = "update webhook_endpoints
-                          set disabled_at = now(), disabled_because = case when $2 then 'gone' else 'failing' end
-                        where id = $1 and disabled_at is null and ($2 or failing_since < now() - $3)";
-        let disabled = sqlx::query(disable).bind(id).bind(is_gone).bind(failing_for).execute(&mut *transaction).await?;
+        let disable = format!(
+            "update webhook_endpoints
+                set disabled_at = now(), disabled_because = case when $2 then 'gone' else 'failing' end where {HOPELESS}"
+        );
+        let disabled =
+            sqlx::query(&disable).bind(id).bind(is_gone).bind(failing_for).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok((disabled.rows_affected() > 0).then_some(if is_gone { "gone" } else { "failing" }))
     }

@@ -170,6 +170,23 @@ async fn an_endpoint_that_has_failed_for_days_is_disabled() {
 }
 
 #[tokio::test]
+async fn a_failure_makes_nobody_wait_who_records_events() {
+    let fixture = Fixture::new().await;
+    let receiver = Receiver::new(|_| Reply::Status(500)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    // Somebody who records for a long time. Whoever wants to change endpoints waits for them, and all others behind.
+    let mut records = fixture.pool().begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock_shared(x'6f72646f5f776862'::bigint)";
+    sqlx::query(lock).execute(&mut *records).await.unwrap();
+    let _copy = fixture.deliver();
+
+    for order in ["o-1", "o-2", "o-3"] {
+        fixture.note(order, "hello").await;
+        fixture.until_tried(&endpoint, order, 1).await;
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let fixture = Fixture::new().await;
     let elsewhere = Receiver::new(|_| Reply::Status(200)).await;
