@@ -73,7 +73,7 @@ grant select, insert, update, delete on message_failures to ordo_saga, ordo_noti
 grant select on message_failures to ordo_reader;
 
 grant select (id, url, description, event_types, role, created_at, from_position, disabled_at, disabled_because, missed_from,
-              failing_since, failures, not_before, previous_secret_until, deleted_at) on webhook_endpoints to ordo_reader;
+              failing_since, failures, failed_at, not_before, previous_secret_until, deleted_at) on webhook_endpoints to ordo_reader;
 grant select on webhook_deliveries, webhook_queues, webhook_replays to ordo_reader;
 
 -- This role came later: where it is missing, `ordo migrate --roles` makes it, which takes a right that whoever migrates may not have.

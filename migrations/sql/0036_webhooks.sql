@@ -17,6 +17,7 @@ create table webhook_endpoints (
     missed_from           bigint,                 -- the first event that came while it was disabled; null: none
     failing_since         timestamptz,            -- the first of the failures since its last success; null: none has failed since
     failures              integer     not null default 0,  -- how many there are
+    failed_at             timestamptz,            -- the last of all
     not_before            timestamptz,            -- when it asked to be called again (Retry-After)
     deleted_at            timestamptz,            -- what is left of it is removed bit by bit
     check ((disabled_at is null) = (disabled_because is null)),

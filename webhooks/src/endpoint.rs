@@ -107,7 +107,7 @@ pub struct WebhookEndpoint {
     pub disabled_because: Option<String>,
     /// The position of the first event that was not recorded for it while it was disabled, and that no replay makes up for.
     pub missed_from: Option<i64>,
-    /// The first of its failures since the last success.
+    /// The first of its failures since the last success, or since nothing was tried for more than a day.
     pub failing_since: Option<DateTime<Utc>>,
     /// How many there are.
     pub failures: i32,

@@ -2,7 +2,8 @@
 //! describes them.
 //!
 //! - `recorder` follows the log and makes a delivery for each endpoint and event.
-//! - `dispatcher` makes them: it shares its places among the endpoints (`places`), claims what is due (`claims`), sends it (`sender`), and records what came of it (`outcome`).
+//! - `dispatcher` makes them: it shares its places among the endpoints (`places`), claims what is due (`claims`), sends it (`sender`),
+//!   and records what came of it (`outcome`).
 //! - `address_guard` keeps it from calling what is not on the Internet.
 //! - `replay` makes deliveries of the past.
 //! - [`routes()`] and the functions of [`WebhookEndpoint`], [`WebhookDelivery`] and [`WebhookReplay`] are for operators.

@@ -10,6 +10,9 @@ use crate::retry_schedule::pause_after;
 
 /// The most bytes of an error that are kept.
 const LONGEST_ERROR: usize = 512;
+/// After a longer time without any failure an endpoint has not failed since the one before it. It is longer than any pause between the
+/// attempts of a delivery, so nothing was tried meanwhile.
+const FAILURES_IN_A_ROW: &str = "30 hours";
 /// An endpoint can ask not to be called for so long.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -88,6 +91,7 @@ pub(crate) async fn record(
         remove_if_empty(&mut transaction, endpoint_id, order_id).await?;
     }
     // Last, so that nobody who holds an endpoint waits for an order.
+    let failing: String;
     let endpoint = match outcome.error {
         None => {
             let healthy = "update webhook_endpoints set failing_since = null, failures = 0
@@ -95,12 +99,15 @@ pub(crate) async fn record(
             sqlx::query(healthy).bind(endpoint_id)
         }
         Some(_) => {
-            let failing = "update webhook_endpoints
-                              set failing_since = coalesce(failing_since, now()), failures = least(failures, 1000000) + 1,
-                                  not_before = coalesce(now() + $2, not_before)
-                            where id = $1";
+            failing = format!(
+                "update webhook_endpoints
+                    set failing_since = case when failed_at >= now() - interval '{FAILURES_IN_A_ROW}'
+                                             then coalesce(failing_since, now()) else now() end,
+                        failed_at = now(), failures = least(failures, 1000000) + 1, not_before = coalesce(now() + $2, not_before)
+                  where id = $1"
+            );
             let pause = outcome.retry_after.map(|pause| whole_millis(pause.min(LONGEST_RETRY_AFTER)));
-            sqlx::query(failing).bind(endpoint_id).bind(pause)
+            sqlx::query(&failing).bind(endpoint_id).bind(pause)
         }
     };
     endpoint.execute(&mut *transaction).await?;

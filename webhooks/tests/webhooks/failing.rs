@@ -159,11 +159,11 @@ async fn an_endpoint_that_has_failed_for_days_is_disabled() {
     let (endpoint, _) = fixture.endpoint(&receiver).await;
     let _copy = fixture.deliver();
     fixture.note("o-1", "hello").await;
-    fixture.until_tried(&endpoint, "o-1", 1).await;
-    fixture.pass("4 days").await;
-    fixture.until_tried(&endpoint, "o-1", 2).await;
-    assert_eq!(fixture.look_at(&endpoint).await.disabled_at, None);
-    fixture.pass("2 days").await;
+    for attempts in 1..=5 {
+        fixture.until_tried(&endpoint, "o-1", attempts).await;
+        assert_eq!(fixture.look_at(&endpoint).await.disabled_at, None);
+        fixture.pass("25 hours").await;
+    }
 
     testkit::eventually(PATIENCE, || async { fixture.look_at(&endpoint).await.disabled_at.is_some() }).await;
     assert_eq!(fixture.look_at(&endpoint).await.disabled_because.as_deref(), Some("failing"));
@@ -184,6 +184,28 @@ async fn a_failure_makes_nobody_wait_who_records_events() {
         fixture.note(order, "hello").await;
         fixture.until_tried(&endpoint, order, 1).await;
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_nobody_called_for_days_has_not_failed_for_days() {
+    let fixture = Fixture::new().await;
+    let receiver = Receiver::new(|_| Reply::Status(500)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    let _copy = fixture.deliver();
+    fixture.note("o-1", "it is given up").await;
+    fixture.until_tried(&endpoint, "o-1", 1).await;
+    let give_up = "with given_up as (delete from webhook_queues)
+                   update webhook_deliveries set state = 'failed', ended_at = now()";
+    sqlx::query(give_up).execute(fixture.pool()).await.unwrap();
+    fixture.pass("6 days").await;
+
+    fixture.note("o-2", "the next one").await;
+    fixture.until_tried(&endpoint, "o-2", 1).await;
+    fixture.pass("1 minute").await;
+    fixture.until_tried(&endpoint, "o-2", 2).await;
+    let failing = fixture.look_at(&endpoint).await;
+    assert_eq!((failing.disabled_at, failing.failures), (None, 3));
+    assert!(failing.failing_since.unwrap() > chrono::Utc::now() - chrono::TimeDelta::hours(1));
 }
 
 #[tokio::test]

@@ -116,7 +116,8 @@ impl Fixture {
     pub(crate) async fn pass(&self, time: &str) {
         for statement in [
             "update webhook_queues set due_at = due_at - $1::text::interval where claim is null",
-            "update webhook_endpoints set failing_since = failing_since - $1::text::interval, not_before = not_before - $1::text::interval",
+            "update webhook_endpoints set failing_since = failing_since - $1::text::interval, failed_at = failed_at - $1::text::interval,
+                                         not_before = not_before - $1::text::interval",
             "update webhook_deliveries set ended_at = ended_at - $1::text::interval",
         ] {
             sqlx::query(statement).bind(time).execute(self.pool()).await.unwrap();
