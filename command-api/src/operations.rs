@@ -8,7 +8,7 @@ use axum::routing::{post, put};
 use domain::ids::Sku;
 use http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
@@ -107,18 +107,12 @@ where
 
 /// What every command is answered with once it is carried out.
 fn accepted(answer: &str) -> utoipa::openapi::Response {
-    let header = |about: &str| {
-        HeaderBuilder::new()
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-            .description(Some(about))
-            .build()
-    };
     ResponseBuilder::new()
         .description("It is stored")
         .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(answer))).build())
         .header("Location", header("What it was about"))
         .header("ETag", header("Its version"))
-        .header("Event-Position", header("The place in the log of the last event: what `minPosition` waits for"))
+        .header("Event-Position", header(EVENT_POSITION))
         .header("Idempotent-Replayed", header("`true`: this is the answer that an earlier request with the key got"))
         .build()
 }
@@ -128,7 +122,14 @@ fn answer_of_each(answer: &str) -> utoipa::openapi::Response {
     ResponseBuilder::new()
         .description("What became of each")
         .content("application/json", ContentBuilder::new().schema(Some(Ref::from_schema_name(answer))).build())
+        .header("Event-Position", header(EVENT_POSITION))
         .build()
+}
+
+const EVENT_POSITION: &str = "The place in the log of the last event: what `minPosition` waits for";
+
+fn header(about: &str) -> Header {
+    HeaderBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).description(Some(about)).build()
 }
 
 fn path_parameters(path: &str) -> Vec<Parameter> {
