@@ -48,7 +48,6 @@ pub use sender::TrustedRoots;
 
 use self::address_guard::SystemResolver;
 use self::dispatcher::{DatabaseShare, Dispatcher, DispatcherLimits};
-use self::recorder::DeliveryRecorder;
 use self::sender::DeliverySender;
 
 /// The connections to the database that [`run`] uses at the same time: for a batch, the renewal of a lease, claims, a replay or the
@@ -118,7 +117,7 @@ pub async fn run(
     let database = DatabaseShare::default();
     let dispatcher = Dispatcher { store: store.clone(), sender, limits, metrics, database };
     tokio::join!(
-        store.subscribe(DeliveryRecorder, stop.clone()),
+        recorder::record_regularly(&store, stop.clone()),
         dispatcher.run(stop.clone()),
         replay::carry_on(store.pool().clone(), stop.clone()),
         cleanup::clean_up_regularly(store.pool().clone(), settings.retention, stop),

@@ -81,6 +81,35 @@ async fn each_endpoint_gets_what_it_asked_for_as_its_role_sees_it() {
 }
 
 #[tokio::test]
+async fn events_of_before_the_first_endpoint_are_not_read() {
+    // Given events that this build can't read, so it would stop before them
+    for is_made_first in [false, true] {
+        let fixture = Fixture::new().await;
+        fixture.append("old", "OrderPainted", r#"{"OrderPainted":{}}"#).await;
+        let receiver = Receiver::new(|_| Reply::Status(200)).await;
+        let mut made = None;
+        if is_made_first {
+            made = Some(fixture.endpoint(&receiver).await.0);
+        }
+        let _copy = fixture.deliver();
+        let begun = "select count(*) from subscription_partitions where subscription = 'webhooks' and position > 0";
+        testkit::eventually(PATIENCE, || async {
+            sqlx::query_scalar(begun).fetch_one(fixture.pool()).await.is_ok_and(|begun: i64| begun > 0)
+        })
+        .await;
+        let endpoint = match made {
+            Some(endpoint) => endpoint,
+            None => fixture.endpoint(&receiver).await.0,
+        };
+
+        fixture.note("new", "hello").await;
+
+        fixture.until(&endpoint, "delivered", 1).await;
+        assert_eq!(receiver.received()[0].order(), "new");
+    }
+}
+
+#[tokio::test]
 async fn for_a_day_after_a_rotation_both_secrets_verify() {
     let fixture = Fixture::new().await;
     let receiver = Receiver::new(|_| Reply::Status(200)).await;
