@@ -227,24 +227,22 @@ impl<'a> RunningOrderSearch<'a> {
         direction: SortOrder,
         cursor: Option<&str>,
     ) -> Result<Option<String>, Problem> {
-        let after = cursor.map(|text| cursor::decode(text, name)).transpose();
-        let after = after.map_err(|error| invalid("cursor", error))?.unwrap_or_else(|| LogCursor::first(direction));
-        let LogStretch { mut orders, next } =
-            LogStretch::read(self.orders.pool, &after, direction).await.map_err(unavailable)?;
+        let after = cursor.map(|text| cursor::decode::<LogCursor>(text, name)).transpose();
+        let after = after.map_err(|error| invalid("cursor", error))?;
+        let LogStretch { mut orders, next, began_at } =
+            LogStretch::read(self.orders.pool, after, direction).await.map_err(unavailable)?;
         while !orders.is_empty() {
             let rest = orders.split_off(orders.len().min(self.stride.pieces().min(usize::from(CHUNK))));
             let keys: Vec<Key> = orders.iter().map(|(_, order)| Key::new(collection(order), META)).collect();
             let items = self.orders.table.find(&keys).await.map_err(store_problem)?;
             self.stride.observe(items.len(), items.iter().map(Item::size).sum());
             let items: HashMap<&Key, &Item> = items.iter().map(|item| (&item.key, item)).collect();
-            // An order with a later event comes at that one's place.
-            let is_last = |at: &i64, key| items.get(key).copied().filter(|item| item.version == *at);
-            let rows = orders.iter().zip(&keys).map(|((at, _), key)| is_last(at, key).map(sized).transpose());
+            let rows = keys.iter().map(|key| items.get(key).copied().map(sized).transpose());
             let filled = self.collect(rows.collect::<Result<_, _>>()?).await?;
             self.examined += orders.len();
             let stopped = filled.or((self.has_read_enough() && !rest.is_empty()).then(|| orders.len() - 1));
             if let Some((position, _)) = stopped.and_then(|nth| orders.get(nth)) {
-                return Ok(Some(cursor::encode(name, &LogCursor { position: *position })));
+                return Ok(Some(cursor::encode(name, &LogCursor { position: *position, began_at })));
             }
             orders = rest;
         }
