@@ -14,7 +14,7 @@ use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::stock::Stock;
 use event_store::{AppendQueueSettings, EventStore, StreamLocks};
-use sagas::operator::{InterventionError, intervene};
+use sagas::operator::{InterventionError, ManualRefundName, intervene};
 
 use crate::settings::Settings;
 use crate::{connections, migrate};
@@ -42,7 +42,8 @@ async fn answer(operator: &SagaOperator, args: SagaCliCommand) -> anyhow::Result
         SagaCliCommand::Show { order, json } => show::run(&operator.store, &order, json).await,
         SagaCliCommand::Retry(SagaRetryArgs { order: Some(order), input, step, payment, why, .. }) => {
             let decision = OperatorDecision::Retry { payment_token: input.map(|input| input.payment_token) };
-            decide::run(operator, decision, StepDecisionArgs { order, step, payment, why }, None).await
+            let target = StepDecisionArgs { order, step, payment, refund: None, rest: false, why };
+            decide::run(operator, decision, target, None).await
         }
         SagaCliCommand::Retry(args) => bulk_retry::run(operator, &args).await,
         SagaCliCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
@@ -71,7 +72,7 @@ impl SagaOperator {
     async fn decide(
         &self,
         order: &str,
-        (step, payment_number): (SagaStep, Option<u32>),
+        (step, payment_number, named): (SagaStep, Option<u32>, Option<ManualRefundName>),
         decision: OperatorDecision,
         why: &JustificationArgs,
         customer_message: Option<String>,
@@ -86,6 +87,6 @@ impl SagaOperator {
             customer_message,
             notification_id: None,
         };
-        intervene(&self.store, &self.stock, order, intervention).await
+        intervene(&self.store, &self.stock, order, intervention, named).await
     }
 }

@@ -1,18 +1,24 @@
 //! The decisions of operators. Each is an event on the order, which carries its saga on.
 
+mod target;
+#[cfg(test)]
+mod tests;
+
 use domain::order::event::OperatorIntervened;
-use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::saga::SagaStep;
 use domain::order::units::implies_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
 use event_store::{
     Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Metadata, StreamLocks, StreamVersion,
 };
-use uuid::Uuid;
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
 use crate::stock_ledger::StockLedger;
+
+use target::DecisionTarget;
+pub use target::ManualRefundName;
 
 /// Why a decision was not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +39,18 @@ pub enum InterventionError {
 
 /// Records an operator's decision. The sagas carry it out, wherever they run. Returns the names of the recorded events: none if nothing
 /// had to change.
+///
+/// `named` says which refund the operator saw. It is refused if the step is at another one. A decision about money that a person gives
+/// back has to name it.
 pub async fn intervene(
     store: &EventStore,
     stock: &StreamLocks<Stock>,
     order_id: &str,
     intervention: OperatorIntervened,
+    named: Option<ManualRefundName>,
 ) -> Result<Vec<&'static str>, InterventionError> {
     let step = intervention.step;
-    let mut command = Intervene { store, stock, order_id, intervention, is_retry: false, recorded: Vec::new() };
+    let mut command = Intervene { store, stock, order_id, intervention, named, target: None, recorded: Vec::new() };
     match store.handle(&mut command, None, ConflictRetryPolicy::default()).await {
         Ok(_) => Ok(command.recorded),
         Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
@@ -55,8 +65,10 @@ struct Intervene<'a> {
     stock: &'a StreamLocks<Stock>,
     order_id: &'a str,
     intervention: OperatorIntervened,
-    /// Whether the order has changed since the first attempt.
-    is_retry: bool,
+    /// The refund that the operator named.
+    named: Option<ManualRefundName>,
+    /// What the first attempt was about. The order has changed since, and no other attempt may be about anything else.
+    target: Option<DecisionTarget>,
     /// The names of the events.
     recorded: Vec<&'static str>,
 }
@@ -74,18 +86,21 @@ impl Command for Intervene<'_> {
         let no_such_order = || HandleError::Undecidable(InterventionError::NoSuchOrder(self.order_id.to_owned()));
         let order = OrderSession::read(self.store, self.order_id).await.map_err(failed)?;
         let mut order = order.ok_or_else(no_such_order)?;
-        let is_retry = std::mem::replace(&mut self.is_retry, true);
-        let skipped = skipped_mail(&order, &self.intervention);
-        if is_retry && skipped != self.intervention.notification_id {
+        let target = DecisionTarget::of(&order, &self.intervention);
+        let is_retry = self.target.is_some();
+        if self.target.as_ref().is_some_and(|before| *before != target) {
             return Err(stale);
         }
-        self.intervention.notification_id = skipped;
+        self.intervention.notification_id = target.mail();
+        let named = target.check_name(&order.order, &self.intervention, self.named.as_ref());
+        self.target = Some(target);
         order.metadata = Metadata { actor: Some(format!("operator:{}", self.intervention.actor)), ..order.metadata };
         match order.decide_once(OrderCommand::Intervene(self.intervention.clone())) {
             Ok(()) => {}
             Err(_) if is_retry => return Err(stale),
             Err(refusal) => return Err(HandleError::Undecidable(refusal.into())),
         }
+        named.map_err(|refusal| HandleError::Undecidable(refusal.into()))?;
         self.recorded = order.unstored().iter().map(OrderEvent::name).collect();
         if self.recorded.is_empty() {
             return Ok(Decision::Unchanged(StreamVersion::default()));
@@ -98,11 +113,4 @@ impl Command for Intervene<'_> {
         let (append, _) = ledger.add(&order).map_err(failed)?;
         Ok(Decision::Append(ledger.into_append(vec![append])))
     }
-}
-
-/// The id of the mail that the decision skips.
-fn skipped_mail(order: &OrderSession, intervention: &OperatorIntervened) -> Option<Uuid> {
-    let is_skipped = intervention.step == SagaStep::NotifyCustomer && intervention.decision == OperatorDecision::Skip;
-    let owed = || order.mail_triggers.owed_mail(&order.order).ok();
-    if is_skipped { owed().map(|mail| mail.notification_id) } else { None }
 }

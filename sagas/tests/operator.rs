@@ -90,7 +90,7 @@ impl Fixture {
             customer_message: None,
             notification_id: None,
         };
-        intervene(&self.store, &self.stock, id, intervention).await
+        intervene(&self.store, &self.stock, id, intervention, None).await
     }
 
     async fn report(&self, order_id: &str) -> OrderSagasReport {

@@ -139,7 +139,7 @@ impl Fixture {
             customer_message: None,
             notification_id: None,
         };
-        intervene(&self.store, &stock, order_id, intervention).await.unwrap();
+        intervene(&self.store, &stock, order_id, intervention, None).await.unwrap();
     }
 
     async fn state(&self, order_id: &str) -> SagaState {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use domain::ids::PaymentToken;
+use domain::ids::{PaymentToken, RefundId};
 use domain::order::saga::SagaStep;
+use sagas::operator::ManualRefundName;
 use sagas::report::SagaState;
 
 #[derive(Debug, Clone, Subcommand)]
@@ -70,9 +71,23 @@ pub(crate) struct StepDecisionArgs {
     /// Which payment, where the order has several
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) payment: Option<u32>,
+    /// Which refund; refuse if the step is at another one. Of money that a person gives back, this or --rest is needed
+    #[arg(long, value_name = "ID", value_parser = refund_id, conflicts_with = "rest")]
+    pub(crate) refund: Option<RefundId>,
+    /// What will never be captured of a payment that was paid elsewhere, and no refund
+    #[arg(long)]
+    pub(crate) rest: bool,
     /// Who decides, and why.
     #[command(flatten)]
     pub(crate) why: JustificationArgs,
+}
+
+impl StepDecisionArgs {
+    /// The refund that the decision is about.
+    pub(super) fn named(&self) -> Option<ManualRefundName> {
+        let rest = self.rest.then_some(ManualRefundName::Rest);
+        self.refund.clone().map(ManualRefundName::Refund).or(rest)
+    }
 }
 
 /// A decision that ends an order. Its customer gets a mail.
@@ -172,6 +187,10 @@ impl FromStr for RetryPaymentToken {
     }
 }
 
+fn refund_id(text: &str) -> Result<RefundId, String> {
+    RefundId::parse(text).map_err(|error| error.to_string())
+}
+
 fn states() -> impl TypedValueParser<Value = SagaState> {
     let state = |name: String| SagaState::ALL.into_iter().find(|state| state.name() == name).ok_or("no such state");
     PossibleValuesParser::new(SagaState::ALL.map(SagaState::name)).try_map(state)
@@ -226,6 +245,8 @@ mod tests {
             ("saga compensate o-1 --actor ada", ErrorKind::MissingRequiredArgument),
             ("saga mark-succeeded o-1 --reason x", ErrorKind::MissingRequiredArgument),
             ("saga mark-failed o-1 --step pay --reason x", ErrorKind::InvalidValue),
+            ("saga mark-failed o-1 --refund f --rest --reason x", ErrorKind::ArgumentConflict),
+            ("saga mark-failed o-1 --refund f/g --reason x", ErrorKind::ValueValidation),
             ("saga compensate o-1 --reason x --customer-message=", ErrorKind::ValueValidation),
             ("saga skip o-1 --reason x --customer-message sorry", ErrorKind::UnknownArgument),
             ("saga list --state lost", ErrorKind::InvalidValue),

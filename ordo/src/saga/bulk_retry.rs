@@ -80,7 +80,7 @@ async fn retry(operator: &SagaOperator, args: &SagaRetryArgs, row: &RetryCandida
     }
     let step = SagaStep::parse(&row.step).ok_or_else(|| anyhow!("this build knows no step {}", row.step))?;
     let decision = OperatorDecision::Retry { payment_token: None };
-    match operator.decide(&row.order_id, (step, None), decision, &args.why, None).await {
+    match operator.decide(&row.order_id, (step, None, None), decision, &args.why, None).await {
         Ok(_) => Ok(true),
         Err(InterventionError::Refused(_) | InterventionError::Stale(_)) => Ok(false),
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),

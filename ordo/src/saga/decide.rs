@@ -23,11 +23,12 @@ pub(super) async fn run(
     target: StepDecisionArgs,
     customer_message: Option<String>,
 ) -> anyhow::Result<()> {
-    let StepDecisionArgs { order, step, payment, why } = target;
+    let named = target.named();
+    let StepDecisionArgs { order, step, payment, refund: _, rest: _, why } = target;
     let before = find(operator, &order).await?;
     let step = step.or_else(|| step_of(&before, &decision));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
-    match operator.decide(&order, (step, payment), decision, &why, customer_message).await {
+    match operator.decide(&order, (step, payment, named), decision, &why, customer_message).await {
         Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
         Ok(_) => follow(operator, &before).await,
         Err(refused @ (InterventionError::Refused(_) | InterventionError::Stale(_))) => {

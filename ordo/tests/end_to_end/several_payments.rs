@@ -132,7 +132,7 @@ async fn what_was_paid_elsewhere_is_given_back_by_a_person_who_says_so() {
     assert_eq!((&saga["state"], &saga["waitsFor"]), (&json!("running"), &json!("refund_manually")));
 
     // When the person has sent it
-    let said = ["saga", "mark-succeeded", "shop-4", "--step", "refund_manually", "--payment", "1"];
+    let said = ["saga", "mark-succeeded", "shop-4", "--step", "refund_manually", "--refund", "f-1"];
     let said =
         [&said[..], &["--reference", "TRANSFER-7", "--reason", "sent by bank transfer", "--actor", "ann"]].concat();
     let done = run(&said, &[("DATABASE_URL", &ordo.database)]).await;
@@ -150,7 +150,7 @@ async fn what_was_paid_elsewhere_is_given_back_by_a_person_who_says_so() {
     let order = shown(&client, "shop-5", |order| order["status"] == "cancelled").await;
     assert_eq!(order["payments"][0]["manualRefund"]["amount"], "1200");
     eventually(PATIENCE, || async { client.get(waiting).await.json()["items"].as_array().unwrap().len() == 1 }).await;
-    let said = ["saga", "mark-succeeded", "shop-5", "--reference", "TRANSFER-8", "--reason", "sent"];
+    let said = ["saga", "mark-succeeded", "shop-5", "--rest", "--reference", "TRANSFER-8", "--reason", "sent"];
     let done = run(&said, &[("DATABASE_URL", &ordo.database)]).await;
     assert_eq!(done.code, 0, "{}", done.err);
     shown(&client, "shop-5", |order| order["paymentStatus"] == "voided").await;

@@ -1,10 +1,12 @@
 //! Several payments of one order, and what was paid elsewhere.
 
+use domain::ids::RefundId;
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{OrderCommand, OrderStage, PaymentStatus};
 use event_store::StreamLocks;
 use messaging::NotificationTemplate;
+use sagas::operator::ManualRefundName;
 use serde_json::{Value, json};
 use testkit::{Payment, PaymentCall, PaymentFault};
 
@@ -111,7 +113,7 @@ async fn what_was_paid_elsewhere_waits_for_a_person_to_give_it_back_and_holds_up
     assert_eq!(world.mail().await.refund_amount.as_deref(), Some("5.00"));
     let row = "select count(*) from saga_work where order_id = 'a' and step = 'refund_manually' and not stuck";
     testkit::eventually(crate::world::PATIENCE, || async { world.count(row).await == 1 }).await;
-    transferred(&world, "a", Some(2)).await;
+    transferred(&world, "a", Some(2), ManualRefundName::Refund(RefundId::parse("f").unwrap())).await;
     assert_eq!(world.mail().await.refund_amount.as_deref(), Some("20.00"));
     world.eventually_nothing_waits().await;
     let order = world.order("a").await;
@@ -126,13 +128,13 @@ async fn what_was_paid_elsewhere_waits_for_a_person_to_give_it_back_and_holds_up
     let row = "select count(*) from saga_work where order_id = 'b' and step = 'refund_manually' and not stuck";
     testkit::eventually(crate::world::PATIENCE, || async { world.count(row).await == 1 }).await;
     assert_eq!(world.order("b").await.stage(), OrderStage::Cancelled);
-    transferred(&world, "b", None).await;
+    transferred(&world, "b", None, ManualRefundName::Rest).await;
     world.eventually_nothing_waits().await;
     assert_eq!(world.order("b").await.payment_status(), PaymentStatus::Voided);
     world.end().await;
 }
 
-async fn transferred(world: &World, order_id: &str, payment_number: Option<u32>) {
+async fn transferred(world: &World, order_id: &str, payment_number: Option<u32>, what: ManualRefundName) {
     let stock = StreamLocks::new(world.store.clone(), 100);
     let decided = OperatorIntervened {
         decision: OperatorDecision::MarkSucceeded { reference: "transfer-7".to_owned() },
@@ -143,7 +145,7 @@ async fn transferred(world: &World, order_id: &str, payment_number: Option<u32>)
         notification_id: None,
         payment_number,
     };
-    sagas::operator::intervene(&world.store, &stock, order_id, decided).await.unwrap();
+    sagas::operator::intervene(&world.store, &stock, order_id, decided, Some(what)).await.unwrap();
 }
 
 #[tokio::test]

@@ -233,7 +233,7 @@ impl World {
             customer_message: Some(SORRY.to_owned()),
             notification_id: None,
         };
-        sagas::operator::intervene(&self.store, &stock, order_id, intervention).await.unwrap();
+        sagas::operator::intervene(&self.store, &stock, order_id, intervention, None).await.unwrap();
     }
 
     pub(crate) async fn end(mut self) {
