@@ -304,7 +304,7 @@ fn remedies(order: &PlacedOrder, next: &[SagaStep]) -> Vec<StepRemedy> {
     if order.has_failed_mail() {
         steps.push(SagaStep::NotifyCustomer);
     }
-    if next.is_empty() && order.stage() == OrderStage::Confirmed {
+    if next.is_empty() && matches!(order.stage(), OrderStage::Confirmed | OrderStage::ConfirmedOnHold) {
         steps.push(SagaStep::ConfirmOrder);
     }
     steps.sort();

@@ -1,8 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::ids::PaymentToken;
+use domain::ids::{HoldId, PaymentToken};
 use domain::order::event::{
-    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, PaymentAuthorized,
-    PaymentVoided, StockReleased, StockReserved,
+    CancellationRequested, MailTemplate, NotificationFailed, NotificationSent, OperatorIntervened, OrderHeld,
+    PaymentAuthorized, PaymentVoided, StockReleased, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -181,6 +181,25 @@ fn what_was_undone_says_so_and_the_order_is_compensated_once_the_customer_knows(
         report.remedies.iter().map(|it| (it.step, &it.verbs[..])).collect::<Vec<_>>(),
         [(SagaStep::NotifyCustomer, &["retry", "skip"][..])]
     );
+}
+
+#[test]
+fn an_order_that_waits_for_nothing_can_be_ended_also_on_hold() {
+    let told = OrderCommand::RecordNotificationSent(NotificationSent {
+        notification_id: Uuid::nil(),
+        template: MailTemplate::OrderConfirmed,
+        recipient: "c@example.com".into(),
+        provider_message_id: "m-1".into(),
+        nth: None,
+    });
+    let held = OrderHeld { hold_id: HoldId::parse("h-1").unwrap(), reason: "it may be fraud".into() };
+    let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder, told];
+    for hold in [None, Some(OrderCommand::HoldOrder(held))] {
+        let report = of(confirmed.clone().into_iter().chain(hold), &[]);
+        assert_eq!(report.waits_for, None);
+        let verbs = report.remedies.iter().flat_map(|remedy| &remedy.verbs).copied().collect::<Vec<_>>();
+        assert_eq!(verbs, ["compensate"], "{}", report.stage);
+    }
 }
 
 #[test]
