@@ -3,6 +3,8 @@
 //! They are authorized one after the other, in the order in which they were posted. Captures draw on them in that order too
 //! (`worth`), refunds go back in the reverse order.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::{OrderCreated, OrderPayment};
@@ -282,9 +284,13 @@ impl PlacedOrder {
         Some((shipment, shipment.captures.iter().find(|capture| !capture.settled)?))
     }
 
-    /// The first refund that the provider has not made.
+    /// The refund that the provider is asked for next. The refunds of a payment are made in the order in which they were asked for. A
+    /// refund that waits for the capture of its payment holds up none of another payment.
     pub fn unsettled_refund(&self) -> Option<&Refund> {
-        self.refunds.iter().find(|refund| !refund.settled && !self.is_manual(refund))
+        let unsettled = || self.refunds.iter().filter(|refund| !refund.settled && !self.is_manual(refund));
+        let mut payments = BTreeSet::new();
+        let mut first_of_each = unsettled().filter(|refund| payments.insert(refund.payment_number));
+        first_of_each.find(|refund| self.is_payable(refund)).or_else(|| unsettled().next())
     }
 
     /// The provider's ids of the refunds of a payment that are recorded as made.

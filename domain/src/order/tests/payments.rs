@@ -211,6 +211,34 @@ fn a_refund_goes_back_to_the_last_payment_first_and_is_divided_once() {
 }
 
 #[test]
+fn a_refund_that_waits_for_its_capture_holds_up_none_of_another_payment() {
+    let mut order = given(promised_twice(3_000, two_payments()).into_iter().chain([shipped("s", 1)]));
+    does(&mut order, OrderCommand::RecordPaymentCaptured(captured("s", Some(1), 3_000)));
+    // The goods come back before the second payment is captured, and its share comes first.
+    let return_id = ReturnId::parse("r").unwrap();
+    let announced = ReturnRequested { return_id: return_id.clone(), lines: line(1), reason: None };
+    does(&mut order, OrderCommand::RequestReturn(announced));
+    does(&mut order, OrderCommand::ReceiveReturn(ReceiveReturn::all_of(return_id)));
+    let next = |order: &Order| {
+        let refund = placed(order).unsettled_refund()?;
+        Some((refund.payment_number, refund.amount_minor, placed(order).is_payable(refund)))
+    };
+    let shares: Vec<_> = placed(&order).refunds.iter().map(|it| (it.payment_number, it.amount_minor)).collect();
+    assert_eq!(shares, [(2, 5_000), (1, 3_000)]);
+    assert_eq!(next(&order), Some((1, 3_000, true)));
+    // An operator's decision is about the same one.
+    let failed = intervene(OperatorDecision::MarkFailed, SagaStep::RefundPayment);
+    let mut given_up = order.clone();
+    does(&mut given_up, OrderCommand::Intervene(OperatorIntervened { payment_number: Some(1), ..failed }));
+    assert_eq!(placed(&given_up).given_up.iter().map(|it| it.payment_number).collect::<Vec<_>>(), [1]);
+
+    does(&mut order, OrderCommand::RecordPaymentRefunded(refunded("r", Some(1), 3_000)));
+    assert_eq!(next(&order), Some((2, 5_000, false)));
+    does(&mut order, OrderCommand::RecordPaymentCaptured(captured("s", Some(2), 5_000)));
+    assert_eq!(next(&order), Some((2, 5_000, true)));
+}
+
+#[test]
 fn an_operator_names_the_payment_where_there_are_several() {
     let order = given(promised_twice(3_000, two_payments()).into_iter().chain([shipped("s", 1)]));
     let said = |payment_number| {
