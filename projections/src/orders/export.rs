@@ -118,8 +118,7 @@ impl ExportFormat {
     responses((
         status = 200,
         description = "The orders",
-        body = String,
-        content_type = "application/x-ndjson",
+        content((String = "application/x-ndjson"), (String = "text/csv")),
         headers(("Content-Disposition" = String, description = "The name of a file"))
     ))
 )]
