@@ -1,5 +1,7 @@
 //! `POST /orders/batch`: each order for itself.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use domain::order::Order;
 use http::Request;
@@ -139,4 +141,20 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
         assert!(answer.body["detail"].as_str().unwrap().contains(header), "{}", answer.body);
     }
     assert_eq!(versions(&shop, &["a", "o-0"]).await, [0, 0]);
+}
+
+#[tokio::test]
+async fn no_new_order_has_the_address_of_another_route() {
+    let shop = Shop::open().await;
+    let words = access_control::ROUTES.iter().filter_map(|route| route.path.strip_prefix("/orders/"));
+    let words: BTreeSet<&str> = words.filter(|rest| !rest.contains(['{', '/'])).collect();
+    assert!(words.contains("export") && words.contains("batch"), "{words:?}");
+    for word in words {
+        let refused = shop.post("/orders", order(word, "1.00")).await;
+        assert_eq!((refused.status, &refused.body["errors"][0]["pointer"]), (422, &json!("/orderId")), "{word}");
+        let answer = shop.post("/orders/batch", json!([order(word, "1.00")])).await;
+        assert_eq!(statuses(&answer), [422], "{word}");
+        assert_eq!(versions(&shop, &[word]).await, [0]);
+    }
+    assert_eq!(shop.post("/orders", order("Export", "1.00")).await.status, 201);
 }

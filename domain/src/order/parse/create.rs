@@ -71,6 +71,18 @@ const FIELDS: [&str; 20] = [
     "payments",
 ];
 
+/// Ids that no new order may have: `/orders/export` and `/orders/batch` are other routes, so it could not be read.
+const RESERVED_IDS: [&str; 2] = ["export", "batch"];
+
+fn read_order_id(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<OrderId> {
+    let id = reader.text(field, OrderId::parse)?;
+    if RESERVED_IDS.contains(&id.as_str()) {
+        reader.violation_at(field, "invalid", "must not be export or batch, which are addresses of their own");
+        return None;
+    }
+    Some(id)
+}
+
 /// The order; `None` if the reader has violations.
 fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedOrder> {
     let [
@@ -96,7 +108,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
         payments,
     ] = reader.object(fields, FIELDS);
     // Everything is read before the first return, so that one answer names every violation.
-    let order_id = reader.optional(&order_id, |r, field| r.text(field, OrderId::parse));
+    let order_id = reader.optional(&order_id, read_order_id);
     let given_id = reader.optional(&customer_id, |r, field| r.text(field, CustomerId::parse));
     let email = reader.optional(&customer_email, |r, field| r.text(field, EmailAddress::parse));
     let customer = reader.optional(&customer, read_customer);
