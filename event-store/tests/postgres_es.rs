@@ -1,6 +1,8 @@
 //! A stock cqrs-es on postgres-es reads what this store wrote, and this store reads what that wrote.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
+use std::time::Duration;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -175,4 +177,44 @@ async fn a_log_from_before_goes_on_where_it_was() {
     // Then
     let next: i64 = sqlx::query_scalar(insert).bind(3).fetch_one(database.pool()).await.unwrap();
     assert_eq!(next, 3);
+}
+
+#[tokio::test]
+async fn read_models_get_a_column_and_no_reader_waits_behind_another_for_it() {
+    // Given
+    let database = testkit::empty_database().await;
+    let pool = database.pool();
+    let before = MIGRATIONS.iter().filter(|migration| migration.version < 39).cloned().collect();
+    Migrator { migrations: before, ..Migrator::DEFAULT }.run(pool).await.unwrap();
+    let tables = ["read_model_orders", "read_model_skus"];
+    for table in tables {
+        sqlx::query("select create_read_model($1)").bind(table).execute(pool).await.unwrap();
+    }
+    let mut long_read = pool.begin().await.unwrap();
+    sqlx::query("select from read_model_skus").execute(&mut *long_read).await.unwrap();
+
+    // When
+    let migrating = tokio::spawn({
+        let pool = pool.clone();
+        async move { MIGRATIONS.run(&pool).await }
+    });
+    let waits = "select exists (select from pg_stat_activity
+                                 where datname = current_database() and pid <> pg_backend_pid() and state = 'active'
+                                   and (wait_event_type = 'Lock' or wait_event = 'PgSleep'))";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(pool).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    // Then
+    for table in tables {
+        let mut reader = pool.begin().await.unwrap();
+        sqlx::query("set local lock_timeout = '20s'").execute(&mut *reader).await.unwrap();
+        sqlx::query(&format!("select from {table}")).execute(&mut *reader).await.unwrap();
+    }
+    assert!(!migrating.is_finished());
+    long_read.rollback().await.unwrap();
+    migrating.await.unwrap().unwrap();
+    for table in tables {
+        sqlx::query(&format!("select words from {table}")).execute(pool).await.unwrap();
+    }
 }

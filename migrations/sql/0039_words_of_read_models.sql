@@ -4,17 +4,31 @@
 -- until a replay has made the next table.
 do $$
 declare
-    item record;
+    item   record;
+    before text := pg_catalog.current_setting('lock_timeout');
 begin
-    for item in select c.relname
-                  from pg_catalog.pg_class c
-                  join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
-                 where n.nspname operator(pg_catalog.=) pg_catalog.current_schema() and c.relkind operator(pg_catalog.=) 'r'
-                   and c.relname ~ '^read_model_[a-z0-9_]+$'
-                   and c.relname not in ('read_model_tallies', 'read_model_previous', 'read_model_generations')
-    loop
-        execute pg_catalog.format('alter table %I add column if not exists words tsvector', item.relname);
+    -- All tables at once or none: whoever waits for one has readers wait behind it, and would hold the others meanwhile.
+    perform pg_catalog.set_config('lock_timeout', '300ms', true);
+    for tries_left in reverse 99..0 loop
+        begin
+            for item in select c.relname
+                          from pg_catalog.pg_class c
+                          join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+                         where n.nspname operator(pg_catalog.=) pg_catalog.current_schema() and c.relkind operator(pg_catalog.=) 'r'
+                           and c.relname ~ '^read_model_[a-z0-9_]+$'
+                           and c.relname not in ('read_model_tallies', 'read_model_previous', 'read_model_generations')
+            loop
+                execute pg_catalog.format('alter table %I add column if not exists words tsvector', item.relname);
+            end loop;
+            exit;
+        exception when lock_not_available then
+            if tries_left operator(pg_catalog.=) 0 then
+                raise;
+            end if;
+        end;
+        perform pg_catalog.pg_sleep(1);
     end loop;
+    perform pg_catalog.set_config('lock_timeout', before, true);
 end
 $$;
 
