@@ -69,6 +69,8 @@ fn once_admitted(route: &Route) -> u16 {
         // There is no such replay and no such webhook.
         (_, "/admin/replays/{id}") => 404,
         (_, path) if path.starts_with("/webhooks/") => 404,
+        // An object is no array of orders.
+        ("POST", "/orders/batch") => 400,
         // The position is no number, the days are missing, and no body has such a field.
         (_, "/events/stream" | "/sales") | ("POST" | "PUT", _) => 422,
         _ => 200,
@@ -141,10 +143,13 @@ async fn not_another_ones(client: &Client, route: &Route, order: &str, [other, m
     } else {
         let [other, missing] = answers.map(|answer| {
             assert_eq!(answer.status, 200, "{route:?}: {}", answer.text());
-            answer.json()
+            answer
         });
-        assert!(!other.to_string().contains(OTHER) && !other.to_string().contains("guest"), "{other}");
+        // An export has a JSON object a line.
+        let text = other.text();
+        assert!(!text.contains(OTHER) && !text.contains("guest"), "{route:?}: {text}");
         if route.path.contains("{customer_id}") {
+            let (other, missing) = (other.json(), missing.json());
             assert_eq!((&other, &other["items"]), (&missing, &json!([])));
         }
     }
