@@ -97,9 +97,12 @@ async fn a_process_whose_user_lacks_rights_is_not_ready_until_it_has_them() {
         let check = checks.into_iter().find(|check| check["name"] == "subscriptions").unwrap();
         (answer.status, check["error"].as_str().unwrap_or_default().to_owned())
     };
-    testkit::eventually(PATIENCE, || async { readiness().await.0 == 503 }).await;
-    let (_, told) = readiness().await;
-    assert!(told.contains("lacks rights for") && told.contains("orders"), "{told}");
+    // Subscriptions stop one after the other.
+    testkit::eventually(PATIENCE, || async {
+        let (status, told) = readiness().await;
+        status == 503 && told.contains("lacks rights for") && told.contains("orders")
+    })
+    .await;
     let log = process.log();
     let stopped = log.lines().find(|line| line.contains("subscription is stopped")).unwrap();
     assert!(stopped.contains("permission denied for table"), "{stopped}");
