@@ -72,9 +72,10 @@ create table webhook_replays (
     from_position bigint      not null,           -- both are included
     to_position   bigint      not null,
     reached       bigint      not null,           -- events up to here have their deliveries
+    missed_from   bigint,                         -- of the endpoint, when it began to make up for that
     deliveries    bigint      not null default 0,
     created_at    timestamptz not null default now(),
-    ended_at      timestamptz                     -- null: it goes on
+    ended_at      timestamptz                     -- null: it goes on. Cancelled, if it had not reached its end
 );
 create index webhook_replays_of_endpoint on webhook_replays (endpoint_id, created_at);
 

@@ -61,6 +61,10 @@ pub(crate) async fn run(settings: &Settings, command: WebhookCommand) -> anyhow:
             let (from, to) = (replay.from_position, replay.to_position);
             Ok(output::line(&format!("the events from position {from} to {to} are delivered to {id} again"))?)
         }
+        WebhookCommand::CancelReplay { replay } => {
+            WebhookReplay::cancel(&pool, None, replay).await?;
+            Ok(output::line(&format!("replay {replay} makes no more deliveries"))?)
+        }
         WebhookCommand::Replays { id, json } => {
             let replays = WebhookReplay::list(&pool, id).await?;
             if json {

@@ -78,7 +78,10 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
 fn as_described(route: &str) -> String {
     let route = route.replace("{order_id}", "{id}").replace("{customer_id}", "{id}");
     let route = route.replace("{return_id}", "{returnId}").replace("{shipment_id}", "{shipmentId}");
-    route.replace("{delivery_id}", "{deliveryId}").replace("{notification_id}", "{notificationId}")
+    route
+        .replace("{delivery_id}", "{deliveryId}")
+        .replace("{replay_id}", "{replayId}")
+        .replace("{notification_id}", "{notificationId}")
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.

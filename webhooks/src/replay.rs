@@ -44,7 +44,7 @@ pub struct WebhookReplay {
     /// How many deliveries it has made so far.
     pub deliveries: i64,
     pub created_at: DateTime<Utc>,
-    /// When the last of its deliveries was made; `None`: it goes on. They are sent after that, too.
+    /// When the last of its deliveries was made, or when it was cancelled before that; `None`: it goes on. They are sent after that, too.
     pub ended_at: Option<DateTime<Utc>>,
 }
 
@@ -61,6 +61,8 @@ pub enum WebhookReplayError {
     To,
     #[error("{MOST_AT_ONCE} replays of the endpoint go on already")]
     TooMany,
+    #[error("there is no replay {0}")]
+    Unknown(Uuid),
 }
 
 impl From<sqlx::Error> for WebhookReplayError {
@@ -87,8 +89,8 @@ impl WebhookReplay {
             return Err(WebhookReplayError::To);
         }
         let insert = format!(
-            "insert into webhook_replays (id, endpoint_id, from_position, to_position, reached)
-             select $1, $2, $3, $4, $3 - 1
+            "insert into webhook_replays (id, endpoint_id, from_position, to_position, reached, missed_from)
+             select $1, $2, $3, $4, $3 - 1, (select missed_from from webhook_endpoints where id = $2 and missed_from between $3 and $4)
               where (select count(*) from webhook_replays where endpoint_id = $2 and ended_at is null) < $5
              returning {COLUMNS}"
         );
@@ -101,6 +103,29 @@ impl WebhookReplay {
         sqlx::query(made_up).bind(endpoint).bind(from).bind(to).bind(end).execute(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(begun)
+    }
+
+    /// Ends a replay. The deliveries that it has made are sent all the same, and what it was to make up for counts as missed again.
+    /// One that has ended stays as it is. `endpoint`: whose it has to be.
+    pub async fn cancel(pool: &PgPool, endpoint: Option<Uuid>, id: Uuid) -> Result<(), WebhookReplayError> {
+        let mut transaction = pool.begin().await?;
+        keep_endpoints(&mut transaction).await?;
+        let find = "select ended_at is null from webhook_replays where id = $1 and ($2::uuid is null or endpoint_id = $2) for update";
+        let goes_on = sqlx::query_scalar(find).bind(id).bind(endpoint).fetch_optional(&mut *transaction).await?;
+        if !goes_on.ok_or(WebhookReplayError::Unknown(id))? {
+            return Ok(());
+        }
+        sqlx::query("update webhook_replays set ended_at = now() where id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        let missed = "update webhook_endpoints endpoint
+                         set missed_from = least(endpoint.missed_from, greatest(replay.missed_from, replay.reached + 1))
+                        from webhook_replays replay
+                       where replay.id = $1 and replay.missed_from is not null and endpoint.id = replay.endpoint_id";
+        sqlx::query(missed).bind(id).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// The latest replays of an endpoint.

@@ -47,6 +47,7 @@ fn router() -> OpenApiRouter<WebhookRouteState> {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::resend))
         .routes(routes!(deliveries::replay, deliveries::list_replays))
+        .routes(routes!(deliveries::cancel_replay))
 }
 
 #[derive(Debug, Clone)]

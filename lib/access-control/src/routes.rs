@@ -153,6 +153,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/webhooks/{id}/deliveries/{delivery_id}/resend", Operate, [NO, NO, NO, NO,    NO,   NO]),
     route("GET", "/webhooks/{id}/replays", Operate,                   [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/webhooks/{id}/replays", Operate,                  [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("DELETE", "/webhooks/{id}/replays/{replay_id}", Operate,    [NO,  NO,   NO,     NO,    NO,   NO]),
 ];
 
 const fn route(

@@ -67,6 +67,11 @@ pub(crate) enum WebhookCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Have a replay make no more deliveries; those that it has made are sent
+    CancelReplay {
+        /// The id of the replay
+        replay: Uuid,
+    },
     /// How far replays to one are
     Replays {
         /// The id of the webhook

@@ -131,7 +131,11 @@ pub(super) fn delivery_json(delivery: &WebhookDelivery) -> Value {
 
 pub(super) fn replay(replay: &WebhookReplay) -> String {
     let WebhookReplay { id, from_position, to_position, reached, deliveries, ended_at, .. } = replay;
-    let how = if ended_at.is_some() { "ended".to_owned() } else { format!("reached {reached}") };
+    let how = match ended_at {
+        Some(_) if reached < to_position => format!("cancelled at {reached}"),
+        Some(_) => "ended".to_owned(),
+        None => format!("reached {reached}"),
+    };
     format!("{id}  from {from_position} to {to_position}  {how}  {deliveries} deliveries")
 }
 

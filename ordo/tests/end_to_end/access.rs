@@ -41,7 +41,11 @@ pub(crate) async fn asking() -> Ordo {
 fn path(route: &Route, order: &str, customer: &str) -> String {
     let path = route.path.replace("{order_id}", order).replace("{customer_id}", customer);
     let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1");
-    let path = path.replace("{shipment_id}", "s-1").replace("{delivery_id}", "7").replace("{id}", "7");
+    let path = path
+        .replace("{shipment_id}", "s-1")
+        .replace("{delivery_id}", "7")
+        .replace("{replay_id}", "7")
+        .replace("{id}", "7");
     let path = path.replace("{notification_id}", "0192f0c1-2b3a-5c4d-8e5f-60718293a4b5");
     // It does not go on for ever, but is refused once it is let in.
     if route.class == RouteClass::Firehose {

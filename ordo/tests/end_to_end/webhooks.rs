@@ -160,6 +160,10 @@ async fn operators_make_webhooks_and_look_at_what_was_delivered() {
     testkit::eventually(PATIENCE, || std::future::ready(receiver.verified(&secret).len() == 5)).await;
     let replays = client.get(&format!("{path}/replays")).await.json();
     assert_eq!(replays["items"][0]["deliveries"], 2);
+    let replay = format!("{path}/replays/{}", replays["items"][0]["id"].as_str().unwrap());
+    assert_eq!(client.ask(Method::DELETE, &replay).await.status, 204);
+    let unknown = format!("{path}/replays/00000000-0000-0000-0000-000000000000");
+    assert_eq!(client.ask(Method::DELETE, &unknown).await.problem(404)["code"], "not-found");
 
     // No other answer has the secret.
     let listed = client.get("/webhooks").await;

@@ -139,15 +139,45 @@ pub(super) async fn replay(
 ) -> Result<(StatusCode, Json<ReplayView>), Problem> {
     let (endpoint, body) = (endpoint_id(path)?, parse_body(body)?);
     let begun = WebhookReplay::begin(&state.pool, endpoint, body.from, body.to).await;
-    let begun = begun.map_err(|error| match error {
+    Ok((StatusCode::ACCEPTED, Json(begun.map_err(replay_problem)?.into())))
+}
+
+fn replay_problem(error: WebhookReplayError) -> Problem {
+    match error {
         WebhookReplayError::Endpoint(error) => problem(error),
         WebhookReplayError::From { .. } => invalid("/from", format!("from {error}")),
         WebhookReplayError::To => invalid("/to", format!("to {error}")),
         WebhookReplayError::TooMany => {
             Problem::new(ProblemType::LimitReached, error.to_string()).with("of", "replays").with("limit", MOST_AT_ONCE)
         }
-    })?;
-    Ok((StatusCode::ACCEPTED, Json(begun.into())))
+        WebhookReplayError::Unknown(_) => Problem::not_found(error.to_string()),
+    }
+}
+
+/// Cancels a replay
+///
+/// It makes no more deliveries. Those that it has made are sent all the same.
+#[utoipa::path(
+    delete,
+    path = "/webhooks/{id}/replays/{replay_id}",
+    tag = "operations",
+    operation_id = "cancelWebhookReplay",
+    params(
+        ("id" = Uuid, Path, description = "The endpoint's id"),
+        ("replay_id" = Uuid, Path, description = "The replay's id"),
+    ),
+    responses(
+        (status = 204, description = "It does not go on, or has ended before"),
+        (status = 404, description = "There is no such replay"),
+    )
+)]
+pub(super) async fn cancel_replay(
+    State(state): State<WebhookRouteState>,
+    path: Result<Path<(Uuid, Uuid)>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    let Path((endpoint, replay)) = path.map_err(|_| Problem::not_found("there is no such replay"))?;
+    WebhookReplay::cancel(&state.pool, Some(endpoint), replay).await.map_err(replay_problem)?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The replays to an endpoint

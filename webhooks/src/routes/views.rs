@@ -29,7 +29,7 @@ pub(super) struct EndpointView {
     disabled_at: Option<DateTime<Utc>>,
     /// `operator`, `gone` (it answered 410) or `failing` (for too long).
     disabled_because: Option<String>,
-    /// The position of the first event that it missed while it was disabled.
+    /// The position of the first event that it missed while it was disabled. A replay from there, or from before, clears it.
     missed_from: Option<i64>,
     /// The first of its failures since the last success.
     failing_since: Option<DateTime<Utc>>,

@@ -112,6 +112,38 @@ async fn many_events_of_one_order_are_replayed_at_once() {
 }
 
 #[tokio::test]
+async fn a_replay_that_is_cancelled_makes_no_more_deliveries() {
+    // Given a replay that has come to its second event of four
+    let fixture = Fixture::new().await;
+    fixture.notes(1, 4).await;
+    let receiver = Receiver::new(|_| Reply::Status(200)).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    let first = fixture.first_position().await;
+    let missed = "update webhook_endpoints set missed_from = $1";
+    sqlx::query(missed).bind(first).execute(fixture.pool()).await.unwrap();
+    let replay = WebhookReplay::begin(fixture.pool(), endpoint.id, first, None).await.unwrap();
+    assert_eq!(fixture.look_at(&endpoint).await.missed_from, None);
+    let reached = "update webhook_replays set reached = $1";
+    sqlx::query(reached).bind(first + 1).execute(fixture.pool()).await.unwrap();
+
+    // When
+    let other = WebhookReplay::cancel(fixture.pool(), Some(uuid::Uuid::nil()), replay.id).await;
+    assert!(matches!(other, Err(WebhookReplayError::Unknown(_))));
+    WebhookReplay::cancel(fixture.pool(), Some(endpoint.id), replay.id).await.unwrap();
+    let [ended] = <[_; 1]>::try_from(WebhookReplay::list(fixture.pool(), endpoint.id).await.unwrap()).unwrap();
+
+    // Then
+    assert_eq!(fixture.look_at(&endpoint).await.missed_from, Some(first + 2));
+    WebhookReplay::cancel(fixture.pool(), None, replay.id).await.unwrap();
+    let again = WebhookReplay::list(fixture.pool(), endpoint.id).await.unwrap().remove(0);
+    assert_eq!((again.ended_at, ended.ended_at.is_some()), (ended.ended_at, true));
+    let _copy = fixture.deliver();
+    fixture.note("o-2", "it waits for no replay").await;
+    fixture.until(&endpoint, "delivered", 1).await;
+    assert_eq!(fixture.deliveries(&endpoint).await.len(), 1);
+}
+
+#[tokio::test]
 async fn events_that_were_delivered_are_delivered_again() {
     let fixture = Fixture::new().await;
     let receiver = Receiver::new(|_| Reply::Status(200)).await;
