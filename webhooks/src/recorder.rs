@@ -19,11 +19,16 @@ use crate::endpoint::keep_endpoints;
 const SUBSCRIPTION: &str = "webhooks";
 /// How long it waits to begin after the database failed.
 const BACKOFF: Duration = Duration::from_secs(1);
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Records the deliveries of new events until told to stop.
 pub(crate) async fn record_regularly(store: &EventStore, stop: CancellationToken) {
     while let Err(error) = begin(store.pool()).await {
         tracing::warn!(error = error_chain(&error), "webhooks can't begin to follow the log");
+        // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
+        if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) {
+            break;
+        }
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
             return;
         }
