@@ -26,7 +26,11 @@ pub(crate) async fn record_regularly(store: &EventStore, stop: CancellationToken
     while let Err(error) = begin(store.pool()).await {
         tracing::warn!(error = error_chain(&error), "webhooks can't begin to follow the log");
         // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
-        if error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == INSUFFICIENT_PRIVILEGE) {
+        if error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
+        {
             break;
         }
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
