@@ -64,6 +64,7 @@ async fn lives_that_end_undone() {
     world.is_undone("poor", NotificationTemplate::OrderRejected, "the payment was declined").await;
     world.post("cancelled", &[("s", 1)]).await;
     world.mail().await;
+    world.eventually_nothing_waits().await;
     world.cancel("cancelled").await.unwrap();
     testkit::eventually(crate::world::PATIENCE, || async { world.requests_waiting().await == 1 }).await;
     world.nothing_changes_the_second_time(1).await;
