@@ -10,8 +10,9 @@ use crate::ids::HoldId;
 impl PlacedOrder {
     pub(super) fn hold(&self, held: OrderHeld) -> OrderDecision {
         if let Some(known) = self.holds.iter().find(|hold| hold.id == held.hold_id) {
-            // It may be over: whoever sends this again does not hold the order again.
-            return if known.reason == held.reason { UNCHANGED } else { Err(OrderError::IdTaken { what: "hold" }) };
+            // One that is over holds nothing: whoever sends it again has to hear of that.
+            let same = known.reason == held.reason && !known.released;
+            return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "hold" }) };
         }
         self.check(OrderAction::Hold)?;
         one(OrderEvent::OrderHeld(held))
