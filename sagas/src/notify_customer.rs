@@ -1,7 +1,9 @@
 //! Tells the customer what became of the order: a request to notification over SQS, which answers over SQS.
 
 use domain::money::Money;
-use domain::order::event::{Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine};
+use domain::order::event::{
+    Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine, OrderPayment,
+};
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, OrderTotals, PlacedOrder};
@@ -99,6 +101,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         | MailTemplate::OrderShipped => None,
     };
     let reason = refund.map_or_else(|| why_undone(order), |refund| refund.reason.clone());
+    let is_undone = matches!(mail.template, MailTemplate::OrderRejected | MailTemplate::OrderCancelled);
     let withdraw = order.is_withdrawn(mail.template);
     let recipient = content.customer_email.as_ref().map(ToString::to_string);
     NotificationRequested {
@@ -115,6 +118,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         details: order_details(content, mail.template),
         reason,
         shipment: shipment.map(|it| ShipmentTracking::of(it.parcels.iter().map(parcel).collect())),
+        paid_elsewhere: is_undone && content.payments.iter().any(OrderPayment::is_paid_elsewhere),
         retry_failed: false,
         withdraw,
         refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),

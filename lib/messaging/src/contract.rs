@@ -48,6 +48,9 @@ pub struct NotificationRequested {
     /// What the customer gets back, as a decimal: for a refund, and for a cancelled order that had been charged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_amount: Option<String>,
+    /// For a rejected or cancelled order: whether some of it was paid elsewhere, so that the mail can't say that nothing is charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paid_elsewhere: bool,
     /// Whether to try again a mail that is recorded as failed, because an operator wants it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_failed: bool,

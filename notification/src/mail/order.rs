@@ -15,6 +15,8 @@ pub(super) struct OrderInMail {
     pub(super) reason: Option<String>,
     pub(super) parcels: Vec<ParcelInMail>,
     pub(super) refund: Option<String>,
+    /// Whether some of the order was paid elsewhere.
+    pub(super) is_paid_elsewhere: bool,
     /// What the total is made of, where that is more than the lines.
     pub(super) totals: Option<TotalsInMail>,
     /// Where the goods and the bill go. The latter is left out where it is the same.
@@ -76,6 +78,7 @@ impl From<&NotificationRequested> for OrderInMail {
             reason: non_blank(request.reason.as_deref()),
             parcels: parcels.filter(|it| it.carrier.is_some() || it.tracking.is_some()).collect(),
             refund: non_blank(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
+            is_paid_elsewhere: request.paid_elsewhere,
             totals: request.details.totals.as_ref().map(|totals| TotalsInMail {
                 items: price(&totals.items),
                 discounts: totals.discounts.as_deref().map(price),

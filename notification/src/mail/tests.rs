@@ -64,6 +64,20 @@ fn each_mail_is_the_golden_mail() {
             },
         ),
         (
+            "order_cancelled_paid_elsewhere",
+            "Order demo-1759035874968 was cancelled",
+            NotificationRequested { paid_elsewhere: true, ..request(NotificationTemplate::OrderCancelled) },
+        ),
+        (
+            "order_rejected_paid_elsewhere",
+            "Order demo-1759035874968 could not be accepted",
+            NotificationRequested {
+                paid_elsewhere: true,
+                reason: reason(),
+                ..request(NotificationTemplate::OrderRejected)
+            },
+        ),
+        (
             "order_shipped_whole",
             "Order demo-1759035874968 has shipped",
             NotificationRequested {
@@ -275,6 +289,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        paid_elsewhere: false,
         retry_failed: false,
         withdraw: false,
     }

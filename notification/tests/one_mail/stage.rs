@@ -41,6 +41,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        paid_elsewhere: false,
         retry_failed: false,
         withdraw: false,
     }

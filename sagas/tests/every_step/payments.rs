@@ -124,7 +124,8 @@ async fn what_was_paid_elsewhere_waits_for_a_person_to_give_it_back_and_holds_up
     world.post_paid("b", &[("s", 1)], &all).await;
     assert_eq!(world.mail().await.template, NotificationTemplate::OrderConfirmed);
     world.cancel("b").await.unwrap();
-    assert_eq!(world.mail().await.template, NotificationTemplate::OrderCancelled);
+    let mail = world.mail().await;
+    assert_eq!((mail.template, mail.paid_elsewhere), (NotificationTemplate::OrderCancelled, true));
     let row = "select count(*) from saga_work where order_id = 'b' and step = 'refund_manually' and not stuck";
     testkit::eventually(crate::world::PATIENCE, || async { world.count(row).await == 1 }).await;
     assert_eq!(world.order("b").await.stage(), OrderStage::Cancelled);

@@ -19,6 +19,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
     for (golden, data) in [
         (include_str!("../../golden/ordo.notification.requested.v1.order-rejected.json"), rejected()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-cancelled.json"), cancelled()),
+        (include_str!("../../golden/ordo.notification.requested.v1.paid-elsewhere.json"), paid_elsewhere()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.json"), shipped()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-shipped.parcels.json"), shipped_in_parcels()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
@@ -112,6 +113,7 @@ fn requested() -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        paid_elsewhere: false,
         retry_failed: false,
         withdraw: false,
     }
@@ -158,6 +160,10 @@ fn rejected() -> NotificationRequested {
 fn cancelled() -> NotificationRequested {
     let reason = Some("cancelled at your request".into());
     NotificationRequested { template: NotificationTemplate::OrderCancelled, reason, ..requested() }
+}
+
+fn paid_elsewhere() -> NotificationRequested {
+    NotificationRequested { paid_elsewhere: true, ..cancelled() }
 }
 
 fn shipped() -> NotificationRequested {

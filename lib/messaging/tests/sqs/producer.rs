@@ -150,6 +150,7 @@ fn request() -> NotificationRequested {
         reason: None,
         shipment: None,
         refund_amount: None,
+        paid_elsewhere: false,
         retry_failed: false,
         withdraw: false,
     }
