@@ -27,7 +27,7 @@ use crate::{CommandDependencies, metadata, order_refusal, problems};
 /// The command, within which a caller's idempotency keys are unique.
 const SCOPE: &str = "POST /orders";
 /// The version of an order that was just created, which every answer names.
-const FIRST_VERSION: i64 = 1;
+pub(crate) const FIRST_VERSION: i64 = 1;
 
 pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewOrder>(
     "placeOrder",
@@ -74,7 +74,6 @@ pub(crate) struct OrderPlacement<'a> {
 
 /// An order that is stored.
 pub(crate) struct PlacedAt {
-    pub(crate) version: i64,
     pub(crate) position: i64,
     /// The id of the order that was placed before under the idempotency key.
     pub(crate) replayed_as: Option<OrderId>,
@@ -102,7 +101,7 @@ pub(crate) async fn place(store: &EventStore, placement: OrderPlacement<'_>) -> 
             (record.position, Some(OrderId::parse(record.stream_id).map_err(Problem::internal)?))
         }
     };
-    Ok(PlacedAt { version: FIRST_VERSION, position, replayed_as })
+    Ok(PlacedAt { position, replayed_as })
 }
 
 fn accepted(order_id: &OrderId, position: i64, replayed: bool) -> Result<Response, Problem> {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::bodies::NewOrderBatch;
-use crate::create_order::{OrderPlacement, place};
+use crate::create_order::{FIRST_VERSION, OrderPlacement, place};
 use crate::operations::CommandDescription;
 use crate::request::{BodyRequirement, is_ndjson};
 use crate::{CommandDependencies, problems};
@@ -103,7 +103,7 @@ pub(crate) async fn create_orders(
         };
         match place(&commands.store, placement).await {
             Ok(placed) => {
-                let (version, position) = (Some(placed.version), Some(placed.position));
+                let (version, position) = (Some(FIRST_VERSION), Some(placed.position));
                 let status = StatusCode::CREATED.as_u16();
                 OrderResult { status, order_id: Some(order_id), version, position, problem: None }
             }

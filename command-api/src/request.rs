@@ -90,10 +90,7 @@ impl CommandRequestReader {
         kind: BodyRequirement,
     ) -> Result<(Parts, MeteredBody), Problem> {
         let (head, body) = check_head(request)?;
-        let claims_json = match kind {
-            BodyRequirement::Lines => is_ndjson(&head.headers),
-            BodyRequirement::Required | BodyRequirement::Optional => claims_json(&head),
-        };
+        let claims_json = claims_json(&head);
         if kind == BodyRequirement::Required && !claims_json {
             return Err(not_json());
         }

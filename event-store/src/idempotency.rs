@@ -10,7 +10,7 @@ use error_chain::error_chain;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::EventStore;
+use crate::{EventStore, lacks_rights};
 
 /// How long records are kept at least: longer than any client retries.
 const KEPT: &str = "24 hours";
@@ -88,9 +88,6 @@ pub(crate) async fn find_records<'a>(
     Ok(found.into_iter().filter_map(record).collect())
 }
 
-/// The error of a user who may not do something.
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
-
 /// Deletes records that are older than a day, until told to stop. A process whose database user may not do that leaves it to those that
 /// take commands.
 pub(crate) async fn prune_regularly(pool: PgPool, stop: CancellationToken) {
@@ -98,9 +95,7 @@ pub(crate) async fn prune_regularly(pool: PgPool, stop: CancellationToken) {
         loop {
             match prune_idempotency_records(&pool).await {
                 Ok(0) => {}
-                Err(sqlx::Error::Database(refused)) if refused.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
-                    return;
-                }
+                Err(refused) if lacks_rights(&refused) => return,
                 Ok(records) => tracing::info!(records, "forgot idempotency keys older than {KEPT}"),
                 Err(error) => {
                     tracing::warn!(error = %error_chain(&error), "old idempotency keys were not pruned");

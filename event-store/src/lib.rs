@@ -43,8 +43,8 @@ pub use metrics::EventStoreMetrics;
 pub use read::{ReadError, StreamVersion, Versioned};
 pub use stream_locks::{LockedStreams, StreamLocks};
 pub use subscription::{
-    ExclusiveLease, LeaseSettings, PARTITIONS, Subscriber, SubscriberError, TransactionTimedOut, operations,
-    partition_of, with_transaction_timeout,
+    ExclusiveLease, LeaseSettings, PARTITIONS, Subscriber, SubscriberError, TransactionTimedOut, lacks_rights,
+    operations, partition_of, with_transaction_timeout,
 };
 pub use wake::LogWakeUpReceiver;
 

@@ -32,6 +32,7 @@ pub use self::exclusive_lease::ExclusiveLease;
 use self::leases::HeldPartitions;
 pub use self::partitions::{PARTITIONS, partition_of};
 use self::progress::ReachedPositions;
+pub use self::refused::lacks_rights;
 use crate::EventStore;
 use crate::event::{EventDecodeError, StoredEvent};
 use crate::wake::WakeUpReceiver;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use axum::extract::{MatchedPath, Request, State};
 use axum::response::Response;
 use error_chain::error_chain;
-use event_store::EventStore;
+use event_store::{EventStore, lacks_rights};
 use http::{HeaderMap, Method, StatusCode};
 use messaging::{DeadLetterOrigin, QueuesHealth};
 use pin_project_lite::pin_project;
@@ -108,7 +108,7 @@ async fn show(State(figures): State<Arc<MetricsState>>, headers: HeaderMap) -> R
 /// A process whose database user may not read what is in events leaves the figures of sagas to others: all show the same.
 fn unless_forbidden(refreshed: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
     match refreshed {
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42501") => Ok(()),
+        Err(error) if lacks_rights(&error) => Ok(()),
         refreshed => refreshed,
     }
 }

@@ -3,12 +3,9 @@
 use std::fmt::Display;
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, Utc};
-use domain::order::OrderStatus;
 use problem::{FieldError, Problem};
 use serde::de::DeserializeOwned;
 use serde::de::value::StrDeserializer;
-
-use crate::keys::{STATUSES, status_name, status_of};
 
 const DEFAULT_LIMIT: u16 = 50;
 const MAX_LIMIT: u16 = 200;
@@ -60,11 +57,6 @@ pub(crate) fn invalid(parameter: &str, message: impl Display) -> Problem {
 
 fn field_error(parameter: &str, message: &dyn Display) -> FieldError {
     FieldError { pointer: format!("?{parameter}"), code: "invalid".into(), message: message.to_string() }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
-pub(crate) fn status(name: String) -> Result<OrderStatus, String> {
-    status_of(&name).ok_or_else(|| format!("must be one of {}", STATUSES.map(status_name).join(", ")))
 }
 
 /// One of the names that a type has in JSON. The error lists them.
@@ -119,7 +111,7 @@ pub(crate) fn day(text: String) -> Result<NaiveDate, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use domain::order::FulfilmentStatus;
+    use domain::order::{FulfilmentStatus, OrderStatus};
 
     use super::*;
     use crate::keys::sortable;
@@ -169,8 +161,8 @@ mod tests {
 
     #[test]
     fn the_error_of_an_unknown_status_lists_the_known_ones() {
-        let error = status("shipped".to_owned()).unwrap_err();
-        assert_eq!(error, "must be one of pending, confirmed, completed, rejected, cancelled");
-        assert!(status(String::new()).is_err());
+        let error = one_of::<OrderStatus>("shipped".to_owned()).unwrap_err();
+        assert_eq!(error.to_string(), "must be one of pending, confirmed, completed, rejected, cancelled");
+        assert!(one_of::<OrderStatus>(String::new()).is_err());
     }
 }

@@ -86,7 +86,10 @@ impl WebhookDelivery {
         if queued.rows_affected() == 0 {
             return Err(DeliveryError::Unknown(delivery));
         }
-        let again = "update webhook_deliveries set state = 'pending', ended_at = null, attempts = 0 where id = $1";
+        let again = "update webhook_deliveries
+                        set state = 'pending', ended_at = null, attempts = 0,
+                            created_at = case when state = 'pending' then created_at else now() end
+                      where id = $1";
         sqlx::query(again).bind(delivery).execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access_control::Role;
 use bounds::Budget;
 use error_chain::error_chain;
 use event_store::read::read_filtered;
@@ -184,8 +183,12 @@ impl Dispatcher {
                     return;
                 }
             };
-            // A build that knows more may have recorded it. The claim runs out, and somebody tries again.
-            let body = match payload::body(&event, endpoint.role.parse().unwrap_or(Role::Auditor)) {
+            // A build that knows more may have made the endpoint, or recorded the event. The claim runs out, and somebody tries again.
+            let Ok(role) = endpoint.role.parse() else {
+                tracing::error!(endpoint = %endpoint.id, role = endpoint.role, "this build knows no such role");
+                return;
+            };
+            let body = match payload::body(&event, role) {
                 Ok(body) => body,
                 Err(error) => {
                     tracing::error!(

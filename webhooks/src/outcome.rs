@@ -76,8 +76,8 @@ pub(crate) async fn record(
     let record = "update webhook_deliveries
                      set state = $2, ended_at = case when $2 = 'pending' then null else now() end, attempts = $3, attempted_at = now(),
                          duration_ms = $4, status = $5, answer = $6, error = $7
-                   where id = $1 and state = 'pending'";
-    sqlx::query(record)
+                   where id = $1 and state = 'pending' and attempts = $8";
+    let recorded = sqlx::query(record)
         .bind(delivery.id)
         .bind(state.as_str())
         .bind(attempts)
@@ -85,8 +85,14 @@ pub(crate) async fn record(
         .bind(outcome.status.and_then(|status| i16::try_from(status).ok()))
         .bind(outcome.answer.as_deref())
         .bind(outcome.error.as_deref().map(storable_error))
+        .bind(delivery.attempts)
         .execute(&mut *transaction)
         .await?;
+    if recorded.rows_affected() == 0 {
+        // Somebody has asked for it once more since the attempt began.
+        let again = "update webhook_queues set due_at = now() where endpoint_id = $1 and order_id = $2";
+        sqlx::query(again).bind(endpoint_id).bind(order_id).execute(&mut *transaction).await?;
+    }
     if state != DeliveryState::Pending {
         remove_if_empty(&mut transaction, endpoint_id, order_id).await?;
     }

@@ -8,7 +8,7 @@ use domain::order::Order;
 use error_chain::error_chain;
 use event_store::operations::begin_after;
 use event_store::read::last_position;
-use event_store::{EventStore, StoredEvent, Subscriber, SubscriberError};
+use event_store::{EventStore, StoredEvent, Subscriber, SubscriberError, lacks_rights};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -19,18 +19,13 @@ use crate::endpoint::keep_endpoints;
 const SUBSCRIPTION: &str = "webhooks";
 /// How long it waits to begin after the database failed.
 const BACKOFF: Duration = Duration::from_secs(1);
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Records the deliveries of new events until told to stop.
 pub(crate) async fn record_regularly(store: &EventStore, stop: CancellationToken) {
     while let Err(error) = begin(store.pool()).await {
         tracing::warn!(error = error_chain(&error), "webhooks can't begin to follow the log");
         // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
-        if error
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .is_some_and(|code| code == INSUFFICIENT_PRIVILEGE)
-        {
+        if lacks_rights(&error) {
             break;
         }
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
@@ -69,11 +64,15 @@ impl Subscriber for DeliveryRecorder {
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        keep_endpoints(transaction).await?;
+        let is_any = "select exists (select from webhook_endpoints where deleted_at is null)";
+        if !sqlx::query_scalar::<_, bool>(is_any).fetch_one(&mut *transaction).await? {
+            return Ok(());
+        }
         // What this build can't read it can't deliver either.
         for event in events {
             event.decode::<Order>()?;
         }
-        keep_endpoints(transaction).await?;
         let columns = EventColumns::of(events);
         columns.record(transaction).await?;
         columns.note_missed(transaction).await?;
@@ -151,7 +150,7 @@ impl<'a> EventColumns<'a> {
              insert into webhook_deliveries as delivery (endpoint_id, position, order_id, event_id, event_type)
              select $5, position, order_id, event_id, event_type from event order by position
                  on conflict (endpoint_id, position) do update
-                    set state = 'pending', ended_at = null, attempts = 0 where delivery.state <> 'pending'";
+                    set state = 'pending', ended_at = null, attempts = 0, created_at = now() where delivery.state <> 'pending'";
         self.bind(statement).bind(endpoint).execute(transaction).await.map(|made| made.rows_affected())
     }
 

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Hold, Line, Payment, Refund, Return, Shipping, Totals};
+use crate::{Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Refund, Return, Shipping, Totals};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -63,7 +63,7 @@ pub struct PlacementResult {
     pub position: Option<i64>,
     /// Why it was refused.
     #[serde(default)]
-    pub problem: Option<Value>,
+    pub problem: Option<Problem>,
 }
 
 /// A part of a list.

@@ -114,7 +114,7 @@ impl Client {
         ReadRequest::new(self, &["orders", order_id])
     }
 
-    /// Orders, the newest first.
+    /// Orders, the newest first unless [`OrderListQuery::sort`] says otherwise.
     pub fn orders(&self) -> OrderListQuery {
         OrderListQuery(PagedQuery::new(self, &["orders"]))
     }
@@ -187,7 +187,7 @@ impl OrderListQuery {
         Self(self.0.parameter("sku", sku))
     }
 
-    /// Those that have the status now, the one that has had it for the shortest time first.
+    /// Those that have the status now. Without a sort and other filters, the one that has had it for the shortest time comes first.
     pub fn status(self, status: &str) -> Self {
         Self(self.0.parameter("status", status))
     }

@@ -38,7 +38,7 @@ async fn every_command_is_stored_and_answered_with_where_the_order_is_now() {
             let rest = PaymentCaptured {
                 payment_number: None,
                 shipment_id: shipment.id.clone(),
-                amount_minor: order.shipment_worth_minor(&shipment.id),
+                amount_minor: order.capture_minor(&shipment.id, 1),
                 reference: "cap-2".into(),
             };
             shop.does("a", OrderCommand::RecordPaymentCaptured(rest)).await;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::event::{OrderCreated, OrderPayment};
-use super::state::{OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment};
+use super::state::{OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, is_zero};
 use crate::ids::PaymentToken;
 
 /// A payment of an order, in minor units of its currency.
@@ -58,7 +58,7 @@ pub enum AuthorizationState {
     PaidElsewhere,
     /// An operator skipped the payment.
     NotNeeded,
-    /// The provider holds nothing any more. What was paid elsewhere went back.
+    /// The provider holds nothing any more. What was paid elsewhere went back, or an operator decided that it will not.
     Voided,
 }
 
@@ -147,7 +147,7 @@ impl Payment {
     }
 
     /// Whether it allows a confirmation.
-    fn is_paid(&self) -> bool {
+    pub fn is_paid(&self) -> bool {
         match self.state {
             AuthorizationState::Authorized { .. }
             | AuthorizationState::PaidElsewhere
@@ -340,9 +340,4 @@ impl PlacedOrder {
         }
         parts
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_zero(n: &u32) -> bool {
-    *n == 0
 }

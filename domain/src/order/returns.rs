@@ -148,9 +148,17 @@ impl PlacedOrder {
 
     /// How many units of each SKU were to be put back into its stock after they had come back.
     pub fn restocked_by_sku(&self) -> BTreeMap<&Sku, u32> {
-        let mut by_sku: BTreeMap<&Sku, u32> = BTreeMap::new();
         let receipts = self.returns.iter().flat_map(|back| &back.receipts);
-        for it in receipts.flat_map(|receipt| &receipt.lines).filter(|it| it.restock) {
+        self.units_to_restock(receipts.flat_map(|receipt| &receipt.lines))
+    }
+
+    /// How many units of each SKU are to be put back, of goods that came back.
+    pub(super) fn units_to_restock<'a>(
+        &self,
+        lines: impl IntoIterator<Item = &'a ReceivedLine>,
+    ) -> BTreeMap<&Sku, u32> {
+        let mut by_sku: BTreeMap<&Sku, u32> = BTreeMap::new();
+        for it in lines.into_iter().filter(|it| it.restock) {
             if let Some(line) = self.line(it.line_number) {
                 let units = by_sku.entry(&line.sku).or_default();
                 *units = units.saturating_add(it.quantity);

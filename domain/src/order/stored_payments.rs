@@ -49,6 +49,7 @@ pub(super) mod captures {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     use crate::order::payments::ShipmentCapture;
+    use crate::order::state::is_zero;
 
     #[derive(Serialize, Deserialize)]
     struct StoredCaptures {
@@ -80,10 +81,5 @@ pub(super) mod captures {
         let StoredCaptures { settled, given_up, retries, captures } = StoredCaptures::deserialize(from)?;
         let first = ShipmentCapture { payment_number: 1, settled, given_up, retries };
         Ok(if captures.is_empty() { vec![first] } else { captures })
-    }
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-    fn is_zero(n: &u32) -> bool {
-        *n == 0
     }
 }

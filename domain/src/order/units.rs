@@ -1,6 +1,6 @@
 //! The stock commands that an order's events imply. Both are stored together, or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::event::{
     FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, ReturnEvent,
@@ -72,16 +72,9 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
 
 /// The units of a receipt that are put back, by SKU.
 fn restocked(order_id: &OrderId, order: &PlacedOrder, received: &ReturnReceived) -> Vec<(Sku, StockCommand)> {
-    let mut by_sku: BTreeMap<&Sku, u32> = BTreeMap::new();
-    for it in received.lines.iter().filter(|it| it.restock) {
-        if let Some(line) = order.line(it.line_number) {
-            let units = by_sku.entry(&line.sku).or_default();
-            *units = units.saturating_add(it.quantity);
-        }
-    }
     let put_back = |(sku, quantity): (&Sku, u32)| {
         let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
         (sku.clone(), StockCommand::PutBack(StockReturned { order_id, return_id, quantity }))
     };
-    by_sku.into_iter().map(put_back).collect()
+    order.units_to_restock(&received.lines).into_iter().map(put_back).collect()
 }

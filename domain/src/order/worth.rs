@@ -27,12 +27,7 @@ impl PlacedOrder {
         })
     }
 
-    /// What the customer pays for a shipment. 0 if there is none under this id.
-    pub fn shipment_worth_minor(&self, id: &ShipmentId) -> i64 {
-        self.shipments_with_worth().find(|(shipment, _)| shipment.id == *id).map_or(0, |(_, worth)| worth)
-    }
-
-    /// A payment's share of what the customer pays for a shipment.
+    /// A payment's share of what the customer pays for a shipment. 0 if there is none under this id.
     pub fn capture_minor(&self, id: &ShipmentId, payment_number: u32) -> i64 {
         self.shipment_parts()
             .find(|(shipment, _)| shipment.id == *id)
@@ -48,6 +43,10 @@ impl PlacedOrder {
 
     /// What will be captured from a payment for shipments whose money is not settled.
     pub(super) fn uncaptured_minor(&self, payment_number: u32) -> i64 {
+        // Mostly so, and asked at each return.
+        if self.unsettled_shipment().is_none() {
+            return 0;
+        }
         let is_open = |shipment: &Shipment| shipment.capture(payment_number).is_some_and(|capture| !capture.settled);
         let open = self.shipment_parts().filter(|(shipment, _)| is_open(shipment));
         open.map(|(_, part)| self.share_of(payment_number, part)).sum()

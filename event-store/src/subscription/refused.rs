@@ -32,7 +32,7 @@ impl EventStore {
 }
 
 /// Whether the database has refused a statement because its user may not run it.
-fn lacks_rights(error: &(dyn Error + 'static)) -> bool {
+pub fn lacks_rights(error: &(dyn Error + 'static)) -> bool {
     const INSUFFICIENT_PRIVILEGE: &str = "42501";
     let mut next = Some(error);
     while let Some(cause) = next {

@@ -41,7 +41,8 @@ impl fmt::Display for Generation {
 pub trait GenerationStore: fmt::Debug + Send + Sync {
     /// A generation of a read model. It need not exist.
     fn table(&self, read_model: &str, generation: Generation) -> Arc<dyn GenerationTable>;
-    /// How many searches of one caller are done at the same time. `None`: no more than it has processors for.
+    /// How many searches of one caller are done at the same time. `None`: they share a limit with the
+    /// caller's reads of the log.
     fn searches_at_once(&self) -> Option<usize> {
         None
     }

@@ -95,7 +95,7 @@ pub struct WordQuery<'a> {
 pub enum WordMatches {
     /// The first ones beyond the place, each with its sort key. There are more only if these are as many as the limit.
     Found(Vec<(Key, String)>),
-    /// More items than may have them, or it took too long.
+    /// More items than may have them, or the first page took too long.
     TooMany,
 }
 

@@ -76,13 +76,17 @@ async fn write(routes: Router, args: &OrderExportArgs, to: &mut impl Write) -> a
     }
     let bar = ProgressBar::no_length().with_style(output::bar_style("{human_pos} orders  {rate}  {elapsed}")?);
     let mut pieces = answer.into_body().into_data_stream();
-    let (mut last, mut lines) = (Vec::new(), 0_u64);
+    let (mut last, mut lines, mut is_quoted) = (axum::body::Bytes::new(), 0_u64, false);
     while let Some(piece) = pieces.try_next().await.context("the export ended before its time")? {
         to.write_all(&piece)?;
-        lines += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+        for byte in &piece {
+            // A text in CSV may have several lines.
+            is_quoted ^= args.format == OrderExportFormat::Csv && *byte == b'"';
+            lines += u64::from(*byte == b'\n' && !is_quoted);
+        }
         bar.set_position(lines);
         // Pieces end where lines end, and the last line is one of its own.
-        last = piece.to_vec();
+        last = piece;
     }
     to.flush()?;
     bar.finish_and_clear();

@@ -5,6 +5,7 @@
 //! read model, and an order that changed meanwhile comes again. Backwards the bound is the end of the log when the walk began, so that
 //! an order that changes meanwhile keeps its place.
 
+use event_store::operations::checkpoints;
 use event_store::read::last_position;
 use read_models::SortOrder;
 use serde::{Deserialize, Serialize};
@@ -79,8 +80,5 @@ impl LogStretch {
 
 /// The position up to which the read model has taken all events.
 async fn passed_by_all(pool: &PgPool) -> Result<i64, sqlx::Error> {
-    sqlx::query_scalar("select coalesce(min(position), 0) from subscription_partitions where subscription = $1")
-        .bind(PROJECTION.name)
-        .fetch_one(pool)
-        .await
+    Ok(checkpoints(pool).await?.get(PROJECTION.name).copied().unwrap_or_default())
 }

@@ -52,7 +52,7 @@ impl<S: Sync> FromRequestParts<S> for ExportParameters {
             query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| pair.starts_with("format="));
         let format = match formats.as_slice() {
             [] => None,
-            [format] => Some(format.trim_start_matches("format=").to_owned()),
+            [format] => format.strip_prefix("format=").map(str::to_owned),
             _ => return Err(invalid("format", "must be given once")),
         };
         let others = Uri::try_from(format!("/?{}", others.join("&"))).map_err(Problem::internal)?;
@@ -223,7 +223,6 @@ impl RunningExport {
         if !self.has_begun && self.format == ExportFormat::Csv {
             csv::write_head(&mut text);
         }
-        self.has_begun = true;
         if self.is_over {
             self.has_ended = true;
             if self.format == ExportFormat::Ndjson {
@@ -235,6 +234,7 @@ impl RunningExport {
             return Err(Problem::new(ProblemType::InvalidCredential, "the credential has expired meanwhile"));
         }
         let OrdersFound { orders, cursor } = self.found().await?;
+        self.has_begun = true;
         for order in orders {
             let json = serde_json::to_string(&order).map_err(Problem::internal)?;
             let json = match self.redaction {
@@ -267,9 +267,7 @@ impl RunningExport {
             let search = RunningOrderSearch::new(searched, filter, (&self.caller).into(), expand, PAGE);
             match self.reads.search(&self.caller, self.peer, search.page(cursor.as_deref())).await {
                 Err(problem)
-                    if problem.status() == StatusCode::SERVICE_UNAVAILABLE
-                        && self.exported > 0
-                        && attempts < ATTEMPTS =>
+                    if problem.status() == StatusCode::SERVICE_UNAVAILABLE && self.has_begun && attempts < ATTEMPTS =>
                 {
                     attempts += 1;
                     tokio::time::sleep(PAUSE).await;

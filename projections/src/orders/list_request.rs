@@ -14,7 +14,7 @@ use super::filter::OrderFilter;
 use super::sort::{OrderSort, SortedBy};
 use super::words;
 use crate::described::instant_or_day;
-use crate::parameters::{ParameterErrors, instant, label, one_of, status};
+use crate::parameters::{ParameterErrors, instant, label, one_of};
 
 /// The query parameters of a list of orders, not checked yet.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -123,7 +123,7 @@ impl OrderListParameters {
             customer: errors.parse("customerId", self.customer_id, CustomerId::parse),
             email: errors.parse("email", self.email, EmailAddress::parse),
             sku: errors.parse("sku", self.sku, Sku::parse),
-            status: errors.parse("status", self.status, status),
+            status: errors.parse("status", self.status, one_of),
             held: errors.parse("held", self.held, |text| match text.as_str() {
                 "true" => Ok(true),
                 "false" => Ok(false),

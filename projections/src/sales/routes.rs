@@ -18,7 +18,7 @@ use super::{BILLION, BILLIONS, ORDERS, PROJECTION, REST, SalesBucket, sales_of};
 use crate::amount_view::AmountView;
 use crate::described;
 use crate::keys::{status_name, status_of};
-use crate::parameters::{ParameterErrors, day, status};
+use crate::parameters::{ParameterErrors, day, one_of};
 use crate::reads::{ReadRouteState, store_problem};
 
 /// The longest period of one request: a quarter of a year.
@@ -168,7 +168,7 @@ impl SalesParameters {
             }
         }
         let currency = errors.parse("currency", self.currency, |code| Currency::parse(&code));
-        let status = errors.parse("status", self.status, status);
+        let status = errors.parse("status", self.status, one_of);
         errors.into_result()?;
         // Without bounds there was an error.
         let (from, to) = bounds.unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use domain::order::event::{MailTemplate, RejectionReason};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{AuthorizationState, Order, OrderEvent, OrderStage, Payment};
+use domain::order::{Order, OrderEvent, OrderStage, Payment};
 use event_store::StoredEvent;
 
 use super::{StepEvent, StepState};
@@ -169,8 +169,8 @@ fn of_payment(payment_number: Option<u32>, text: String) -> String {
 /// Whether all payments are held once this one is.
 fn is_all_held_with(before: &Order, payment_number: Option<u32>) -> bool {
     let Order::Placed(order) = before else { return true };
-    let others = order.payments.iter().filter(|it| order.payment_name(it.number) != payment_number);
-    others.map(|it| &it.state).all(|state| !matches!(state, AuthorizationState::None | AuthorizationState::Unknown))
+    let mut others = order.payments.iter().filter(|it| order.payment_name(it.number) != payment_number);
+    others.all(Payment::is_paid)
 }
 
 fn is_paid_elsewhere(before: &Order, payment_number: Option<u32>) -> bool {

@@ -47,7 +47,9 @@ impl StepReportContext<'_> {
             (None, _) if self.has_failed => SagaState::Failed,
             (None, _) if of_fulfilment && is_closed(self.order) => SagaState::Compensated,
             // A return of goods that are not paid for yet is refunded once they are.
-            (None, _) if !of_fulfilment && self.order.unsettled_refund().is_some() => SagaState::Running,
+            (None, _) if !of_fulfilment && self.order.refunds.iter().any(|refund| !refund.settled) => {
+                SagaState::Running
+            }
             (None, _) => SagaState::Completed,
         }
     }

@@ -80,10 +80,12 @@ pub(super) async fn list(
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
-    let found = WebhookDelivery::list(&state.pool, endpoint, query.state.as_deref(), before.flatten(), limit).await;
-    let items: Vec<DeliveryView> = found.map_err(problem)?.into_iter().map(DeliveryView::from).collect();
-    let is_full = i64::try_from(items.len()).is_ok_and(|items| items == limit);
-    let cursor = items.last().filter(|_| is_full).map(|last| last.position.to_string());
+    let found = WebhookDelivery::list(&state.pool, endpoint, query.state.as_deref(), before.flatten(), limit + 1).await;
+    let mut items: Vec<DeliveryView> = found.map_err(problem)?.into_iter().map(DeliveryView::from).collect();
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = items.len() > most;
+    items.truncate(most);
+    let cursor = items.last().filter(|_| has_more).map(|last| last.position.to_string());
     Ok(Json(DeliveryPage { items, cursor }))
 }
 

@@ -98,6 +98,28 @@ async fn a_delivery_is_given_up_after_ten_attempts_and_the_next_one_goes() {
 }
 
 #[tokio::test]
+async fn a_resend_counts_also_while_an_attempt_is_in_work() {
+    // Given an attempt that failed and one that hangs
+    let fixture = Fixture::new().await;
+    let mut answers = [Reply::Status(500), Reply::Hang].into_iter();
+    let receiver = Receiver::new(move |_| answers.next().unwrap_or(Reply::Status(200))).await;
+    let (endpoint, _) = fixture.endpoint(&receiver).await;
+    let _copy = fixture.deliver();
+    fixture.notes(1, 1).await;
+    fixture.until_tried(&endpoint, "o-1", 1).await;
+    fixture.pass("29 hours").await;
+    testkit::eventually(PATIENCE, || async { receiver.count() == 2 }).await;
+
+    // When
+    let delivery = fixture.deliveries(&endpoint).await.remove(0);
+    WebhookDelivery::resend(fixture.pool(), Some(endpoint.id), delivery.id).await.unwrap();
+
+    // Then it is made again without the pause of a second failure
+    fixture.until(&endpoint, "delivered", 1).await;
+    assert_eq!((receiver.count(), fixture.deliveries(&endpoint).await[0].attempts), (3, 1));
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_gone_is_disabled_and_what_it_missed_can_be_replayed() {
     let fixture = Fixture::new().await;
     let receiver = Receiver::new(|_| Reply::Status(410)).await;

@@ -127,7 +127,7 @@ async fn an_order_is_sent_as_the_server_reads_it() {
 
 #[tokio::test]
 async fn a_batch_has_a_result_for_each_order() {
-    let refused = r#"{"status":409,"orderId":"o-2","problem":{"code":"order-exists"}}"#;
+    let refused = r#"{"status":409,"orderId":"o-2","problem":{"status":409,"code":"order-exists"}}"#;
     let answer = format!(
         r#"{{"accepted":1,"refused":1,"results":[{{"status":201,"orderId":"o-1","version":1,"position":7}},{refused}]}}"#
     );
@@ -137,7 +137,7 @@ async fn a_batch_has_a_result_for_each_order() {
     let placed = impatient(&server.url).build().unwrap().place_orders(&orders).await.unwrap();
     assert_eq!((placed.accepted, placed.refused), (1, 1));
     assert_eq!((placed.results[0].status, placed.results[0].position), (201, Some(7)));
-    assert_eq!(placed.results[1].problem.as_ref().unwrap()["code"], "order-exists");
+    assert_eq!(placed.results[1].problem.as_ref().unwrap().code, "order-exists");
     let request = server.requests().remove(0);
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /orders/batch HTTP/1.1\r\n") && !head.contains("idempotency-key"), "{head}");

@@ -67,7 +67,7 @@ impl Life {
                 let shipment_id = ShipmentId::parse(format!("s-{nth}")).unwrap();
                 let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: Some(lines.clone()), parcels: vec![] };
                 if self.does(OrderCommand::ShipOrder(ship)) {
-                    let amount_minor = self.order.shipment_worth_minor(&shipment_id);
+                    let amount_minor = self.order.capture_minor(&shipment_id, 1);
                     // Not a unit more can be taken for it.
                     let more = PaymentCaptured {
                         payment_number: None,

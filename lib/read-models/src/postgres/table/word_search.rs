@@ -69,7 +69,10 @@ impl WordSearchStatements {
             .await;
         let rows: Vec<FoundRow> = match rows {
             Ok(rows) => rows,
-            Err(error) if code(&error).as_deref() == Some(QUERY_CANCELED) => return Ok(WordMatches::TooMany),
+            // A search that goes on can't change to another way. It may be tried again.
+            Err(error) if query.after.is_none() && code(&error).as_deref() == Some(QUERY_CANCELED) => {
+                return Ok(WordMatches::TooMany);
+            }
             Err(error) => return Err(error.into()),
         };
         transaction.commit().await?;
