@@ -1,18 +1,14 @@
 //! Composes mails from requests and templates.
 
-mod money;
+mod locale;
 mod order;
-mod order_cancelled;
-mod order_confirmed;
-mod order_refunded;
-mod order_rejected;
-mod order_shipped;
 mod postal_address;
 
 use mail_address::EmailAddress;
-use messaging::{NotificationRequested, NotificationTemplate};
+use messaging::NotificationRequested;
 
 use crate::address::{InvalidRecipient, SenderAddress, parse_recipient};
+use locale::MailWriter;
 use order::OrderInMail;
 
 /// A mail that is ready to be sent.
@@ -26,7 +22,9 @@ pub(crate) struct Mail {
 /// What a mail says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MailContent {
-    /// One line of ASCII.
+    /// The language that it is in, as a tag (BCP 47).
+    pub(crate) language: &'static str,
+    /// One line.
     pub(crate) subject: String,
     pub(crate) text: String,
     pub(crate) html: String,
@@ -62,14 +60,8 @@ impl Mail {
 }
 
 fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
-    let order = OrderInMail::from(request);
-    match request.template {
-        NotificationTemplate::OrderConfirmed => order_confirmed::content(&order),
-        NotificationTemplate::OrderRejected => order_rejected::content(&order),
-        NotificationTemplate::OrderCancelled => order_cancelled::content(&order),
-        NotificationTemplate::OrderShipped => order_shipped::content(&order),
-        NotificationTemplate::OrderRefunded => order_refunded::content(&order),
-    }
+    let writer = MailWriter::for_reader(request.locale.as_deref());
+    writer.mail(request.template, &OrderInMail::of(request, &writer))
 }
 
 /// The text on one line, with at most `most` characters. Nothing in a request may look like a line of the mail itself,

@@ -84,8 +84,10 @@ impl SesMailer {
 fn message(mail: &Mail, notification_id: Uuid) -> Result<Message, BuildError> {
     let utf8 = |data: &str| Content::builder().data(data).charset("UTF-8").build();
     let body = Body::builder().text(utf8(&mail.content.text)?).html(utf8(&mail.content.html)?).build();
-    let header = MessageHeader::builder().name(NOTIFICATION_ID_HEADER).value(notification_id.to_string()).build()?;
-    Ok(Message::builder().subject(utf8(&mail.content.subject)?).body(body).headers(header).build())
+    let header = |name: &str, value: String| MessageHeader::builder().name(name).value(value).build();
+    let message = Message::builder().subject(utf8(&mail.content.subject)?).body(body);
+    let message = message.headers(header(NOTIFICATION_ID_HEADER, notification_id.to_string())?);
+    Ok(message.headers(header("Content-Language", mail.content.language.to_owned())?).build())
 }
 
 fn classify(error: &SdkError<SendEmailError>) -> SesSendError {

@@ -2,14 +2,14 @@
 
 use domain::money::Money;
 use domain::order::event::{
-    Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine, OrderPayment,
+    Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine, OrderPayment, RejectionReason,
 };
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, OrderTotals, PlacedOrder};
+use domain::order::{OrderCommand, OrderTotals, PlacedOrder, UndoReason};
 use messaging::{
     CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, OutgoingMessage,
-    ParcelTracking, PostalAddress, ShipmentTracking, TotalParts,
+    ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,8 @@ fn owes_mail(order: &PlacedOrder, of_refunds: bool) -> bool {
 const MAX_REQUESTS: u32 = 14;
 /// The most bytes of lines in a request. The rest of it stays well below the 256 KiB that every SQS takes.
 const MAX_LINE_BYTES: usize = 192 * 1024;
+/// The most characters of a reason. A mail shows no more.
+const MAX_REASON_CHARACTERS: usize = 500;
 
 fn notify_customer(order: &mut OrderSession, outbox: &mut PendingMailRequest) -> StepOutcome {
     let mail = order.mail_triggers.owed_mail(&order.order).map_err(|error| StepError::new(&error))?;
@@ -101,6 +103,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         | MailTemplate::OrderShipped => None,
     };
     let reason = refund.map_or_else(|| why_undone(order), |refund| refund.reason.clone());
+    let reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     let is_undone = matches!(mail.template, MailTemplate::OrderRejected | MailTemplate::OrderCancelled);
     let withdraw = order.is_withdrawn(mail.template);
     let recipient = content.customer_email.as_ref().map(ToString::to_string);
@@ -110,6 +113,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         template: wire_template(mail.template),
         recipient: if withdraw { Some(NotificationRequested::NOBODY.to_owned()) } else { recipient },
         order_id: order_id.clone(),
+        locale: locale(content),
         customer_id: content.customer_id.as_ref().map(ToString::to_string),
         currency: currency.code().to_owned(),
         total_amount: content.total().to_string(),
@@ -117,6 +121,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         lines,
         details: order_details(content, mail.template),
         reason,
+        rejection: rejection(order).filter(|_| refund.is_none()),
         shipment: shipment.map(|it| ShipmentTracking::of(it.parcels.iter().map(parcel).collect())),
         paid_elsewhere: is_undone && content.payments.iter().any(OrderPayment::is_paid_elsewhere),
         retry_failed: false,
@@ -137,6 +142,11 @@ fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails
     OrderDetails {
         totals: Some(content).filter(|_| shows_totals).and_then(totals),
         shipping_method: content.shipping.as_ref().filter(|_| shows_totals).map(|shipping| shipping.method.clone()),
+        estimated_delivery: content
+            .shipping
+            .as_ref()
+            .filter(|_| template == MailTemplate::OrderConfirmed)
+            .and_then(|shipping| shipping.estimated_delivery.clone()),
         shipping_address: Some(&content.shipping_address).filter(|_| shows_shipping).and_then(address),
         billing_address: Some(&content.billing_address).filter(|_| shows_billing).and_then(address),
     }
@@ -165,6 +175,29 @@ fn postal_address(address: &Address) -> PostalAddress {
 /// Why the order is undone, as the customer is told: what somebody wrote for them, or else no more than the kind of reason.
 fn why_undone(order: &PlacedOrder) -> Option<String> {
     order.customer_message.clone().or_else(|| order.undoing.as_ref()?.for_customer())
+}
+
+/// The kind of reason why the platform rejected the order, where nobody wrote anything for the customer.
+fn rejection(order: &PlacedOrder) -> Option<RejectionCause> {
+    let Some(UndoReason::Rejected(reason)) = order.undoing.as_ref().filter(|_| order.customer_message.is_none()) else {
+        return None;
+    };
+    let (code, shortages) = match reason {
+        RejectionReason::OutOfStock { shortages } => ("outOfStock", &shortages[..]),
+        RejectionReason::PaymentDeclined { message: _ } => ("paymentDeclined", &[][..]),
+        RejectionReason::NotPaidInTime => ("notPaidInTime", &[][..]),
+        RejectionReason::GivenUp { reason: _ } => return None,
+    };
+    let mut characters = 0;
+    let skus = shortages.iter().map(|short| short.sku.to_string()).take_while(|sku| {
+        characters += sku.chars().count();
+        characters <= MAX_REASON_CHARACTERS
+    });
+    Some(RejectionCause { code: code.to_owned(), skus: skus.collect() })
+}
+
+fn locale(content: &OrderCreated) -> Option<String> {
+    content.customer.as_ref()?.locale.as_ref().map(|locale| locale.as_str().to_owned())
 }
 
 fn parcel(parcel: &domain::order::event::Parcel) -> ParcelTracking {

@@ -24,6 +24,9 @@ pub struct NotificationRequested {
     /// [`NotificationRequested::NOBODY`].
     pub recipient: Option<String>,
     pub order_id: String,
+    /// The language that the customer reads, as a tag (BCP 47). Without it the mail is in English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
     /// Who ordered; left out for a guest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_id: Option<String>,
@@ -42,6 +45,9 @@ pub struct NotificationRequested {
     /// Why the order was rejected, cancelled or refunded, in words for the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// For an order that the platform rejected: why, so that a mail can say it in its own language. `reason` says the same in English.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<RejectionCause>,
     /// For a shipped order: its parcels. `lines` are then what was shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipment: Option<ShipmentTracking>,
@@ -70,10 +76,25 @@ pub struct OrderDetails {
     /// How the goods go to the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_method: Option<String>,
+    /// When they should arrive: a date or an instant (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_delivery: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<PostalAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_address: Option<PostalAddress>,
+}
+
+/// Why the platform rejected an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RejectionCause {
+    /// `outOfStock`, `paymentDeclined` or `notPaidInTime`; later builds may have more.
+    pub code: String,
+    /// The SKUs that are short.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skus: Vec<String>,
 }
 
 /// The parts of an order's total, as decimals: items − discounts + shipping + taxes.

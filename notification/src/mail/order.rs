@@ -2,7 +2,7 @@
 
 use messaging::NotificationRequested;
 
-use super::money::amount;
+use super::locale::MailWriter;
 use super::one_line;
 use super::postal_address::address_lines;
 
@@ -11,7 +11,8 @@ pub(super) struct OrderInMail {
     pub(super) id: String,
     pub(super) total: String,
     pub(super) lines: Vec<LineInMail>,
-    pub(super) omitted_lines: u32,
+    /// That there are lines which are not in `lines`, and how many.
+    pub(super) more_lines: Option<String>,
     pub(super) reason: Option<String>,
     pub(super) parcels: Vec<ParcelInMail>,
     pub(super) refund: Option<String>,
@@ -19,6 +20,8 @@ pub(super) struct OrderInMail {
     pub(super) is_paid_elsewhere: bool,
     /// What the total is made of, where that is more than the lines.
     pub(super) totals: Option<TotalsInMail>,
+    /// The day on which the goods should arrive.
+    pub(super) estimated_delivery: Option<String>,
     /// Where the goods and the bill go. The latter is left out where it is the same.
     pub(super) addresses: Vec<AddressInMail>,
 }
@@ -35,7 +38,8 @@ pub(super) struct TotalsInMail {
 
 /// An address, as a mail shows it.
 pub(super) struct AddressInMail {
-    pub(super) heading: &'static str,
+    /// Whether the bill goes there, and not the goods.
+    pub(super) is_billing: bool,
     pub(super) lines: Vec<String>,
 }
 
@@ -49,19 +53,20 @@ pub(super) struct ParcelInMail {
 pub(super) struct LineInMail {
     pub(super) sku: String,
     pub(super) title: String,
-    pub(super) quantity: u32,
+    pub(super) quantity: String,
     pub(super) unit_price: String,
     pub(super) line_total: String,
 }
 
-impl From<&NotificationRequested> for OrderInMail {
-    fn from(request: &NotificationRequested) -> Self {
+impl OrderInMail {
+    /// What the request says, as the writer's reader writes it.
+    pub(super) fn of(request: &NotificationRequested, writer: &MailWriter) -> Self {
         let currency = one_line(&request.currency, MAX_CHARACTERS);
-        let price = |decimal: &str| amount(&one_line(decimal, MAX_CHARACTERS), &currency);
+        let price = |decimal: &str| writer.money(&one_line(decimal, MAX_CHARACTERS), &currency);
         let line = |line: &messaging::OrderedLine| LineInMail {
             sku: one_line(&line.sku, MAX_CHARACTERS),
             title: one_line(&line.title, MAX_CHARACTERS),
-            quantity: line.quantity,
+            quantity: writer.number(&line.quantity.to_string()),
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };
@@ -70,12 +75,13 @@ impl From<&NotificationRequested> for OrderInMail {
             tracking: non_blank(it.tracking.as_deref()),
         };
         let parcels = request.shipment.iter().flat_map(messaging::ShipmentTracking::parcels).map(parcel);
+        let cause = request.rejection.as_ref().and_then(|cause| writer.rejection(cause));
         Self {
             id: one_line(&request.order_id, MAX_CHARACTERS),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
-            omitted_lines: request.omitted_lines,
-            reason: non_blank(request.reason.as_deref()),
+            more_lines: writer.more_lines(request.omitted_lines),
+            reason: non_blank(cause.as_deref().or(request.reason.as_deref())),
             parcels: parcels.filter(|it| it.carrier.is_some() || it.tracking.is_some()).collect(),
             refund: non_blank(request.refund_amount.as_deref()).map(|decimal| price(&decimal)),
             is_paid_elsewhere: request.paid_elsewhere,
@@ -87,6 +93,7 @@ impl From<&NotificationRequested> for OrderInMail {
                 taxes: totals.taxes.as_deref().map(price),
                 included_taxes: totals.included_taxes.as_deref().map(price),
             }),
+            estimated_delivery: request.details.estimated_delivery.as_deref().and_then(|day| writer.date(day)),
             addresses: addresses(&request.details),
         }
     }
@@ -94,9 +101,9 @@ impl From<&NotificationRequested> for OrderInMail {
 
 fn addresses(order: &messaging::OrderDetails) -> Vec<AddressInMail> {
     let billing = order.billing_address.as_ref().filter(|billing| order.shipping_address.as_ref() != Some(*billing));
-    let shipping = order.shipping_address.as_ref().map(|address| ("Shipping address", address));
-    let both = shipping.into_iter().chain(billing.map(|address| ("Billing address", address)));
-    both.map(|(heading, address)| AddressInMail { heading, lines: address_lines(address) }).collect()
+    let shipping = order.shipping_address.as_ref().map(|address| (false, address));
+    let both = shipping.into_iter().chain(billing.map(|address| (true, address)));
+    both.map(|(is_billing, address)| AddressInMail { is_billing, lines: address_lines(address) }).collect()
 }
 
 /// The text, unless it is blank: a mail has no line for a missing value.

@@ -1,24 +1,45 @@
-use messaging::{OrderDetails, OrderedLine, ParcelTracking, PostalAddress, ShipmentTracking, TotalParts};
+use messaging::{
+    NotificationTemplate, OrderDetails, OrderedLine, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking,
+    TotalParts,
+};
 use uuid::Uuid;
 
 use super::*;
 
 #[test]
-fn each_mail_is_the_golden_mail() {
+fn each_mail_is_the_golden_mail_in_each_language() {
+    for locale in locale::LOCALES {
+        for (name, request) in requests() {
+            let request = NotificationRequested { locale: Some(locale.tag.to_owned()), ..request };
+
+            let content = content(&request).unwrap();
+
+            let MailContent { language, subject, text, html } = &content;
+            assert_eq!(*language, locale.tag);
+            assert!(subject.contains(&request.order_id) && !subject.contains('\n'), "{subject}");
+            // So a golden file has the subject, too.
+            assert!(
+                html.contains(&format!("<html lang=\"{language}\">"))
+                    && html.contains(&format!("<title>{subject}</title>"))
+            );
+            golden(&format!("{language}/{name}.txt"), text);
+            golden(&format!("{language}/{name}.html"), html);
+        }
+    }
+}
+
+/// Each mail, with what it can say.
+fn requests() -> Vec<(&'static str, NotificationRequested)> {
     let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
+    let cause = RejectionCause { code: "outOfStock".into(), skus: vec!["sku-123".into(), "sku-7".into()] };
     let dhl = || parcel(Some("DHL"), Some("00340434161094042557"));
     let parcels = vec![dhl(), parcel(Some("UPS"), None), parcel(None, Some("1Z999AA10123456784"))];
     let refund_amount = || Some("1250.00".to_owned());
-    for (name, subject, request) in [
-        ("order_confirmed", "Order demo-1759035874968 confirmed", request(NotificationTemplate::OrderConfirmed)),
-        (
-            "order_rejected",
-            "Order demo-1759035874968 could not be accepted",
-            NotificationRequested { reason: reason(), ..request(NotificationTemplate::OrderRejected) },
-        ),
+    vec![
+        ("order_confirmed", request(NotificationTemplate::OrderConfirmed)),
+        ("order_rejected", NotificationRequested { reason: reason(), ..request(NotificationTemplate::OrderRejected) }),
         (
             "order_cancelled",
-            "Order demo-1759035874968 was cancelled",
             NotificationRequested {
                 reason: Some("cancelled at your request".into()),
                 refund_amount: refund_amount(),
@@ -27,7 +48,6 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_shipped",
-            "Order demo-1759035874968 has shipped",
             NotificationRequested {
                 shipment: Some(ShipmentTracking::of(vec![dhl()])),
                 ..request(NotificationTemplate::OrderShipped)
@@ -35,7 +55,6 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_shipped_parcels",
-            "Order demo-1759035874968 has shipped",
             NotificationRequested {
                 shipment: Some(ShipmentTracking::of(parcels)),
                 ..request(NotificationTemplate::OrderShipped)
@@ -43,7 +62,6 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_refunded",
-            "Refund for order demo-1759035874968",
             NotificationRequested {
                 refund_amount: refund_amount(),
                 reason: reason(),
@@ -52,12 +70,10 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_confirmed_whole",
-            "Order demo-1759035874968 confirmed",
             NotificationRequested { details: whole(), ..request(NotificationTemplate::OrderConfirmed) },
         ),
         (
             "order_cancelled_whole",
-            "Order demo-1759035874968 was cancelled",
             NotificationRequested {
                 details: OrderDetails { shipping_address: None, billing_address: None, ..whole() },
                 ..request(NotificationTemplate::OrderCancelled)
@@ -65,12 +81,10 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_cancelled_paid_elsewhere",
-            "Order demo-1759035874968 was cancelled",
             NotificationRequested { paid_elsewhere: true, ..request(NotificationTemplate::OrderCancelled) },
         ),
         (
             "order_rejected_paid_elsewhere",
-            "Order demo-1759035874968 could not be accepted",
             NotificationRequested {
                 paid_elsewhere: true,
                 reason: reason(),
@@ -79,36 +93,40 @@ fn each_mail_is_the_golden_mail() {
         ),
         (
             "order_shipped_whole",
-            "Order demo-1759035874968 has shipped",
             NotificationRequested {
                 shipment: Some(ShipmentTracking::of(vec![dhl()])),
                 details: OrderDetails { totals: None, billing_address: None, ..whole() },
                 ..request(NotificationTemplate::OrderShipped)
             },
         ),
-    ] {
-        let content = content(&request).unwrap();
-
-        assert_eq!(content.subject, subject);
-        golden(&format!("{name}.txt"), &content.text);
-        golden(&format!("{name}.html"), &content.html);
-    }
+        (
+            "order_rejected_out_of_stock",
+            NotificationRequested {
+                rejection: Some(cause),
+                reason: Some("not enough in stock: sku-123, sku-7".into()),
+                ..request(NotificationTemplate::OrderRejected)
+            },
+        ),
+    ]
 }
 
 #[test]
 fn a_mail_says_nothing_of_what_it_was_not_told() {
-    for template in NotificationTemplate::ALL {
-        let bare = content(&request(template)).unwrap();
+    for (template, locale) in every_mail() {
+        let bare = NotificationRequested { locale: Some(locale.to_owned()), ..request(template) };
         let blank = NotificationRequested {
             reason: Some(" ".into()),
             shipment: Some(ShipmentTracking::of(vec![parcel(Some(""), Some("\n")), parcel(None, None)])),
             refund_amount: Some(String::new()),
-            ..request(template)
+            ..bare.clone()
         };
 
-        golden(&format!("{}_bare.txt", template.as_str().replace('-', "_")), &bare.text);
+        let bare = content(&bare).unwrap();
+
+        golden(&format!("{locale}/{}_bare.txt", template.as_str().replace('-', "_")), &bare.text);
         assert_eq!(content(&blank).unwrap(), bare);
-        for unsaid in ["Reason:", "Carrier:", "Tracking", "None", "\n\n\n"] {
+        for unsaid in ["Reason:", "Carrier:", "Tracking", "Grund:", "Versanddienst", "Sendungsnummer", "None", "\n\n\n"]
+        {
             assert!(!bare.text.contains(unsaid) && !bare.html.contains(unsaid), "{unsaid}: {}", bare.text);
         }
     }
@@ -153,7 +171,7 @@ fn lines_that_were_left_out_are_counted() {
 
 #[test]
 fn markup_in_a_value_is_escaped() {
-    for template in NotificationTemplate::ALL {
+    for template in every_mail() {
         let content = content(&everything_is(template, "<script>alert('x')</script> & \"Co\"")).unwrap();
 
         assert!(!content.html.contains("<script>"));
@@ -164,7 +182,7 @@ fn markup_in_a_value_is_escaped() {
 
 #[test]
 fn no_value_can_start_a_line_of_its_own() {
-    for template in NotificationTemplate::ALL {
+    for template in every_mail() {
         let content = content(&everything_is(template, "o-1\r\nBcc: eve@example.com")).unwrap();
 
         assert!(content.subject.contains("o-1  Bcc: eve@example.com"), "{}", content.subject);
@@ -222,6 +240,7 @@ fn whole() -> OrderDetails {
             included_taxes: some("3.62"),
         }),
         shipping_method: some("DHL Paket"),
+        estimated_delivery: some("2026-12-03"),
         shipping_address: Some(shipping_address),
         billing_address: Some(billing_address),
     }
@@ -236,11 +255,18 @@ fn the_bill_is_not_said_to_go_where_the_goods_go_as_well() {
     assert!(text.contains("Shipping address:") && !text.contains("Billing address:"), "{text}");
 }
 
-fn everything_is(template: NotificationTemplate, text: &str) -> NotificationRequested {
+/// Each mail in each language.
+fn every_mail() -> impl Iterator<Item = (NotificationTemplate, &'static str)> {
+    NotificationTemplate::ALL.into_iter().flat_map(|template| locale::LOCALES.iter().map(move |it| (template, it.tag)))
+}
+
+fn everything_is((template, locale): (NotificationTemplate, &str), text: &str) -> NotificationRequested {
     let line = OrderedLine { sku: text.into(), title: text.into(), ..request(template).lines.remove(0) };
     NotificationRequested {
+        locale: Some(locale.into()),
         order_id: text.into(),
         lines: vec![line],
+        rejection: Some(RejectionCause { code: "outOfStock".into(), skus: vec![text.into()] }),
         reason: Some(text.into()),
         shipment: Some(ShipmentTracking::of(vec![parcel(Some(text), Some(text))])),
         refund_amount: Some(text.into()),
@@ -277,6 +303,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         template,
         recipient: None,
         order_id: "demo-1759035874968".into(),
+        locale: None,
         customer_id: Some("customer-42".into()),
         currency: "USD".into(),
         total_amount: "2629.99".into(),
@@ -287,6 +314,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         omitted_lines: 0,
         details: OrderDetails::default(),
         reason: None,
+        rejection: None,
         shipment: None,
         refund_amount: None,
         paid_elsewhere: false,
@@ -299,6 +327,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
 fn golden(name: &str, rendered: &str) {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, rendered).unwrap();
     }
     assert_eq!(rendered, std::fs::read_to_string(&path).unwrap(), "{name}");

@@ -31,6 +31,7 @@ mod journey;
 mod key_rotation;
 mod killed_platform;
 mod live;
+mod mail_languages;
 mod mail_refused;
 mod metrics;
 mod migrating;

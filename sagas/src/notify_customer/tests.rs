@@ -19,9 +19,13 @@ use crate::timer_runner::tests::{context, requests_to};
 
 /// The reason that the mail gives which is owed after these.
 fn told<const N: usize>(commands: [OrderCommand; N]) -> Option<String> {
+    request(commands).reason
+}
+
+fn request<const N: usize>(commands: [OrderCommand; N]) -> NotificationRequested {
     let order = OrderSession::open(&after(commands)).unwrap().unwrap();
     let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
-    content(&order, &mail, 1).reason
+    content(&order, &mail, 1)
 }
 
 fn released(expired: bool) -> OrderCommand {
@@ -45,7 +49,10 @@ fn a_customer_is_told_what_is_short_and_not_how_many_there_are() {
     let shortages = vec![Shortage { sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
     let short = OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages });
 
-    assert_eq!(told([short, OrderCommand::CloseOrder]).as_deref(), Some("not enough in stock: sku-123"));
+    assert_eq!(told([short.clone(), OrderCommand::CloseOrder]).as_deref(), Some("not enough in stock: sku-123"));
+    // A mail in another language says it in its own words.
+    let cause = RejectionCause { code: "outOfStock".to_owned(), skus: vec!["sku-123".to_owned()] };
+    assert_eq!(request([short, OrderCommand::CloseOrder]).rejection, Some(cause));
 }
 
 #[test]
@@ -74,8 +81,8 @@ fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_custo
     for (message, expected) in [(None, None), (Some("we are sorry"), Some("we are sorry"))] {
         let compensate = || decided(OperatorDecision::Compensate, SagaStep::AuthorizePayment, message);
         let [voided, close] = [OrderCommand::RecordPaymentVoided(PaymentVoided::default()), OrderCommand::CloseOrder];
-        let rejected = told([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
-        assert_eq!(rejected.as_deref(), expected);
+        let rejected = request([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
+        assert_eq!((rejected.reason.as_deref(), rejected.rejection), (expected, None));
 
         let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder];
         let [one, two, three] = confirmed;

@@ -25,6 +25,8 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.order-refunded.json"), refunded()),
         (include_str!("../../golden/ordo.notification.requested.v1.withdraw.json"), withdrawn()),
         (include_str!("../../golden/ordo.notification.requested.v1.whole.json"), whole()),
+        (include_str!("../../golden/ordo.notification.requested.v1.locale.json"), in_german()),
+        (include_str!("../../golden/ordo.notification.requested.v1.out-of-stock.json"), out_of_stock()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
 
@@ -98,6 +100,7 @@ fn requested() -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "demo-1759035874968".into(),
+        locale: None,
         customer_id: Some("customer-42".into()),
         currency: "USD".into(),
         total_amount: "129.99".into(),
@@ -111,6 +114,7 @@ fn requested() -> NotificationRequested {
         omitted_lines: 0,
         details: OrderDetails::default(),
         reason: None,
+        rejection: None,
         shipment: None,
         refund_amount: None,
         paid_elsewhere: false,
@@ -146,6 +150,7 @@ fn whole() -> NotificationRequested {
     let order = OrderDetails {
         totals: Some(totals),
         shipping_method: some("DHL Paket"),
+        estimated_delivery: None,
         shipping_address: Some(address.clone()),
         billing_address: Some(address),
     };
@@ -155,6 +160,18 @@ fn whole() -> NotificationRequested {
 fn rejected() -> NotificationRequested {
     let reason = Some("sku-123 is out of stock".into());
     NotificationRequested { template: NotificationTemplate::OrderRejected, reason, ..requested() }
+}
+
+fn in_german() -> NotificationRequested {
+    let whole = whole();
+    let details = OrderDetails { estimated_delivery: Some("2026-12-03".into()), ..whole.details };
+    NotificationRequested { locale: Some("de-AT".into()), details, ..whole }
+}
+
+fn out_of_stock() -> NotificationRequested {
+    let cause = RejectionCause { code: "outOfStock".into(), skus: vec!["sku-123".into()] };
+    let reason = Some("not enough in stock: sku-123".into());
+    NotificationRequested { locale: Some("de".into()), rejection: Some(cause), reason, ..rejected() }
 }
 
 fn cancelled() -> NotificationRequested {
