@@ -11,6 +11,7 @@ use event_store::database_checks::DurabilityError;
 use futures_util::future::join_all;
 use http::StatusCode;
 use messaging::QueuesHealth;
+use publication::PublicationHealth;
 use serde::Serialize;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -50,6 +51,13 @@ impl HealthCheck {
     #[must_use]
     pub(crate) fn queues(watch: QueuesHealth) -> Self {
         let looked = Self::new("queues", move || std::future::ready(watch.problem().map_or(Ok(()), Err)));
+        Self { is_needed: false, ..looked }
+    }
+
+    /// Events can be published. While they can't, they wait, and nothing else does.
+    #[must_use]
+    pub(crate) fn publication(watch: PublicationHealth) -> Self {
+        let looked = Self::new("publication", move || std::future::ready(watch.problem().map_or(Ok(()), Err)));
         Self { is_needed: false, ..looked }
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn routes(
     store: &EventStore,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
-    webhooks: Option<webhooks::WebhookMetrics>,
+    (webhooks, publication): (Option<webhooks::WebhookMetrics>, Option<publication::PublicationMetrics>),
     queues: QueuesHealth,
 ) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
@@ -52,6 +52,9 @@ pub(crate) fn routes(
     payments.register(&mut registry);
     if let Some(webhooks) = &webhooks {
         webhooks.register(&mut registry);
+    }
+    if let Some(publication) = publication {
+        publication.register(&mut registry);
     }
     let requests = RequestMetrics::registered(&mut registry);
     let dead_letters = Family::default();

@@ -1,6 +1,7 @@
 //! Starts the roles of this process, and waits until they have stopped.
 
 mod connection_limits;
+mod publication;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -111,7 +112,7 @@ pub(crate) async fn start(
     let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::SagaMetrics::default();
-    let mut webhook_figures = None;
+    let (mut webhook_figures, mut publication_figures) = (None, None);
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
     let (queues, mut checks) = (QueuesHealth::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
@@ -162,6 +163,7 @@ pub(crate) async fn start(
                 let (pool, deliveries) = (connections.database.clone(), settings.webhooks.settings());
                 operate = operate.merge(webhooks::routes(pool.clone(), deliveries.allowed_networks.clone()));
                 checks.push(HealthCheck::webhooks(pool));
+                publication_figures = publication::start(settings, connections, &store, &mut running, &mut checks);
                 let counted = webhook_figures.insert(WebhookMetrics::default()).clone();
                 let (store, network) = (store.clone(), WebhookNetwork::default());
                 running.spawn("webhooks", async move {
@@ -186,7 +188,8 @@ pub(crate) async fn start(
     checks.extend([HealthCheck::event_store(store.clone()), HealthCheck::subscriptions(store.clone())]);
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
-    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), webhook_figures, queues);
+    let (shown, requests) =
+        metrics::routes(&store, &figures, payments.metrics(), (webhook_figures, publication_figures), queues);
     let on_both = health::routes(checks).merge(problem::documentation());
     // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));

@@ -11,6 +11,7 @@ mod database_url;
 mod edge;
 mod mistakes;
 mod payment;
+mod publication;
 mod reader;
 mod sources;
 mod table;
@@ -20,6 +21,7 @@ mod webhooks;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use ::publication::PublicationSettings;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
 use domain::order::OrderGrowthLimits;
@@ -113,6 +115,8 @@ pub struct Settings {
     pub replies: QueueConsumerSettings,
     pub payment: PaymentSettings,
     pub webhooks: WebhookDeliverySettings,
+    /// What is published for other programs; `None`: nothing.
+    pub publication: Option<PublicationSettings>,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.

@@ -14,7 +14,7 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
         "info": {
             "title": "Ordo",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The queues between the sagas and notification, the live stream of events, and webhooks.",
+            "description": "The queues between the sagas and notification, the live stream of events, webhooks, and the queue of events.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -44,16 +44,24 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
                 "description": "POSTs to the endpoints of webhooks, signed as Standard Webhooks describes it.",
                 "messages": { "webhookDelivery": { "$ref": "#/components/messages/webhookDelivery" } },
             },
+            "events": {
+                "address": "{queue}",
+                "description": "An SQS FIFO queue for other programs. The message group is the order's id, the deduplication id the event's.",
+                "parameters": { "queue": { "examples": ["ordo-events.fifo"], "description": "The setting ORDO_EVENTS_QUEUE." } },
+                "servers": [{ "$ref": "#/servers/sqs" }],
+                "messages": { "publishedEvent": { "$ref": "#/components/messages/publishedEvent" } },
+            },
         },
         "operations": {
             "requestNotification": operation("send", "notifications"),
             "answerNotification": operation("receive", "replies"),
             "follow": operation("send", "liveStream"),
             "deliver": operation("send", "webhooks"),
+            "publish": operation("send", "events"),
         },
         "components": {
             "messages": messages.iter().map(|name| message(name)).chain(events.iter().map(|name| event(name)))
-                .chain([webhook_delivery()]).collect::<Map<_, _>>(),
+                .chain([webhook_delivery(), published_event()]).collect::<Map<_, _>>(),
             "schemas": { "liveEvent": live_event() },
         },
     });
@@ -108,7 +116,6 @@ fn event(name: &str) -> (String, Value) {
 
 /// An event for an endpoint: the envelope, around what the live stream has of the event.
 fn webhook_delivery() -> (String, Value) {
-    let text = || json!({ "type": "string" });
     let header = |about: &str| json!({ "type": "string", "description": about });
     let message = json!({
         "name": "webhookDelivery",
@@ -122,9 +129,31 @@ fn webhook_delivery() -> (String, Value) {
             },
             "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
         },
-        "payload": {
+        "payload": envelope(&json!({}), &["datacontenttype", "data"]),
+    });
+    ("webhookDelivery".to_owned(), message)
+}
+
+/// An event on the queue: the same envelope, or without the data where that is too large.
+fn published_event() -> (String, Value) {
+    let text = |about: &str| json!({ "type": "string", "description": about });
+    let dataref = text("Where the order's events can be read, in place of `data` that is too large.");
+    let message = json!({
+        "name": "publishedEvent",
+        "contentType": "application/cloudevents+json",
+        "headers": {
             "type": "object",
-            "properties": {
+            "properties": { "ce-type": text("The event's name."), "ce-id": text("The event's id."), "content-type": text("That of the body.") },
+            "required": ["ce-type", "ce-id", "content-type"],
+        },
+        "payload": envelope(&json!({ "dataref": dataref }), &[]),
+    });
+    ("publishedEvent".to_owned(), message)
+}
+
+fn envelope(more: &Value, required: &[&str]) -> Value {
+    let text = || json!({ "type": "string" });
+    let mut properties = json!({
                 "specversion": { "const": "1.0" },
                 "id": { "type": "string", "format": "uuid" },
                 "type": { "type": "string", "description": "The event's name." },
@@ -135,11 +164,11 @@ fn webhook_delivery() -> (String, Value) {
                 "dataschema": text(),
                 "traceparent": text(),
                 "data": { "$ref": "#/components/schemas/liveEvent" },
-            },
-            "required": ["specversion", "id", "type", "source", "subject", "time", "datacontenttype", "dataschema", "data"],
-        },
     });
-    ("webhookDelivery".to_owned(), message)
+    properties.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let always = ["specversion", "id", "type", "source", "subject", "time", "dataschema"];
+    let required: Vec<_> = always.into_iter().chain(required.iter().copied()).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
 }
 
 fn schema(file: &str) -> Value {

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::claims::{self, ClaimedDelivery, DueEndpoint};
+use crate::envelope::event_envelope;
 use crate::metrics::WebhookMetrics;
 use crate::outcome;
-use crate::payload;
 use crate::places::{PlacesOfEndpoint, share};
 use crate::sender::{DeliverySender, OutgoingDelivery};
 
@@ -188,7 +188,7 @@ impl Dispatcher {
                 tracing::error!(endpoint = %endpoint.id, role = endpoint.role, "this build knows no such role");
                 return;
             };
-            let body = match payload::body(&event, role) {
+            let body = match event_envelope(&event, role) {
                 Ok(body) => body,
                 Err(error) => {
                     tracing::error!(

@@ -22,8 +22,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::address_guard::{AddressRefused, AllowedNetworks, GuardedResolver, HostResolver};
+use crate::envelope::ENVELOPE_CONTENT_TYPE;
 use crate::outcome::AttemptOutcome;
-use crate::payload;
 use crate::secret::WebhookSecret;
 
 /// How much of an answer's body is read and kept.
@@ -116,7 +116,7 @@ impl DeliverySender {
         let sign = |secret: &WebhookSecret| secret.sign(delivery.id, timestamp, &delivery.body);
         let signatures: Vec<String> = delivery.secrets.iter().map(sign).collect();
         let request = Request::post(uri)
-            .header(CONTENT_TYPE, payload::CONTENT_TYPE)
+            .header(CONTENT_TYPE, ENVELOPE_CONTENT_TYPE)
             .header(USER_AGENT, concat!("ordo/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", delivery.id)
             .header("webhook-timestamp", timestamp)

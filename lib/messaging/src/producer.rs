@@ -27,13 +27,21 @@ pub use batching::BatchingProducer;
 /// SQS's limit for one call.
 const BATCH_MESSAGES: usize = 10;
 
-/// Sends signed messages to one queue. Cheap to clone.
+/// Sends messages to one queue. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Producer {
     client: Client,
-    queue: Queue,
-    keys: MessageSigningKeys,
+    queue_url: String,
+    /// `None`: nothing is signed.
+    signer: Option<MessageSigner>,
     settings: ProducerSettings,
+}
+
+/// Signs what is sent to a queue.
+#[derive(Debug, Clone)]
+struct MessageSigner {
+    queue_name: String,
+    keys: MessageSigningKeys,
 }
 
 /// A message to send.
@@ -41,7 +49,7 @@ pub struct Producer {
 pub struct OutgoingMessage {
     /// Messages of one group arrive in the order in which they were sent. The group is the order id.
     pub group_id: String,
-    /// SQS drops a message that is sent again under the same id within five minutes. What SQS gets is an HMAC of it.
+    /// SQS drops a message that is sent again under the same id within five minutes. Of a signed message SQS gets an HMAC of it.
     pub dedup_id: String,
     /// The body, a CloudEvent.
     pub body: String,
@@ -69,7 +77,7 @@ impl OutgoingMessage {
     }
 
     /// The size that SQS limits: the body, and the name, type and value of every attribute.
-    fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let attribute = |(name, value): &(String, String)| name.len() + "String".len() + value.len();
         self.body.len() + self.attributes.iter().map(attribute).sum::<usize>()
     }
@@ -137,11 +145,17 @@ pub enum SendError {
 impl Producer {
     /// The first of the keys signs what is sent.
     pub fn new(client: Client, queue: Queue, keys: MessageSigningKeys, settings: ProducerSettings) -> Self {
-        Self { client, queue, keys, settings }
+        let signer = MessageSigner { queue_name: queue.name, keys };
+        Self { client, queue_url: queue.url, signer: Some(signer), settings }
+    }
+
+    /// For a queue of other programs, which have none of the keys: messages and their deduplication ids go out as they are.
+    pub fn unsigned(client: Client, queue_url: String, settings: ProducerSettings) -> Self {
+        Self { client, queue_url, signer: None, settings }
     }
 
     pub fn depth(&self) -> QueueDepthReader {
-        QueueDepthReader::of(self.client.clone(), self.queue.url.clone())
+        QueueDepthReader::of(self.client.clone(), self.queue_url.clone())
     }
 
     /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SQS has it.
@@ -150,9 +164,11 @@ impl Producer {
         let limit = self.settings.batch_bytes;
         let mut sendable = Vec::with_capacity(messages.len());
         for (nth, mut message) in messages.into_iter().enumerate() {
-            let signature = self.keys.sign(&self.queue.name, &message.body);
-            message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
-            message.dedup_id = self.keys.deduplication_id(&self.queue.name, &message.dedup_id);
+            if let Some(MessageSigner { queue_name, keys }) = &self.signer {
+                let signature = keys.sign(queue_name, &message.body);
+                message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
+                message.dedup_id = keys.deduplication_id(queue_name, &message.dedup_id);
+            }
             let bytes = message.bytes();
             if bytes > limit {
                 results[nth] = Err(SendError::TooLong { bytes, limit });
@@ -188,7 +204,7 @@ impl Producer {
                 return all(&numbers, &SendError::Build { source: Arc::new(source) });
             }
         };
-        let request = self.client.send_message_batch().queue_url(&self.queue.url).set_entries(Some(entries));
+        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
         match answered(self.settings.timeout, request.send()).await {
             Ok(answer) => results_of(&numbers, &answer),
             Err(SqsError::TimedOut { bound }) => all(&numbers, &SendError::TimedOut { timeout: bound }),

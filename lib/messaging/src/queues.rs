@@ -4,6 +4,7 @@
 //! dead-letter queue. A message's group is its order, so one order's messages keep their order and orders do not wait
 //! for each other.
 
+mod events_queue;
 mod maintain;
 
 use std::collections::HashMap;
@@ -19,7 +20,11 @@ use crate::dead_letters::DeadLetterOrigin;
 use crate::error::SqsError;
 use crate::settings::{InvalidSettings, SettingsValidator};
 
+pub use events_queue::{EventsQueue, find_or_create_events_queue};
 pub use maintain::{QueuesHealth, maintain};
+
+/// How long SQS may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The queues of a platform.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,9 @@ pub(super) async fn check_connections(
         // A batch, which reads streams and locks SKUs, the timers, a reply, the renewal of a lease, and the sandbox's ledger.
         PlatformRole::Sagas => 9,
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
-        PlatformRole::Webhooks => webhooks::CONNECTIONS,
+        PlatformRole::Webhooks => {
+            webhooks::CONNECTIONS + settings.publication.as_ref().map_or(0, |_| publication::CONNECTIONS)
+        }
     };
     let sealing = u32::from(super::sealing(settings, roles).is_some());
     let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();

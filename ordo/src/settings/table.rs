@@ -16,7 +16,8 @@ use super::value_types::{
     endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address, truth,
 };
 use super::{
-    AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment, webhooks,
+    AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment,
+    publication, webhooks,
 };
 use crate::http::ConnectionLimits;
 
@@ -37,7 +38,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             &database_url(),
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
-        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 32, &integer(4..=500), "Connections in the pool"),
+        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 40, &integer(4..=500), "Connections in the pool"),
         read_connections: table.value(
             "ORDO_READ_CONNECTIONS",
             16,
@@ -87,7 +88,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             "ORDO_QUEUE_PREFIX",
             "ordo".to_owned(),
             &name(),
-            "What every queue's name begins with",
+            "What the names of the queues between sagas and notification begin with",
         ),
         message_keys: table.secret(
             "ORDO_MESSAGE_KEYS",
@@ -190,6 +191,7 @@ fn read(table: &mut SettingsReader) -> Settings {
         ),
         payment: payment::read(table),
         webhooks: webhooks::read(table),
+        publication: publication::read(table),
         authentication: authentication::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(

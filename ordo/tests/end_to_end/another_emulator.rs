@@ -1,8 +1,11 @@
 //! The platform on somebody else's idea of SQS and SES: the embedded ones are not to be the measure of what it can talk to.
 
-use testkit::{demo_order, ses_client};
+use std::collections::BTreeMap;
 
-use crate::support::{Client, Ordo, count_by_order, until_mailed};
+use serde_json::Value;
+use testkit::{demo_order, ses_client, sqs_client};
+
+use crate::support::{Client, Ordo, PATIENCE, count_by_order, until_mailed};
 
 const ORDERS: usize = 20;
 const SENDER: &str = "orders@ordo.example";
@@ -31,4 +34,41 @@ async fn orders_are_told_of_once_over_motos_queues_and_mails() {
     let subjects = known["ses"]["Message"].as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap());
     let ours = subjects.filter(|subject| subject.contains(&run));
     assert_eq!(count_by_order(ours), (0..ORDERS).map(|nth| (order_id(nth), 1)).collect());
+}
+
+#[tokio::test]
+#[ignore = "needs moto_server, and its address in ORDO_TEST_MOTO: http://127.0.0.1:5000"]
+async fn events_are_published_on_motos_queue() {
+    // Given
+    let moto = std::env::var("ORDO_TEST_MOTO").expect("the address of a moto_server in ORDO_TEST_MOTO");
+    let run = uuid::Uuid::now_v7().simple().to_string();
+    let queue = format!("{run}-events.fifo");
+    let settings =
+        [("AWS_ENDPOINT_URL_SQS", moto.as_str()), ("ORDO_QUEUE_PREFIX", &run), ("ORDO_EVENTS_QUEUE", &queue)];
+    let ordo = Ordo::up(&settings).await;
+
+    // When
+    for nth in 0..ORDERS {
+        assert_eq!(ordo.client().order(&demo_order(&format!("{run}-{nth}"))).await.status, 201);
+    }
+
+    // Then
+    let sqs = sqs_client(&moto);
+    let url = sqs.get_queue_url().queue_name(&queue).send().await.unwrap().queue_url.unwrap();
+    let mut versions: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let until = tokio::time::Instant::now() + PATIENCE;
+    while versions.len() < ORDERS || versions.values().any(|versions| versions.len() < 5) {
+        assert!(tokio::time::Instant::now() < until, "{versions:?}");
+        let received = sqs.receive_message().queue_url(&url).max_number_of_messages(10).send().await.unwrap();
+        for message in received.messages.unwrap_or_default() {
+            let event: Value = serde_json::from_str(message.body().unwrap()).unwrap();
+            let order = event["subject"].as_str().unwrap().to_owned();
+            versions.entry(order).or_default().push(event["data"]["version"].as_i64().unwrap());
+            let receipt = message.receipt_handle.unwrap();
+            sqs.delete_message().queue_url(&url).receipt_handle(receipt).send().await.unwrap();
+        }
+    }
+    for (order, versions) in versions {
+        assert!(versions.is_sorted(), "{order}: {versions:?}");
+    }
 }

@@ -44,6 +44,7 @@ mod parked;
 mod payment_tokens;
 mod printed_skus;
 mod protocol;
+mod publication;
 mod purged_queue;
 mod replaying;
 mod roles_apart;

@@ -11,12 +11,9 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 use error_chain::error_chain;
 use tokio_util::sync::CancellationToken;
 
-use super::{QueueProvisioningSettings, Queues, ensure};
+use super::{ANSWER_BOUND, QueueProvisioningSettings, Queues, ensure};
 use crate::dead_letters::DeadLetterOrigin;
 use crate::error::{SqsError, answered};
-
-/// How long SQS may take to answer.
-const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// The health of the queues. Clones share it.
 #[derive(Debug, Clone, Default)]

@@ -1,4 +1,4 @@
-//! The body of a delivery: a CloudEvents 1.0 event in structured JSON, whose data is what the live stream has of the event.
+//! What other programs get of an event: a CloudEvents 1.0 event in structured JSON, whose data is what the live stream has of it.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use uuid::Uuid;
 
-/// The media type of a body.
-pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
+/// The media type of an envelope.
+pub const ENVELOPE_CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 const SOURCE: &str = "/ordo/orders";
 
-/// Why an event has no body.
+/// Why an event has no envelope.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PayloadError {
+pub enum EnvelopeError {
     #[error(transparent)]
     Unknown(#[from] EventDecodeError),
     #[error("the event can't be written as JSON")]
@@ -32,11 +32,33 @@ struct EventEnvelope<'a> {
     source: &'static str,
     subject: &'a str,
     time: DateTime<Utc>,
-    datacontenttype: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    datacontenttype: Option<&'static str>,
     dataschema: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     traceparent: Option<String>,
-    data: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataref: Option<String>,
+}
+
+impl<'a> EventEnvelope<'a> {
+    fn without_data(event: &'a StoredEvent) -> Self {
+        Self {
+            specversion: "1.0",
+            id: event.event_id,
+            r#type: &event.event_type,
+            source: SOURCE,
+            subject: &event.stream_id,
+            time: event.recorded_at,
+            datacontenttype: None,
+            dataschema: format!("urn:ordo:schema:{}", event.event_type),
+            traceparent: event.metadata().traceparent,
+            data: None,
+            dataref: None,
+        }
+    }
 }
 
 /// An event as the live stream has it.
@@ -54,8 +76,8 @@ struct PublishedEvent<'a> {
     data: Box<RawValue>,
 }
 
-/// What is posted of an order's event to an endpoint with the view of a role. It is the same each time, unless a later build shows more.
-pub(crate) fn body(event: &StoredEvent, role: Role) -> Result<String, PayloadError> {
+/// The envelope of an order's event, with what a role sees of it. It is the same each time, unless a later build shows more.
+pub fn event_envelope(event: &StoredEvent, role: Role) -> Result<String, EnvelopeError> {
     let now = event.decode::<Order>()?;
     // An event of an earlier version is shown in today's.
     let upcast = (now.event_version() != event.event_version).then(|| to_raw_value(&now)).transpose()?;
@@ -71,19 +93,17 @@ pub(crate) fn body(event: &StoredEvent, role: Role) -> Result<String, PayloadErr
         data: content(&event.event_type, upcast.as_deref().unwrap_or(&event.payload))?,
     };
     let seen = Redaction::of_published_events(role).apply_to_event(&serde_json::to_string(&published)?)?;
-    let envelope = EventEnvelope {
-        specversion: "1.0",
-        id: event.event_id,
-        r#type: &event.event_type,
-        source: SOURCE,
-        subject: &event.stream_id,
-        time: event.recorded_at,
-        datacontenttype: "application/json",
-        dataschema: format!("urn:ordo:schema:{}", event.event_type),
-        traceparent: event.metadata().traceparent,
-        data: RawValue::from_string(seen)?,
-    };
+    let data = Some(RawValue::from_string(seen)?);
+    let envelope =
+        EventEnvelope { datacontenttype: Some("application/json"), data, ..EventEnvelope::without_data(event) };
     Ok(serde_json::to_string(&envelope)?)
+}
+
+/// The envelope of an event that is too large to be sent: in place of its data it says where that can be read (`dataref`, an extension
+/// of CloudEvents).
+pub fn envelope_by_reference(event: &StoredEvent) -> Result<String, EnvelopeError> {
+    let dataref = Some(format!("/orders/{}/events", event.stream_id));
+    Ok(serde_json::to_string(&EventEnvelope { dataref, ..EventEnvelope::without_data(event) })?)
 }
 
 /// What is in a stored payload: these look like `{"OrderConfirmed": {…}}`.

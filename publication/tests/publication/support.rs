@@ -1,0 +1,214 @@
+//! A log with events of orders, copies that publish, readers of queues, and a queue that fails as it is told to.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use access_control::Role;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use event_store::{EventStore, LeaseSettings, StoreSettings};
+use publication::{PublicationHealth, PublicationMetrics, PublicationSettings};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::Database;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Far above what it takes: a test that hangs is to fail.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const QUEUE: &str = "shop-events.fifo";
+
+pub(crate) struct Fixture {
+    pub(crate) database: Database,
+    store: EventStore,
+}
+
+/// A process that publishes. It stops when it is dropped, without a chance to do anything about it.
+pub(crate) struct Copy {
+    pub(crate) health: PublicationHealth,
+    stop: CancellationToken,
+    running: AbortOnDropHandle<()>,
+}
+
+pub(crate) fn settings() -> PublicationSettings {
+    PublicationSettings { queue: QUEUE.to_owned(), event_types: Vec::new(), role: Role::Auditor }
+}
+
+impl Fixture {
+    pub(crate) async fn new() -> Self {
+        let database = testkit::database().await;
+        let subscriptions = LeaseSettings { lease: Duration::from_secs(1) };
+        let store =
+            EventStore::start(database.pool().clone(), StoreSettings { subscriptions, ..StoreSettings::default() });
+        Self { database, store }
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        self.database.pool()
+    }
+
+    /// A copy that has begun to follow the log.
+    pub(crate) async fn publish(&self, sqs: &str, settings: PublicationSettings) -> Copy {
+        let (stop, health) = (CancellationToken::new(), PublicationHealth::default());
+        let (store, sqs) = (self.store.clone(), testkit::sqs_client(sqs));
+        let metrics = PublicationMetrics::default();
+        let running = publication::follow(store, sqs, settings, health.clone(), metrics, stop.clone());
+        let copy = Copy { health, stop, running: AbortOnDropHandle::new(tokio::spawn(running)) };
+        testkit::eventually(PATIENCE, || async {
+            let begun = "select exists (select from subscription_partitions where subscription = 'events-queue')";
+            sqlx::query_scalar::<_, bool>(begun).fetch_one(self.pool()).await.unwrap()
+        })
+        .await;
+        copy
+    }
+
+    /// Appends the order's next event.
+    pub(crate) async fn append(&self, order: &str, event_type: &str, payload: &str) -> i64 {
+        let insert =
+            "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                      select 'order', $1, count(*) + 1, $2, '1.0', $3::json, '{\"actor\":\"shop:web\"}'
+                        from events where aggregate_type = 'order' and aggregate_id = $1 returning global_position";
+        let insert = sqlx::query_scalar(insert).bind(order).bind(event_type).bind(payload);
+        insert.fetch_one(self.pool()).await.unwrap()
+    }
+
+    /// A note, which is an event like any other.
+    pub(crate) async fn note(&self, order: &str, text: &str) -> i64 {
+        let payload = format!(r#"{{"NoteAdded":{{"noteId":"n-1","text":"{text}","author":"Ann"}}}}"#);
+        self.append(order, "NoteAdded", &payload).await
+    }
+
+    /// So many notes on each of so many orders, in turn.
+    pub(crate) async fn notes(&self, orders: i32, each: i32) {
+        let insert = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                      select 'order', 'o-' || nth, version, 'NoteAdded', '1.0',
+                             json_build_object('NoteAdded', json_build_object('noteId', 'n-' || version, 'text', 't', 'author', null)), '{}'
+                        from generate_series(1, $2) as version, generate_series(1, $1) as nth order by version, nth";
+        sqlx::query(insert).bind(orders).bind(each).execute(self.pool()).await.unwrap();
+    }
+
+    /// The streams that are parked.
+    pub(crate) async fn parked(&self) -> Vec<String> {
+        let parked = "select distinct stream_id from parked_events where subscription = 'events-queue' order by 1";
+        sqlx::query_scalar(parked).fetch_all(self.pool()).await.unwrap()
+    }
+}
+
+impl Copy {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.running).await.unwrap().unwrap();
+    }
+}
+
+/// Takes messages from the queue until there are so many.
+pub(crate) async fn take(sqs: &str, count: usize) -> Vec<Message> {
+    let client = testkit::sqs_client(sqs);
+    let (mut taken, until) = (Vec::new(), tokio::time::Instant::now() + PATIENCE);
+    while taken.len() < count {
+        assert!(tokio::time::Instant::now() < until, "{} of {count} messages", taken.len());
+        let Ok(queue) = client.get_queue_url().queue_name(QUEUE).send().await else { continue };
+        let url = queue.queue_url.unwrap();
+        let receive = client.receive_message().queue_url(&url).max_number_of_messages(10).wait_time_seconds(1);
+        let receive = receive.message_attribute_names("All");
+        let received = receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
+        for message in received.messages.unwrap_or_default() {
+            let receipt = message.receipt_handle.clone().unwrap();
+            client.delete_message().queue_url(&url).receipt_handle(receipt).send().await.unwrap();
+            taken.push(message);
+        }
+    }
+    taken
+}
+
+pub(crate) fn body(message: &Message) -> Value {
+    serde_json::from_str(message.body().unwrap()).unwrap()
+}
+
+/// What becomes of an entry of a batch.
+pub(crate) enum Fate {
+    Accepted,
+    /// As if something at SQS failed.
+    Failed,
+    /// As if the message were at fault.
+    Refused,
+}
+
+type Deciding = Box<dyn FnMut(&Value) -> Fate + Send>;
+
+/// A queue that accepts of each batch what it is told to.
+pub(crate) struct FailingQueue {
+    pub(crate) url: String,
+    state: Arc<FailingState>,
+    _serving: AbortOnDropHandle<()>,
+}
+
+struct FailingState {
+    url: String,
+    deciding: Mutex<Deciding>,
+    accepted: Mutex<Vec<Value>>,
+}
+
+impl FailingQueue {
+    pub(crate) async fn start(deciding: impl FnMut(&Value) -> Fate + Send + 'static) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (deciding, accepted) = (Mutex::new(Box::new(deciding) as Deciding), Mutex::default());
+        let state = Arc::new(FailingState { url: url.clone(), deciding, accepted });
+        let routes = Router::new().fallback(answer).with_state(Arc::clone(&state));
+        let serving: JoinHandle<()> = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, state, _serving: AbortOnDropHandle::new(serving) }
+    }
+
+    /// The entries that it accepted, but for those that SQS would have dropped as repeats.
+    pub(crate) fn accepted(&self) -> Vec<Value> {
+        let mut seen = std::collections::BTreeSet::new();
+        let accepted = self.state.accepted.lock().unwrap();
+        let new = |entry: &&Value| seen.insert(entry["MessageDeduplicationId"].as_str().unwrap().to_owned());
+        accepted.iter().filter(new).cloned().collect()
+    }
+
+    /// The versions that it accepted of each order, in their order.
+    pub(crate) fn versions(&self) -> BTreeMap<String, Vec<i64>> {
+        let mut versions: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for entry in self.accepted() {
+            let event: Value = serde_json::from_str(entry["MessageBody"].as_str().unwrap()).unwrap();
+            let order = entry["MessageGroupId"].as_str().unwrap().to_owned();
+            versions.entry(order).or_default().push(event["data"]["version"].as_i64().unwrap());
+        }
+        versions
+    }
+}
+
+async fn answer(State(state): State<Arc<FailingState>>, headers: HeaderMap, body: Bytes) -> axum::Json<Value> {
+    let call = headers["x-amz-target"].to_str().unwrap();
+    axum::Json(match call.rsplit('.').next().unwrap() {
+        "GetQueueUrl" => json!({ "QueueUrl": format!("{}/000000000000/{QUEUE}", state.url) }),
+        "GetQueueAttributes" => json!({ "Attributes": { "MaximumMessageSize": "1048576" } }),
+        "SendMessageBatch" => {
+            let request: Value = serde_json::from_slice(&body).unwrap();
+            let entries = request["Entries"].as_array().unwrap();
+            assert!(entries.len() <= 10 && body.len() < 3 << 20, "{} entries, {} bytes", entries.len(), body.len());
+            let (mut successful, mut failed) = (Vec::new(), Vec::new());
+            for entry in entries {
+                let id = &entry["Id"];
+                let fail = |fault: bool| json!({ "Id": id, "Code": "Told", "SenderFault": fault });
+                match (state.deciding.lock().unwrap())(entry) {
+                    Fate::Accepted => {
+                        state.accepted.lock().unwrap().push(entry.clone());
+                        successful.push(json!({ "Id": id, "MessageId": "m", "MD5OfMessageBody": "0" }));
+                    }
+                    Fate::Failed => failed.push(fail(false)),
+                    Fate::Refused => failed.push(fail(true)),
+                }
+            }
+            json!({ "Successful": successful, "Failed": failed })
+        }
+        other => panic!("{other} is not needed"),
+    })
+}
