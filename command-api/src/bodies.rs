@@ -19,8 +19,9 @@ pub(crate) struct LineUnits {
     /// The line's number, from 1.
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     line_number: u32,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: u32,
+    /// Whole pieces, or up to three decimals of the line's unit of measure.
+    #[schema(schema_with = quantity)]
+    quantity: String,
 }
 
 /// What of an order is cancelled: these lines, or all that is left.
@@ -134,8 +135,9 @@ pub(crate) struct ReceivedUnits {
     /// The line's number, from 1.
     #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     line_number: u32,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: u32,
+    /// Whole pieces, or up to three decimals of the line's unit of measure.
+    #[schema(schema_with = quantity)]
+    quantity: String,
     /// Left out where nobody looked.
     #[schema(pattern = "^(sellable|damaged|defective|expired)$")]
     condition: Option<String>,
@@ -281,6 +283,14 @@ pub(crate) struct StockAccepted {
 /// A decimal number, or a text that holds one. It has no more decimals than the currency.
 fn amount() -> Schema {
     amount_or([]).into()
+}
+
+/// Whole pieces, or a decimal of a unit of measure.
+fn quantity() -> Schema {
+    let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1_000_000));
+    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.001)).maximum(Some(1_000_000));
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(0|[1-9][0-9]*)([.][0-9]{1,3})?$"));
+    AnyOfBuilder::new().item(whole).item(number).item(text).build().into()
 }
 
 fn optional_amount() -> Schema {

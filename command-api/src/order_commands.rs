@@ -338,7 +338,7 @@ impl ChangeOrder<'_> {
     fn parse(&self, order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, Problem> {
         let parsed = match (&self.route.parser, self.subject) {
             (OnOrder(parse), _) => parse(self.body, order, new_id),
-            (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, return_id, new_id),
+            (OnReturn(parse), CommandSubject::Return(return_id)) => parse(self.body, order, return_id, new_id),
             (OnShipment(parse), CommandSubject::Shipment(shipment_id)) => parse(self.body, shipment_id),
             (OnMail(parse), CommandSubject::Mail(notification_id)) => parse(self.body, *notification_id),
             (OnMail(_) | OnReturn(_) | OnShipment(_), _) => return Err(no_such_order()),

@@ -115,7 +115,12 @@ impl BodyReader {
 
     /// Adds a violation by a field of the object that is being read. Its pointer is built only here, because most bodies are valid.
     pub(crate) fn violation_at(&mut self, field: &JsonField<'_>, code: &'static str, message: impl Into<String>) {
-        self.add_violation(format!("{}/{}", self.path, field.name), code, message);
+        self.violation_in(field.name, code, message);
+    }
+
+    /// Adds a violation by a named field of what is being read.
+    pub(crate) fn violation_in(&mut self, name: &str, code: &'static str, message: impl Into<String>) {
+        self.add_violation(format!("{}/{name}", self.path), code, message);
     }
 
     /// Reads one element of an array. Pointers to violations begin with the element's.

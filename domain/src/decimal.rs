@@ -15,13 +15,19 @@ pub(crate) enum InvalidDecimal {
 
 /// The integer that a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) is in units of 10^-`decimals`.
 pub(crate) fn parse_decimal(text: &str, decimals: u8) -> Result<i64, InvalidDecimal> {
+    let value = parse_signed_decimal(text, decimals)?;
+    if value < 0 { Err(InvalidDecimal::Negative) } else { Ok(value) }
+}
+
+/// The same of a decimal that may be below zero.
+pub(crate) fn parse_signed_decimal(text: &str, decimals: u8) -> Result<i64, InvalidDecimal> {
     let parts = DecimalParts::parse(text).ok_or(InvalidDecimal::NotANumber)?;
     let zeros = i64::from(decimals) - parts.scale;
     if zeros < 0 {
         return Err(InvalidDecimal::TooManyDecimals);
     }
     let value = parts.shifted_by(zeros).ok_or(InvalidDecimal::TooLarge)?;
-    if parts.negative && value != 0 { Err(InvalidDecimal::Negative) } else { Ok(value) }
+    Ok(if parts.negative { -value } else { value })
 }
 
 /// Checks a text as a decimal of which it is not known how many decimals it may have.

@@ -16,7 +16,9 @@ pub mod json_text;
 pub mod locale;
 pub mod money;
 pub mod order;
+pub mod quantity;
 #[cfg(test)]
 mod schemas;
 pub mod stock;
 pub mod streams;
+pub mod unit_price;

@@ -163,6 +163,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
             key: key(recorded, "#META, with the folded order"),
         });
     }
+    let units = order.line_units();
     let is_complete = matches!(&recorded.event, OrderEvent::ReturnReceived(received) if order.has_received(received));
     let is_refunded = matches!(&recorded.event, OrderEvent::PaymentRefunded(it) if order.is_refunded(&it.refund_id));
     if order.status == status {
@@ -172,7 +173,12 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
     }
     match recorded.event.subject() {
         OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(shipped)) => {
-            put(items, recorded, format!("SHIPMENT#{}", shipped.shipment_id), ShipmentRow::new(recorded, shipped));
+            put(
+                items,
+                recorded,
+                format!("SHIPMENT#{}", shipped.shipment_id),
+                ShipmentRow::new(recorded, shipped, &units),
+            );
         }
         OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => {
             let sk = format!("SHIPMENT#{}", delivered.shipment_id);
@@ -187,15 +193,20 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         }
         OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(cancelled)) => {
             let sk = format!("CANCELLATION#{}", cancelled.cancellation_id);
-            put(items, recorded, sk, CancellationRow::new(recorded, cancelled));
+            put(items, recorded, sk, CancellationRow::new(recorded, cancelled, &units));
         }
         OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => {
-            put(items, recorded, format!("RETURN#{}", requested.return_id), ReturnRow::new(recorded, requested));
+            put(
+                items,
+                recorded,
+                format!("RETURN#{}", requested.return_id),
+                ReturnRow::new(recorded, requested, &units),
+            );
         }
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
             let sk = format!("RETURN#{}", received.return_id);
             let mut back: ReturnRow = take(items, recorded, &sk)?;
-            back.receive(recorded, received, is_complete);
+            back.receive(recorded, received, is_complete, &units);
             put(items, recorded, sk, back);
             if received.refund_minor == 0 {
                 return Ok(());

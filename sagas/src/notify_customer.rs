@@ -7,9 +7,10 @@ use domain::order::event::{
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, OrderTotals, PlacedOrder, UndoReason};
+use domain::quantity::Quantity;
 use messaging::{
-    CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, OutgoingMessage,
-    ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
+    CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, OrderedMeasure,
+    OutgoingMessage, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
 };
 use uuid::Uuid;
 
@@ -241,7 +242,11 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine
     let shown = all.iter().map(|(quantity, line)| OrderedLine {
         sku: line.sku.to_string(),
         title: line.title.clone(),
-        quantity: *quantity,
+        quantity: if line.unit.is_some() { 1 } else { *quantity },
+        measure: line.unit.map(|unit| OrderedMeasure {
+            quantity: Quantity::of(*quantity, Some(unit)).to_string(),
+            unit: unit.to_string(),
+        }),
         unit_price: line.unit_price(currency).to_string(),
         line_total: Money::from_minor(line.price_minor(*quantity), currency).to_string(),
     });

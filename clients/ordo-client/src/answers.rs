@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Refund, Return, Shipping, Totals};
+use crate::{
+    Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Quantity, Refund, Return, Shipping, Totals,
+};
 
 /// A command that is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -173,12 +175,12 @@ pub struct OrderView {
     pub saga: Option<Value>,
 }
 
-/// Units of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// How much of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineQuantity {
     pub line_number: u32,
-    pub quantity: u32,
+    pub quantity: Quantity,
 }
 
 /// How a parcel can be tracked.

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Address, CustomerDetails, LineQuantity, NewDiscount, NewPayment, NewShipping, NewTax, ReceivedLine};
+use crate::{
+    Address, CustomerDetails, LineQuantity, NewDiscount, NewPayment, NewShipping, NewTax, Quantity, ReceivedLine,
+};
 
 /// An order to be placed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,7 +72,11 @@ pub struct NewOrderItem {
     /// As customers see it; without it, the SKU.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    pub quantity: u32,
+    pub quantity: Quantity,
+    /// The unit of measure of goods that are not sold by the piece: `kg`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The price of one piece, or of one unit of measure. The latter has up to four decimals.
     pub unit_price: String,
     /// The shop's own, kept as they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -147,7 +153,8 @@ impl NewOrderItem {
         Self {
             sku: sku.into(),
             title: None,
-            quantity,
+            quantity: quantity.into(),
+            unit: None,
             unit_price: unit_price.into(),
             metadata: BTreeMap::new(),
             variant: None,
@@ -157,6 +164,17 @@ impl NewOrderItem {
             discounts: vec![],
             taxes: vec![],
         }
+    }
+
+    /// Goods by measure: so much of a unit such as `kg`.
+    pub fn by_measure(
+        sku: impl Into<String>,
+        quantity: impl Into<String>,
+        unit: impl Into<String>,
+        unit_price: impl Into<String>,
+    ) -> Self {
+        let quantity = Quantity::ByMeasure(quantity.into());
+        Self { quantity, unit: Some(unit.into()), ..Self::new(sku, 1, unit_price) }
     }
 }
 

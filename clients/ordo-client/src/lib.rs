@@ -41,6 +41,7 @@ mod operations;
 mod order_parts;
 mod orders;
 mod payments;
+mod quantity;
 mod requests;
 mod retry;
 mod returns;
@@ -65,5 +66,6 @@ pub use order_parts::{
 };
 pub use orders::OrderListQuery;
 pub use payments::{NewPayment, Payment, Refund, RefundShare};
+pub use quantity::Quantity;
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};

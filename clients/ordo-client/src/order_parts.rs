@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Money;
+use crate::{Money, Quantity};
 
 /// What is said of the customer beside id and e-mail address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +142,7 @@ pub struct Totals {
     pub total: Money,
 }
 
-/// A line of an order, with how many of its units were sent, cancelled and returned.
+/// A line of an order, with how much of it was sent, cancelled and returned.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -151,7 +151,10 @@ pub struct Line {
     pub sku: String,
     #[serde(default)]
     pub title: String,
-    pub quantity: u32,
+    pub quantity: Quantity,
+    /// The unit of measure of goods that are not sold by the piece: `kg`.
+    #[serde(default)]
+    pub unit: Option<String>,
     pub unit_price: Money,
     /// Quantity × unit price, before discounts and taxes.
     pub line_total: Money,
@@ -171,11 +174,11 @@ pub struct Line {
     #[serde(default)]
     pub taxes: Vec<Tax>,
     #[serde(default)]
-    pub shipped: u32,
+    pub shipped: Quantity,
     #[serde(default)]
-    pub cancelled: u32,
+    pub cancelled: Quantity,
     #[serde(default)]
-    pub returned: u32,
+    pub returned: Quantity,
 }
 
 /// What keeps an order from being shipped.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::LineQuantity;
+use crate::{LineQuantity, Quantity};
 
 /// Units that come back together.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,7 +46,7 @@ pub struct Receipt {
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedLine {
     pub line_number: u32,
-    pub quantity: u32,
+    pub quantity: Quantity,
     /// `sellable`, `damaged`, `defective` or `expired`; `None`: nobody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::ids::Sku;
+use domain::quantity::UnitOfMeasure;
 use serde::Deserialize;
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::amount;
+use super::{amount, quantity};
 
 /// An order.
 #[derive(Deserialize, ToSchema)]
@@ -136,8 +137,13 @@ pub(crate) struct NewOrderItem {
     /// What mails call it; the SKU if it is left out.
     #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
     title: Option<String>,
-    #[schema(minimum = 1, maximum = 1_000_000)]
-    quantity: u32,
+    /// Whole pieces, or up to three decimals of `unit`.
+    #[schema(schema_with = quantity)]
+    quantity: String,
+    /// The unit of measure of goods that are not sold by the piece.
+    #[schema(value_type = Option<UnitOfMeasure>)]
+    unit: Option<String>,
+    /// The price of one piece, or of one `unit`: then it has up to four decimals.
     #[schema(schema_with = amount)]
     unit_price: String,
     /// As the order's.

@@ -16,7 +16,7 @@ pub(super) enum BodyParser {
     /// For commands on the order in the path.
     OnOrder(fn(&[u8], &PlacedOrder, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the return in the path.
-    OnReturn(fn(&[u8], &ReturnId, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
+    OnReturn(fn(&[u8], &PlacedOrder, &ReturnId, Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the mail in the path.
     OnMail(fn(&[u8], Uuid) -> Result<ParsedOrderCommand, InvalidBody>),
     /// For commands on the shipment in the path.
@@ -40,8 +40,8 @@ pub(super) struct ParsedOrderCommand {
     pub(super) lines: Vec<LineQuantity>,
 }
 
-pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
-    let command = parse_cancellation(body, new_id)?;
+pub(super) fn cancel(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    let command = parse_cancellation(body, &order.content.lines, new_id)?;
     let OrderCommand::CancelLines(cancellation) = &command else {
         return Ok(ParsedOrderCommand { command, made: vec![], lines: vec![] });
     };
@@ -52,8 +52,8 @@ pub(super) fn cancel(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<Parse
     })
 }
 
-pub(super) fn ship(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
-    let shipment = parse_shipment(body, new_id)?;
+pub(super) fn ship(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    let shipment = parse_shipment(body, &order.content.lines, new_id)?;
     Ok(ParsedOrderCommand {
         made: vec![("shipmentId", shipment.shipment_id.to_string())],
         lines: shipment.lines.clone().unwrap_or_default(),
@@ -103,8 +103,12 @@ pub(super) fn release(body: &[u8], _: &PlacedOrder, _: Uuid) -> Result<ParsedOrd
     })
 }
 
-pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
-    let requested = parse_return(body, new_id)?;
+pub(super) fn request_return(
+    body: &[u8],
+    order: &PlacedOrder,
+    new_id: Uuid,
+) -> Result<ParsedOrderCommand, InvalidBody> {
+    let requested = parse_return(body, &order.content.lines, new_id)?;
     Ok(ParsedOrderCommand {
         made: vec![("returnId", requested.return_id.to_string())],
         lines: requested.lines.clone(),
@@ -114,10 +118,11 @@ pub(super) fn request_return(body: &[u8], _: &PlacedOrder, new_id: Uuid) -> Resu
 
 pub(super) fn receive_return(
     body: &[u8],
+    order: &PlacedOrder,
     return_id: &ReturnId,
     new_id: Uuid,
 ) -> Result<ParsedOrderCommand, InvalidBody> {
-    let command = parse_return_receipt(body, return_id, new_id)?;
+    let command = parse_return_receipt(body, &order.content.lines, return_id, new_id)?;
     let mut made = vec![("returnId", return_id.to_string())];
     made.extend(command.receipt.iter().map(|receipt| ("receiptId", receipt.receipt_id.to_string())));
     let lines = command.receipt.iter().filter_map(|receipt| receipt.lines.as_ref()).flatten();
@@ -125,7 +130,12 @@ pub(super) fn receive_return(
     Ok(ParsedOrderCommand { made, lines, command: OrderCommand::ReceiveReturn(command) })
 }
 
-pub(super) fn cancel_return(body: &[u8], return_id: &ReturnId, _: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+pub(super) fn cancel_return(
+    body: &[u8],
+    _: &PlacedOrder,
+    return_id: &ReturnId,
+    _: Uuid,
+) -> Result<ParsedOrderCommand, InvalidBody> {
     Ok(ParsedOrderCommand {
         made: vec![("returnId", return_id.to_string())],
         lines: vec![],

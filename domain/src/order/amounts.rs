@@ -6,6 +6,7 @@
 //! running sums that are rounded down, so all shares together are always the whole.
 
 use super::event::{Discount, OrderCreated, OrderLine, Shipping, Tax};
+use crate::unit_price::price_of_thousandths;
 
 /// The parts of an order's total, in minor units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -126,7 +127,15 @@ impl OrderShares {
 impl OrderLine {
     /// Quantity × unit price.
     pub(super) fn price(&self) -> i128 {
-        i128::from(self.unit_price_minor) * i128::from(self.quantity)
+        self.price_of(self.quantity)
+    }
+
+    /// What so many of it cost: pieces, or thousandths of its unit. The latter is rounded half to even.
+    pub(super) fn price_of(&self, quantity: u32) -> i128 {
+        match self.unit {
+            None => i128::from(self.unit_price_minor) * i128::from(quantity),
+            Some(_) => price_of_thousandths(self.unit_price_minor, self.unit_price_ten_thousandths, quantity),
+        }
     }
 
     /// The price less the line's discounts.

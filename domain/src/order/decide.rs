@@ -20,6 +20,7 @@ use super::mails::MailOutcome;
 use super::state::{Order, OrderStatus, OrderStockState, PlacedOrder, UndoReason};
 use super::transitions::{OrderAction, OrderStage, TRANSITIONS, allowed_at};
 use crate::ids::RefundId;
+use crate::quantity::Quantity;
 
 /// The events that a command leads to. There are none if it changes nothing. So every command can be repeated.
 pub fn decide(order: &Order, command: OrderCommand) -> Result<Vec<OrderEvent>, OrderError> {
@@ -149,6 +150,7 @@ impl PlacedOrder {
             }
             let left = left(line_number, line.quantity);
             if quantity > left {
+                let left = Quantity::of(left, line.unit);
                 return Err(OrderError::TooMany { line_number, left });
             }
         }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::transitions::{OrderAction, OrderStage};
 use crate::ids::{HoldId, ReturnId, ShipmentId};
+use crate::quantity::Quantity;
 
 /// Why an order refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,8 +48,8 @@ pub enum OrderError {
     TooMany {
         /// From 1.
         line_number: u32,
-        /// How many there are.
-        left: u32,
+        /// How much of it there is.
+        left: Quantity,
     },
     /// Lines can be cancelled only after the order is confirmed.
     #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]

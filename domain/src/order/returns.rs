@@ -11,6 +11,7 @@ use super::lines::{count, uncount};
 use super::state::PlacedOrder;
 use super::transitions::OrderAction;
 use crate::ids::{ReceiptId, RefundId, ReturnId, Sku};
+use crate::quantity::Quantity;
 
 /// A return of goods.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,7 +189,8 @@ impl PlacedOrder {
         for LineQuantity { line_number, quantity } in units_of(lines) {
             let left = left.iter().find(|it| it.line_number == line_number).map_or(0, |it| it.quantity);
             if quantity > left {
-                return Err(OrderError::TooMany { line_number, left });
+                let unit = self.line(line_number).and_then(|line| line.unit);
+                return Err(OrderError::TooMany { line_number, left: Quantity::of(left, unit) });
             }
         }
         Ok(())

@@ -24,6 +24,7 @@ use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
 use crate::ids::{CancellationId, HoldId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::quantity::Quantity;
 
 fn content() -> OrderCreated {
     PostedOrder::parse(include_bytes!("../../golden/posted/demo-order.json")).unwrap().content
@@ -45,6 +46,14 @@ fn two_payments() -> OrderCreated {
 /// A bank transfer of 1200 yen.
 fn paid_elsewhere() -> OrderCreated {
     posted_with_payments("guest-digital-paid-elsewhere")
+}
+
+/// 1.235 kg of apples at 3.1250 a kilogram.
+fn by_weight() -> OrderCreated {
+    let orders = include_str!("../../golden/posted/shop-orders.jsonl").lines();
+    let mut orders = orders.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let order = orders.find(|order| order["name"] == "by weight, at a fine price").unwrap();
+    PostedOrder::parse(order["body"].to_string().as_bytes()).unwrap().content
 }
 
 fn sent() -> NotificationSent {

@@ -189,10 +189,23 @@ pub struct OrderedLine {
     /// The name that the customer saw.
     pub title: String,
     pub quantity: u32,
+    /// How much there is of goods that are not sold by the piece. Their `quantity` is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measure: Option<OrderedMeasure>,
     /// As a decimal.
     pub unit_price: String,
     /// Quantity times unit price, as a decimal.
     pub line_total: String,
+}
+
+/// So much of a unit of measure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct OrderedMeasure {
+    /// As a decimal.
+    pub quantity: String,
+    /// The symbol of the unit: `kg`.
+    pub unit: String,
 }
 
 /// Which mail is requested.

@@ -29,7 +29,8 @@ pub use consumer::{
 };
 pub use contract::{
     NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate,
-    OrderDetails, OrderedLine, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
+    OrderDetails, OrderedLine, OrderedMeasure, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking,
+    TotalParts,
 };
 pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 pub use envelope::{CloudEvent, MessageContract};

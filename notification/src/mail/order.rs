@@ -53,7 +53,10 @@ pub(super) struct ParcelInMail {
 pub(super) struct LineInMail {
     pub(super) sku: String,
     pub(super) title: String,
+    /// Pieces, or how much with its unit.
     pub(super) quantity: String,
+    /// The unit of measure that the price is for, if it is not for one piece.
+    pub(super) unit: Option<String>,
     pub(super) unit_price: String,
     pub(super) line_total: String,
 }
@@ -66,7 +69,11 @@ impl OrderInMail {
         let line = |line: &messaging::OrderedLine| LineInMail {
             sku: one_line(&line.sku, MAX_CHARACTERS),
             title: one_line(&line.title, MAX_CHARACTERS),
-            quantity: writer.number(&line.quantity.to_string()),
+            quantity: match &line.measure {
+                Some(it) => one_line(&format!("{} {}", writer.number(&it.quantity), it.unit), MAX_CHARACTERS),
+                None => writer.number(&line.quantity.to_string()),
+            },
+            unit: line.measure.as_ref().map(|it| one_line(&it.unit, MAX_CHARACTERS)),
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
         };

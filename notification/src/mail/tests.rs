@@ -294,6 +294,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         sku: sku.into(),
         title: title.into(),
         quantity,
+        measure: None,
         unit_price: unit_price.into(),
         line_total: line_total.into(),
     };

@@ -34,6 +34,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
             sku: "sku-123".into(),
             title: "Wireless Headphones".into(),
             quantity: 1,
+            measure: None,
             unit_price: "129.99".into(),
             line_total: "129.99".into(),
         }],

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
+use domain::quantity::{Quantity, UnitOfMeasure};
 use serde::Deserialize;
 
 use crate::dlq::harmless;
@@ -67,13 +68,14 @@ struct LineView {
     line_number: u32,
     sku: String,
     title: String,
-    quantity: u32,
+    quantity: Quantity,
+    #[serde(default)]
+    unit: Option<UnitOfMeasure>,
     unit_price: AmountView,
     line_total: AmountView,
-    shipped: u32,
-    #[serde(default)]
-    cancelled: u32,
-    returned: u32,
+    shipped: Quantity,
+    cancelled: Option<Quantity>,
+    returned: Quantity,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,7 +99,7 @@ struct PaymentView {
 #[serde(rename_all = "camelCase")]
 struct UnitsView {
     line_number: u32,
-    quantity: u32,
+    quantity: Quantity,
 }
 
 #[derive(Debug, Deserialize)]
@@ -236,11 +238,11 @@ impl OrderPageData {
                 plain(line.line_number.to_string()),
                 plain(&line.sku),
                 plain(&line.title),
-                plain(line.quantity.to_string()),
+                plain(line.unit.map_or_else(|| line.quantity.to_string(), |unit| format!("{} {unit}", line.quantity))),
                 plain(&line.unit_price.amount),
                 plain(&line.line_total.amount),
                 plain(line.shipped.to_string()),
-                plain(line.cancelled.to_string()),
+                plain(line.cancelled.map_or_else(|| "0".to_owned(), |cancelled| cancelled.to_string())),
                 plain(line.returned.to_string()),
             ]);
         }

@@ -65,7 +65,7 @@ async fn a_guest_orders(settings: &[Setting<'_>]) {
 
     client.ship_order("g-1", &NewShipment::default()).await.unwrap();
     client.deliver_order("g-1").await.unwrap();
-    let lines = vec![ordo_client::LineQuantity { line_number: 1, quantity: 1 }];
+    let lines = vec![ordo_client::LineQuantity { line_number: 1, quantity: 1.into() }];
     let back = client.request_return("g-1", &NewReturn { lines, ..NewReturn::default() }).await.unwrap();
     client.receive_return("g-1", back.return_id.as_deref().unwrap()).await.unwrap();
     let in_database = [settings, &[("DATABASE_URL", ordo.database.as_str())]].concat();

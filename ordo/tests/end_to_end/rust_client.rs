@@ -46,7 +46,7 @@ async fn an_orders_whole_life_can_be_programmed() {
     client.deliver_order("o-1").await.unwrap();
     let note = NewNote { text: "left at the door".to_owned(), ..NewNote::default() };
     client.add_note("o-1", &note).await.unwrap();
-    let lines = vec![LineQuantity { line_number: 1, quantity: 1 }];
+    let lines = vec![LineQuantity { line_number: 1, quantity: 1.into() }];
     let back = client.request_return("o-1", &NewReturn { lines, ..NewReturn::default() }).await.unwrap();
     client.receive_return("o-1", back.return_id.as_deref().unwrap()).await.unwrap();
     until(&client, "o-1", &["PaymentCaptured", "PaymentRefunded"]).await;
@@ -56,7 +56,7 @@ async fn an_orders_whole_life_can_be_programmed() {
     // Then
     let order_now = client.order("o-1").min_position(refunded.position).await.unwrap();
     assert_eq!(order_now.fulfilment_status.as_deref(), Some("delivered"));
-    assert_eq!((order_now.lines[0].shipped, order_now.lines[0].returned), (2, 1));
+    assert_eq!((&order_now.lines[0].shipped, &order_now.lines[0].returned), (&2.into(), &1.into()));
     assert_eq!(order_now.shipments[0].shipment_id, shipped.shipment_id.unwrap());
     assert_eq!(order_now.shipments[0].parcels[0].carrier.as_deref(), Some("DHL"));
     assert_eq!((order_now.total.amount.as_str(), order_now.total.currency.as_str()), ("30.50", "USD"));

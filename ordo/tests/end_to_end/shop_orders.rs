@@ -9,13 +9,15 @@ use crate::support::{Client, Ordo, PATIENCE, at_rest, settled};
 /// One a line: a name and a body.
 const ORDERS: &str = include_str!("../../../domain/golden/posted/shop-orders.jsonl");
 
-/// Of each: what is captured for one unit of its first line, and refunded when that comes back.
-const FIRST_UNIT: [(&str, &str, &str); 5] = [
+/// Of each: what is captured for one unit of its first line (of goods by weight: half of one), and refunded when that comes back.
+const FIRST_UNIT: [(&str, &str, &str); 6] = [
     ("nothing but what it needs", "49.99", "49.99"),
     ("with the time of the order", "10.00", "10.00"),
     // 81.00 for three, and 15.84 of postage.
     ("postage and tax on top", "42.84", "27.00"),
     ("VAT in the prices", "32.35", "27.45"),
+    // 500 of 1235 grams for 3.86.
+    ("by weight, at a fine price", "1.56", "1.56"),
     // 40.00 less 4.00 for two, and 6.00 less 0.60 of postage: 10 % are taken off the order.
     ("everything", "23.40", "18.00"),
 ];
@@ -88,7 +90,8 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
 
         // When it is sent in two pieces
         let total = confirmed["total"]["amount"].as_str().unwrap();
-        let one = json!([{ "lineNumber": 1, "quantity": 1 }]);
+        let quantity = if body["items"][0]["unit"].is_null() { json!(1) } else { json!("0.5") };
+        let one = json!([{ "lineNumber": 1, "quantity": quantity }]);
         ask(&client, &format!("/orders/{id}/ship"), json!({ "lines": one })).await;
         let sent = shown(&client, id, |order| order["captured"]["amount"] == first).await;
         if sent["fulfilmentStatus"] != "shipped" {
@@ -103,7 +106,9 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
         ask(&client, &format!("/orders/{id}/returns"), json!({ "returnId": "r-1", "lines": one })).await;
         ask(&client, &format!("/orders/{id}/returns/r-1/receive"), json!({})).await;
         // Then that is refunded.
-        shown(&client, id, |order| order["refunded"]["amount"] == back).await;
+        let over = shown(&client, id, |order| order["refunded"]["amount"] == back).await;
+        let (line, sent) = (&over["lines"][0], &over["shipments"][0]["lines"]);
+        assert_eq!((sent, &over["returns"][0]["lines"], &line["returned"]), (&one, &one, &quantity), "{over}");
     }
     // Every sum agrees, and the customers know what they pay and where it goes.
     at_rest(&ordo.database, orders.len(), PATIENCE).await;
@@ -113,6 +118,8 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
         "Shipping address:\\n  Ada Lovelace\\n  12 St James's Square\\n  London SW1Y 4JH\\n  GB",
         "Versand (DHL Paket): 4,90\u{a0}€\\nGesamtbetrag: 59,80\u{a0}€\\nIn den Preisen enthaltene Steuern: 4,37\u{a0}€",
         "  50667 Köln\\n",
+        "1.235 kg x Apples (APPLES)\\n      3.125 EUR per kg, together 3.86 EUR",
+        "0.5 kg x Apples (APPLES)",
     ] {
         assert!(mails.contains(said), "{said} is not in {mails}");
     }

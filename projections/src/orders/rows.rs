@@ -6,6 +6,7 @@ mod line_row;
 mod mail_row;
 mod payment_row;
 mod price_rows;
+mod quantity_rows;
 mod return_row;
 mod shipment_row;
 
@@ -14,7 +15,7 @@ use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
-use domain::order::event::{LineQuantity, LinesCancelled, NoteAdded, OrderCreated, OrderPayment};
+use domain::order::event::{LinesCancelled, NoteAdded, OrderCreated, OrderPayment};
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
     UndoReason, evolve,
@@ -27,6 +28,7 @@ use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
 pub(super) use self::payment_row::PaymentRow;
+use self::quantity_rows::{LineQuantityRow, LineUnits};
 pub(super) use self::return_row::ReturnRow;
 pub(super) use self::shipment_row::ShipmentRow;
 use super::view::OrderReader;
@@ -265,17 +267,17 @@ fn strip_texts(placed: &mut PlacedOrder) {
 #[serde(rename_all = "camelCase")]
 pub(super) struct CancellationRow {
     cancellation_id: String,
-    lines: Vec<LineQuantity>,
+    lines: Vec<LineQuantityRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     pub(super) cancelled_at: DateTime<Utc>,
 }
 
 impl CancellationRow {
-    pub(super) fn new(recorded: &RecordedOrderEvent, cancelled: &LinesCancelled) -> Self {
+    pub(super) fn new(recorded: &RecordedOrderEvent, cancelled: &LinesCancelled, units: &LineUnits) -> Self {
         Self {
             cancellation_id: cancelled.cancellation_id.to_string(),
-            lines: cancelled.lines.clone(),
+            lines: units.rows(&cancelled.lines),
             reason: cancelled.reason.clone(),
             cancelled_at: recorded.recorded_at,
         }

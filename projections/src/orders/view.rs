@@ -6,6 +6,7 @@ use access_control::AuthorizedCaller;
 use domain::money::Money;
 use domain::order::event::OrderCreated;
 use domain::order::{OrderTotals, PlacedOrder, Shipment};
+use domain::quantity::Quantity;
 use read_models::Item;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -99,13 +100,14 @@ struct TotalsView {
 pub(super) struct LineView {
     #[serde(flatten)]
     line: LineRow,
-    /// Units sent.
-    shipped: u32,
-    /// Units cancelled.
-    #[serde(skip_serializing_if = "is_none")]
-    cancelled: u32,
-    /// Units that came back.
-    returned: u32,
+    /// How much was sent.
+    shipped: Quantity,
+    /// How much was cancelled.
+    #[serde(skip_serializing_if = "Quantity::is_zero")]
+    #[schema(required = false)]
+    cancelled: Quantity,
+    /// How much came back.
+    returned: Quantity,
 }
 
 /// A shipment, as `GET /orders/{id}` answers it.
@@ -188,7 +190,9 @@ impl TotalsView {
 impl LineView {
     pub(super) fn of(line: LineRow, placed: Option<&PlacedOrder>) -> Self {
         let counts = placed.map(|placed| placed.counts(line.line_number)).unwrap_or_default();
-        Self { line, shipped: counts.shipped, cancelled: counts.cancelled, returned: counts.received }
+        let [shipped, cancelled, returned] =
+            [counts.shipped, counts.cancelled, counts.received].map(|count| Quantity::of(count, line.unit));
+        Self { line, shipped, cancelled, returned }
     }
 }
 
@@ -197,11 +201,6 @@ impl ShipmentView {
         let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
         Self { settled: known.is_some_and(Shipment::is_settled), shipment: shipment.upcast() }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
-fn is_none(units: &u32) -> bool {
-    *units == 0
 }
 
 fn keep_latest<T>(items: &mut Vec<T>, name: &'static str, more: &mut Vec<&'static str>) {

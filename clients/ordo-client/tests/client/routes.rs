@@ -12,7 +12,7 @@ use crate::fake_server::{FakeServer, answer, json};
 use crate::impatient;
 
 fn units() -> Vec<LineQuantity> {
-    vec![LineQuantity { line_number: 1, quantity: 2 }]
+    vec![LineQuantity { line_number: 1, quantity: 2.into() }]
 }
 
 /// The request line and the body that a call sends. What is answered does not matter here.
@@ -53,7 +53,7 @@ async fn commands_of_an_order() {
     assert_eq!(done, r#"POST /orders/o/returns {"lines":[{"lineNumber":1,"quantity":2}]}"#);
     let done = sent(async |client| client.receive_return("o", "r").await.is_ok()).await;
     assert_eq!(done, "POST /orders/o/returns/r/receive");
-    let good = ReceivedLine { line_number: 1, quantity: 2, condition: Some("sellable".into()), restock: true };
+    let good = ReceivedLine { line_number: 1, quantity: 2.into(), condition: Some("sellable".into()), restock: true };
     let receipt = NewReceipt { receipt_id: None, lines: vec![good] };
     let done = sent(async |client| client.receive_part_of_return("o", "r", &receipt).await.is_ok()).await;
     let body = r#"{"lines":[{"lineNumber":1,"quantity":2,"condition":"sellable","restock":true}]}"#;

@@ -10,6 +10,9 @@ use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
+use crate::order::amounts::clamped;
+use crate::quantity::UnitOfMeasure;
+use crate::unit_price::UnitPrice;
 
 /// What the customer ordered. Amounts are minor units of `currency`. The parts come to `total_minor`: see
 /// [`OrderTotals`](crate::order::OrderTotals).
@@ -114,6 +117,11 @@ impl OrderCreated {
             && lines.iter().all(OrderLine::is_of_first_version)
     }
 
+    /// Whether there are goods in it that are not sold by the piece.
+    pub(super) fn has_goods_by_measure(&self) -> bool {
+        self.lines.iter().any(|line| line.unit.is_some())
+    }
+
     /// What the customer owes.
     pub fn total(&self) -> Money {
         Money::from_minor(self.total_minor, self.currency)
@@ -128,9 +136,9 @@ pub struct OrderLine {
     pub sku: Sku,
     /// The name for people.
     pub title: String,
-    /// How many, at least one.
+    /// How many, at least one: pieces, or thousandths of `unit`.
     pub quantity: u32,
-    /// The price of one unit.
+    /// The price of one piece, or of one `unit`.
     pub unit_price_minor: i64,
     /// The shop's own data, kept to the letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +161,17 @@ pub struct OrderLine {
     /// The taxes on what is left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taxes: Vec<Tax>,
+    /// What the goods are measured in, if they are not sold by the piece. Then every quantity of the line is in thousandths of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+    /// What the unit price has beyond whole minor units, in ten-thousandths of one. 0 of goods that are sold by the piece.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unit_price_ten_thousandths: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(rest: &u32) -> bool {
+    *rest == 0
 }
 
 fn yes() -> bool {
@@ -178,6 +197,8 @@ impl OrderLine {
             gift_card,
             discounts,
             taxes,
+            unit,
+            unit_price_ten_thousandths,
         } = self;
         variant.is_none()
             && attributes.is_empty()
@@ -185,11 +206,13 @@ impl OrderLine {
             && !*gift_card
             && discounts.is_empty()
             && taxes.is_empty()
+            && unit.is_none()
+            && *unit_price_ten_thousandths == 0
     }
 
-    /// The price of one unit.
-    pub fn unit_price(&self, currency: Currency) -> Money {
-        Money::from_minor(self.unit_price_minor, currency)
+    /// The price of one piece, or of one unit of measure.
+    pub fn unit_price(&self, currency: Currency) -> UnitPrice {
+        UnitPrice { minor: self.unit_price_minor, ten_thousandths: self.unit_price_ten_thousandths, currency }
     }
 
     /// Quantity × unit price, before discounts and taxes. The parser made sure that it fits.
@@ -197,9 +220,9 @@ impl OrderLine {
         Money::from_minor(self.price_minor(self.quantity), currency)
     }
 
-    /// The price of some units of the line, before discounts and taxes, in minor units.
+    /// The price of some of the line, before discounts and taxes, in minor units.
     pub fn price_minor(&self, quantity: u32) -> i64 {
-        self.unit_price_minor.saturating_mul(i64::from(quantity))
+        clamped(self.price_of(quantity))
     }
 }
 

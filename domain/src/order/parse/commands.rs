@@ -1,6 +1,7 @@
 //! Parses the bodies of commands on an existing order.
 //!
-//! A client may choose the id of what it creates. Otherwise `generated` becomes the id.
+//! A client may choose the id of what it creates. Otherwise `generated` becomes the id. `ordered` are the lines of the order: quantities
+//! are in their units.
 
 #[cfg(test)]
 mod tests;
@@ -14,10 +15,11 @@ use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
 use crate::ids::{CancellationId, HoldId, InvalidId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::order::event::{
-    CancellationRequested, ItemCondition, LineQuantity, NoteAdded, OrderHeld, Parcel, ReceivedLine, ReturnCancelled,
-    ReturnRequested,
+    CancellationRequested, ItemCondition, LineQuantity, NoteAdded, OrderHeld, OrderLine, Parcel, ReceivedLine,
+    ReturnCancelled, ReturnRequested,
 };
 use crate::order::{CancelLines, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
+use crate::quantity::{UnitOfMeasure, read_quantity};
 
 const MAX_REASON_CHARS: usize = 500;
 /// A mail can name so many without exceeding the size of a message.
@@ -29,11 +31,11 @@ const MAX_AUTHOR_CHARS: usize = 100;
 
 /// Reads `{"cancellationId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "reason"?}`. Without lines the whole order is cancelled, or
 /// what is left of it, and the cancellation has no id of the client's.
-pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, InvalidBody> {
+pub fn parse_cancellation(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Result<OrderCommand, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["cancellationId", "lines", "reason"]);
         let cancellation_id = reader.optional(&id, |r, field| r.text(field, CancellationId::parse));
-        let lines = reader.optional(&lines, read_lines);
+        let lines = reader.optional(&lines, |r, field| read_lines(r, field, ordered));
         let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
         let (cancellation_id, lines, reason) = (cancellation_id?, lines?, reason?);
         if cancellation_id == Some(CancellationId::of_the_rest()) {
@@ -52,12 +54,12 @@ pub fn parse_cancellation(body: &[u8], generated: Uuid) -> Result<OrderCommand, 
 
 /// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For a single
 /// parcel, `"carrier"?, "tracking"?` can be given instead.
-pub fn parse_shipment(body: &[u8], generated: Uuid) -> Result<ShipOrder, InvalidBody> {
+pub fn parse_shipment(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Result<ShipOrder, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, carrier, tracking, parcels] =
             reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels"]);
         let shipment_id = read_id(reader, &id, ShipmentId::parse, generated);
-        let lines = reader.optional(&lines, read_lines);
+        let lines = reader.optional(&lines, |r, field| read_lines(r, field, ordered));
         let the_only = read_parcel(reader, &carrier, &tracking);
         let several = reader.optional(&parcels, |r, field| read_parcels(r, field, 1));
         let (the_only, several) = (the_only?, several?);
@@ -104,11 +106,11 @@ pub fn parse_release(body: &[u8]) -> Result<Option<HoldId>, InvalidBody> {
 }
 
 /// Reads `{"returnId"?, "lines": [{"lineNumber": 1, "quantity": 1}], "reason"?}`.
-pub fn parse_return(body: &[u8], generated: Uuid) -> Result<ReturnRequested, InvalidBody> {
+pub fn parse_return(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Result<ReturnRequested, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines, reason] = reader.object(fields, ["returnId", "lines", "reason"]);
         let return_id = read_id(reader, &id, ReturnId::parse, generated);
-        let lines = reader.required(&lines, read_lines);
+        let lines = reader.required(&lines, |r, field| read_lines(r, field, ordered));
         let reason = reader.optional(&reason, |r, field| r.text_up_to(field, MAX_REASON_CHARS));
         Some(ReturnRequested { return_id: return_id?, lines: lines?, reason: reason? })
     })
@@ -116,11 +118,16 @@ pub fn parse_return(body: &[u8], generated: Uuid) -> Result<ReturnRequested, Inv
 
 /// Reads `{"receiptId"?, "lines"?: [{"lineNumber": 1, "quantity": 1, "condition"?: "sellable", "restock"?: true}]}`. Without lines all
 /// is here that was still to come.
-pub fn parse_return_receipt(body: &[u8], return_id: &ReturnId, generated: Uuid) -> Result<ReceiveReturn, InvalidBody> {
+pub fn parse_return_receipt(
+    body: &[u8],
+    ordered: &[OrderLine],
+    return_id: &ReturnId,
+    generated: Uuid,
+) -> Result<ReceiveReturn, InvalidBody> {
     read_body(body, |reader, fields| {
         let [id, lines] = reader.object(fields, ["receiptId", "lines"]);
         let receipt_id = reader.optional(&id, |r, field| r.text(field, ReceiptId::parse));
-        let lines = reader.optional(&lines, |r, field| read_each(r, field, read_received_line));
+        let lines = reader.optional(&lines, |r, field| read_each(r, field, |r, it| read_received_line(r, it, ordered)));
         let (receipt_id, lines) = (receipt_id?, lines?);
         if receipt_id == Some(ReceiptId::of_the_rest()) {
             reader.violation_at(&id, "invalid", "is what the receipt of all that is left is called: give another");
@@ -186,14 +193,20 @@ fn read_id<T: From<Uuid>>(
 }
 
 /// Lines of the order with quantities, at least one line. [`crate::order::decide`] checks whether the order has them.
-fn read_lines(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Vec<LineQuantity>> {
-    read_each(reader, field, read_line)
+fn read_lines(reader: &mut BodyReader, field: &JsonField<'_>, ordered: &[OrderLine]) -> Option<Vec<LineQuantity>> {
+    read_each(reader, field, |r, element| read_line(r, element, ordered))
+}
+
+/// The unit of a line; `None`: its goods are sold by the piece, or there is no such line.
+fn unit_of(ordered: &[OrderLine], line_number: Option<u32>) -> Option<UnitOfMeasure> {
+    let index = usize::try_from(line_number?).ok()?.checked_sub(1)?;
+    ordered.get(index)?.unit
 }
 
 fn read_each<T>(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
-    read: fn(&mut BodyReader, &RawValue) -> Option<T>,
+    read: impl Fn(&mut BodyReader, &RawValue) -> Option<T>,
 ) -> Option<Vec<T>> {
     let elements = reader.array(field, 1..=MAX_ITEMS)?;
     let mut lines = Vec::with_capacity(elements.len());
@@ -203,20 +216,22 @@ fn read_each<T>(
     Some(lines)
 }
 
-fn read_line(reader: &mut BodyReader, element: &RawValue) -> Option<LineQuantity> {
+fn read_line(reader: &mut BodyReader, element: &RawValue, ordered: &[OrderLine]) -> Option<LineQuantity> {
     let fields = reader.fields(element)?;
     let [line_number, quantity] = reader.object(fields, ["lineNumber", "quantity"]);
     let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
-    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
+    let unit = unit_of(ordered, line_number);
+    let quantity = reader.required(&quantity, |r, field| read_quantity(r, field, unit, MAX_QUANTITY));
     Some(LineQuantity { line_number: line_number?, quantity: quantity? })
 }
 
-fn read_received_line(reader: &mut BodyReader, element: &RawValue) -> Option<ReceivedLine> {
+fn read_received_line(reader: &mut BodyReader, element: &RawValue, ordered: &[OrderLine]) -> Option<ReceivedLine> {
     let fields = reader.fields(element)?;
     let [line_number, quantity, condition, restock] =
         reader.object(fields, ["lineNumber", "quantity", "condition", "restock"]);
     let line_number = reader.required(&line_number, |r, field| r.integer(field, 1..=u32::MAX));
-    let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_QUANTITY));
+    let unit = unit_of(ordered, line_number);
+    let quantity = reader.required(&quantity, |r, field| read_quantity(r, field, unit, MAX_QUANTITY));
     let condition = reader.optional(&condition, |r, field| r.text(field, |name: String| ItemCondition::parse(&name)));
     let is_restocked = reader.optional(&restock, BodyReader::boolean);
     let (condition, is_restocked) = (condition?, is_restocked?.unwrap_or(false));

@@ -20,6 +20,8 @@ struct Parts {
 /// A line, or postage: then there is one of it, without a discount.
 #[derive(Debug, Clone)]
 struct Part {
+    /// Its quantity is in thousandths of a kilogram, and its price in ten-thousandths of a yen.
+    by_weight: bool,
     quantity: i64,
     unit_price: i64,
     discounts: Vec<i64>,
@@ -28,8 +30,17 @@ struct Part {
 }
 
 impl Part {
+    fn price(&self) -> i64 {
+        let exact = self.quantity * self.unit_price;
+        if !self.by_weight {
+            return exact;
+        }
+        let (above, half) = ((exact + 5_000_000) / 10_000_000, exact % 10_000_000 == 5_000_000);
+        if half && above % 2 == 1 { above - 1 } else { above }
+    }
+
     fn net(&self) -> i64 {
-        self.quantity * self.unit_price - self.discounts.iter().sum::<i64>()
+        self.price() - self.discounts.iter().sum::<i64>()
     }
 
     fn payable(&self) -> i64 {
@@ -54,8 +65,14 @@ impl Parts {
     fn body(&self) -> Value {
         let item = |part: &Part| {
             let discounts: Value = part.discounts.iter().map(|it| json!({ "amount": it })).collect();
-            json!({ "sku": "s", "quantity": part.quantity, "unitPrice": part.unit_price, "discounts": discounts,
-                    "taxes": part.taxes() })
+            let mut item = json!({ "sku": "s", "quantity": part.quantity, "unitPrice": part.unit_price,
+                                   "discounts": discounts, "taxes": part.taxes() });
+            if part.by_weight {
+                (item["sku"], item["unit"]) = (json!("loose"), json!("kg"));
+                item["quantity"] = json!(format!("{}.{:03}", part.quantity / 1_000, part.quantity % 1_000));
+                item["unitPrice"] = json!(format!("{}.{:04}", part.unit_price / 10_000, part.unit_price % 10_000));
+            }
+            item
         };
         let mut body = json!({
             "customerId": "c", "currency": "JPY", "totalAmount": self.total(),
@@ -93,27 +110,40 @@ fn up_to(most: i64, thousandths: &[i64]) -> Vec<i64> {
 
 fn part(quantities: std::ops::Range<i64>) -> impl Strategy<Value = Part> {
     let shares = || prop::collection::vec(0..=1_000_i64, 0..3);
-    (quantities, 0..3_000_i64, shares(), shares(), prop::collection::vec(0..500_i64, 0..3)).prop_map(
-        |(quantity, unit_price, discounts, included, added)| {
-            let discounts = up_to(quantity * unit_price, &discounts);
-            let part = Part { quantity, unit_price, discounts, included: vec![], added };
+    let added = prop::collection::vec(0..500_i64, 0..3);
+    (quantities, 0..3_000_i64, shares(), shares(), added, any::<bool>(), 0..10_000_000_i64).prop_map(
+        |(quantity, unit_price, discounts, included, added, by_weight, fine)| {
+            let part = Part { by_weight: false, quantity, unit_price, discounts: vec![], included: vec![], added };
+            let (quantity, unit_price) = (quantity * 1_000 + fine % 1_000, unit_price * 10_000 + fine / 1_000);
+            let part = if by_weight { Part { by_weight, quantity, unit_price, ..part } } else { part };
+            let part = Part { discounts: up_to(part.price(), &discounts), ..part };
             Part { included: up_to(part.net(), &included), ..part }
         },
     )
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let postage = prop::option::of(part(1..2).prop_map(|part| Part { discounts: vec![], included: vec![], ..part }));
+    let postage = prop::option::of(part(1..2).prop_map(by_the_piece).prop_map(|part| Part { quantity: 1, ..part }));
     (prop::collection::vec(part(1..6), 1..5), postage, 0..=1_000_i64).prop_map(|(lines, postage, share)| {
         let parts = Parts { lines, postage, discount: 0 };
         Parts { discount: parts.before_discount() * share / 1_000, ..parts }
     })
 }
 
-/// An order without discounts, taxes and postage.
+/// The same by the piece, without discounts and included taxes.
+fn by_the_piece(part: Part) -> Part {
+    let (quantity, unit_price) = if part.by_weight {
+        (part.quantity / 1_000, part.unit_price / 10_000)
+    } else {
+        (part.quantity, part.unit_price)
+    };
+    Part { by_weight: false, quantity, unit_price, discounts: vec![], included: vec![], ..part }
+}
+
+/// An order by the piece, without discounts, taxes and postage.
 fn plain_parts() -> impl Strategy<Value = Parts> {
     parts().prop_map(|parts| {
-        let plain = |part: Part| Part { discounts: vec![], included: vec![], added: vec![], ..part };
+        let plain = |part: Part| Part { added: vec![], ..by_the_piece(part) };
         Parts { lines: parts.lines.into_iter().map(plain).collect(), postage: None, discount: 0 }
     })
 }
@@ -126,7 +156,7 @@ proptest! {
         let content = parts.content();
         let totals = OrderTotals::of(&content).unwrap();
         prop_assert_eq!(totals.total_minor, parts.total());
-        prop_assert_eq!(totals.items_minor, parts.lines.iter().map(|it| it.quantity * it.unit_price).sum::<i64>());
+        prop_assert_eq!(totals.items_minor, parts.lines.iter().map(Part::price).sum::<i64>());
         let made_of = totals.items_minor - totals.discounts_minor + totals.shipping_minor + totals.taxes_minor;
         prop_assert_eq!(made_of, totals.total_minor);
         let mut body = parts.body();
@@ -145,7 +175,7 @@ proptest! {
         for wrong in wrong {
             let item = &mut body["items"][line];
             match wrong {
-                0 => item["discounts"] = json!([{ "amount": parts.lines[line].quantity * parts.lines[line].unit_price + 1 }]),
+                0 => item["discounts"] = json!([{ "amount": parts.lines[line].price() + 1 }]),
                 1 => item["taxes"] = json!([{ "name": "VAT", "rate": "0.19", "amount": parts.lines[line].net() + 1, "included": true }]),
                 2 => item["requiresShipping"] = json!("x"),
                 3 => body["shipping"] = json!({ "method": "post", "amount": -1 }),
@@ -224,7 +254,8 @@ fn at_line(line: usize, field: &str) -> String {
 
 #[test]
 fn an_amount_that_does_not_divide_is_shared_out_to_the_last_unit() {
-    let line = Part { quantity: 3, unit_price: 100, discounts: vec![], included: vec![], added: vec![] };
+    let line =
+        Part { by_weight: false, quantity: 3, unit_price: 100, discounts: vec![], included: vec![], added: vec![] };
     let postage = Part { quantity: 1, unit_price: 100, ..line.clone() };
     let content = Parts { lines: vec![line], postage: Some(postage), discount: 50 }.content();
     let mut life = Life::new(content);
@@ -238,7 +269,8 @@ fn an_amount_that_does_not_divide_is_shared_out_to_the_last_unit() {
 
 #[test]
 fn a_shipment_that_costs_nothing_ends_and_so_does_its_order() {
-    let line = Part { quantity: 1, unit_price: 100, discounts: vec![100], included: vec![], added: vec![] };
+    let line =
+        Part { by_weight: false, quantity: 1, unit_price: 100, discounts: vec![100], included: vec![], added: vec![] };
     let mut life = Life::new(Parts { lines: vec![line.clone(), line], postage: None, discount: 0 }.content());
     life.ship_the_rest();
     assert_eq!(life.captured.iter().map(|(_, amount)| *amount).collect::<Vec<_>>(), [0]);

@@ -199,3 +199,12 @@ fn the_folded_order_of_one_payment_is_stored_as_builds_did_that_knew_of_one_only
     assert_eq!(placed["refunds"], serde_json::json!([refund]));
     assert_eq!(serde_json::from_value::<Order>(json).unwrap(), order);
 }
+
+#[test]
+fn an_order_of_goods_by_measure_is_stored_as_in_its_golden_file() {
+    use cqrs_es::DomainEvent as _;
+
+    let event = OrderEvent::OrderCreated(by_weight());
+    assert_eq!(event.event_version(), "4.0");
+    golden::check_today::<Order>(FOLDER, [event]);
+}

@@ -91,6 +91,7 @@ const LINE: &[FieldRow] = &[
     ("sku",               ALL,                 Value),
     ("title",             ALL,                 Value),
     ("quantity",          ALL,                 Value),
+    ("unit",              ALL,                 Value),
     ("unitPrice",         ALL,                 Object(AMOUNT)),
     ("lineTotal",         ALL,                 Object(AMOUNT)),
     ("metadata",          [WHOLE, WHOLE, MASK], Value),

@@ -25,6 +25,8 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("lines.title",                 [SHOW,  SHOW,  SHOW]),
         ("lines.quantity",              [SHOW,  SHOW,  SHOW]),
         ("lines.unitPriceMinor",        [SHOW,  SHOW,  SHOW]),
+        ("lines.unit",                  [SHOW,  SHOW,  SHOW]),
+        ("lines.unitPriceTenThousandths", [SHOW, SHOW, SHOW]),
         ("lines.metadata",              [WHOLE, WHOLE, MASK]),
         ("lines.variant",               [SHOW,  SHOW,  SHOW]),
         ("lines.attributes",            [WHOLE, WHOLE, MASK]),

@@ -108,6 +108,7 @@ fn requested() -> NotificationRequested {
             sku: "sku-123".into(),
             title: "Wireless Headphones".into(),
             quantity: 1,
+            measure: None,
             unit_price: "129.99".into(),
             line_total: "129.99".into(),
         }],

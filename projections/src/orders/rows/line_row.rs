@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use domain::json_text::JsonObjectText;
 use domain::money::Currency;
 use domain::order::event::OrderLine;
+use domain::quantity::{Quantity, UnitOfMeasure};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -19,7 +20,10 @@ pub(in crate::orders) struct LineRow {
     pub(in crate::orders) line_number: u32,
     sku: String,
     title: String,
-    quantity: u32,
+    quantity: Quantity,
+    /// The unit of measure of goods that are not sold by the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::orders) unit: Option<UnitOfMeasure>,
     unit_price: AmountView,
     /// Quantity × unit price, before discounts and taxes.
     line_total: AmountView,
@@ -48,8 +52,9 @@ impl LineRow {
             line_number,
             sku: line.sku.to_string(),
             title: line.title.clone(),
-            quantity: line.quantity,
-            unit_price: line.unit_price(currency).into(),
+            quantity: Quantity::of(line.quantity, line.unit),
+            unit: line.unit,
+            unit_price: AmountView { amount: line.unit_price(currency).to_string(), currency },
             line_total: line.total(currency).into(),
             metadata: line.metadata.clone(),
             variant: line.variant.clone(),

@@ -1,11 +1,12 @@
 //! The row of a return.
 
 use chrono::{DateTime, Utc};
-use domain::order::event::{LineQuantity, ReceivedLine, ReturnReceived, ReturnRequested};
+use domain::order::event::{ReturnReceived, ReturnRequested};
 use domain::order::{Order, Return};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::quantity_rows::{LineQuantityRow, LineUnits, ReceivedLineRow};
 use super::{OrderRow, RecordedOrderEvent};
 
 /// A return, as far as it has come.
@@ -15,7 +16,7 @@ use super::{OrderRow, RecordedOrderEvent};
 pub(in crate::orders) struct ReturnRow {
     return_id: String,
     /// What was announced.
-    lines: Vec<LineQuantity>,
+    lines: Vec<LineQuantityRow>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     pub(in crate::orders) requested_at: DateTime<Utc>,
@@ -40,7 +41,7 @@ pub(in crate::orders) struct ReturnRow {
 #[serde(rename_all = "camelCase")]
 struct ReceiptRow {
     receipt_id: String,
-    lines: Vec<ReceivedLine>,
+    lines: Vec<ReceivedLineRow>,
     /// The refund of what they are worth. It is left out if there is nothing to refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refund_id: Option<String>,
@@ -48,10 +49,14 @@ struct ReceiptRow {
 }
 
 impl ReturnRow {
-    pub(in crate::orders) fn new(recorded: &RecordedOrderEvent, requested: &ReturnRequested) -> Self {
+    pub(in crate::orders) fn new(
+        recorded: &RecordedOrderEvent,
+        requested: &ReturnRequested,
+        units: &LineUnits,
+    ) -> Self {
         Self {
             return_id: requested.return_id.to_string(),
-            lines: requested.lines.clone(),
+            lines: units.rows(&requested.lines),
             reason: requested.reason.clone(),
             requested_at: recorded.recorded_at,
             received_at: None,
@@ -67,13 +72,14 @@ impl ReturnRow {
         recorded: &RecordedOrderEvent,
         received: &ReturnReceived,
         is_complete: bool,
+        units: &LineUnits,
     ) {
         if is_complete {
             self.received_at = Some(recorded.recorded_at);
         }
         self.receipts.extend(received.receipt_id.as_ref().map(|receipt_id| ReceiptRow {
             receipt_id: receipt_id.to_string(),
-            lines: received.lines.clone(),
+            lines: units.received_rows(&received.lines),
             refund_id: (received.refund_minor > 0).then(|| received.refund().to_string()),
             received_at: recorded.recorded_at,
         }));

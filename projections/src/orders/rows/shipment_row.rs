@@ -1,11 +1,12 @@
 //! The row of a shipment.
 
 use chrono::{DateTime, Utc};
-use domain::order::event::{LineQuantity, OrderShipped, Parcel};
+use domain::order::event::{OrderShipped, Parcel};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::RecordedOrderEvent;
+use super::quantity_rows::{LineQuantityRow, LineUnits};
 
 /// A shipment.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -13,7 +14,7 @@ use super::RecordedOrderEvent;
 #[serde(rename_all = "camelCase")]
 pub(in crate::orders) struct ShipmentRow {
     pub(in crate::orders) shipment_id: String,
-    lines: Vec<LineQuantity>,
+    lines: Vec<LineQuantityRow>,
     /// The tracking of the first parcel.
     #[serde(flatten)]
     first: Parcel,
@@ -27,10 +28,10 @@ pub(in crate::orders) struct ShipmentRow {
 }
 
 impl ShipmentRow {
-    pub(in crate::orders) fn new(recorded: &RecordedOrderEvent, shipped: &OrderShipped) -> Self {
+    pub(in crate::orders) fn new(recorded: &RecordedOrderEvent, shipped: &OrderShipped, units: &LineUnits) -> Self {
         Self {
             shipment_id: shipped.shipment_id.to_string(),
-            lines: shipped.lines.clone(),
+            lines: units.rows(&shipped.lines),
             first: shipped.parcels.first().cloned().unwrap_or_default(),
             parcels: shipped.parcels.clone(),
             shipped_at: recorded.recorded_at,

@@ -26,10 +26,10 @@ fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
 #[test]
 fn what_is_left_out_is_made_or_left_open() {
     let all = OrderCommand::CancelOrder(CancellationRequested { reason: None });
-    assert_eq!(parse_cancellation(b"{}", GENERATED), Ok(all));
+    assert_eq!(parse_cancellation(b"{}", &[], GENERATED), Ok(all));
     let shipment = ShipOrder { shipment_id: ShipmentId::from(GENERATED), lines: None, parcels: vec![] };
-    assert_eq!(parse_shipment(b"{}", GENERATED), Ok(shipment.clone()));
-    assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, GENERATED), Ok(shipment));
+    assert_eq!(parse_shipment(b"{}", &[], GENERATED), Ok(shipment.clone()));
+    assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, &[], GENERATED), Ok(shipment));
     let refund = RequestRefund { refund_id: RefundId::from(GENERATED), amount_minor: None, reason: None };
     assert_eq!(parse_refund(b"{}", GENERATED, usd()), Ok(refund));
     assert_eq!(parse_nothing(b" {} "), Ok(()));
@@ -44,21 +44,21 @@ fn what_is_given_is_taken() {
         lines: Some(lines.clone()),
         parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("J".into()) }],
     };
-    assert_eq!(parse_shipment(&bytes(&body), GENERATED), Ok(shipment));
+    assert_eq!(parse_shipment(&bytes(&body), &[], GENERATED), Ok(shipment));
     let body = json!({ "cancellationId": "c-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "sold out" });
     let cancelled = CancelLines {
         cancellation_id: CancellationId::parse("c-1").unwrap(),
         lines: lines.clone(),
         reason: Some("sold out".into()),
     };
-    assert_eq!(parse_cancellation(&bytes(&body), GENERATED), Ok(OrderCommand::CancelLines(cancelled)));
+    assert_eq!(parse_cancellation(&bytes(&body), &[], GENERATED), Ok(OrderCommand::CancelLines(cancelled)));
     let named = json!({ "cancellationId": "c-1" });
-    assert_eq!(wrong(parse_cancellation(&bytes(&named), GENERATED)), [at("/cancellationId", "invalid")]);
+    assert_eq!(wrong(parse_cancellation(&bytes(&named), &[], GENERATED)), [at("/cancellationId", "invalid")]);
     let the_rest = json!({ "cancellationId": "the-rest", "lines": [{ "lineNumber": 2, "quantity": 3 }] });
-    assert_eq!(wrong(parse_cancellation(&bytes(&the_rest), GENERATED)), [at("/cancellationId", "invalid")]);
+    assert_eq!(wrong(parse_cancellation(&bytes(&the_rest), &[], GENERATED)), [at("/cancellationId", "invalid")]);
     let body = json!({ "returnId": "r-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "too small" });
     let asked = ReturnRequested { return_id: ReturnId::parse("r-1").unwrap(), lines, reason: Some("too small".into()) };
-    assert_eq!(parse_return(&bytes(&body), GENERATED), Ok(asked));
+    assert_eq!(parse_return(&bytes(&body), &[], GENERATED), Ok(asked));
     let note = NoteAdded { note_id: NoteId::from(GENERATED), text: "gift wrap".into(), author: Some("Ann".into()) };
     assert_eq!(parse_note(br#"{"text": "gift wrap", "author": "Ann"}"#, GENERATED), Ok(note));
 }
@@ -68,7 +68,7 @@ fn every_violation_is_in_one_answer() {
     let body = json!({ "shipmentId": "a b", "lines": [{ "lineNumber": 0, "quantity": 0, "sku": "x" }, 7, {}],
                        "carrier": "x".repeat(101), "tracking": "\0", "when": "now" });
     assert_eq!(
-        wrong(parse_shipment(&bytes(&body), GENERATED)),
+        wrong(parse_shipment(&bytes(&body), &[], GENERATED)),
         [
             at("/when", "unknown_field"),
             at("/shipmentId", "invalid"),
@@ -82,15 +82,15 @@ fn every_violation_is_in_one_answer() {
             at("/tracking", "invalid"),
         ]
     );
-    assert_eq!(wrong(parse_return(br#"{"lines": []}"#, GENERATED)), [at("/lines", "out_of_range")]);
-    assert_eq!(wrong(parse_return(b"{}", GENERATED)), [at("/lines", "required")]);
+    assert_eq!(wrong(parse_return(br#"{"lines": []}"#, &[], GENERATED)), [at("/lines", "out_of_range")]);
+    assert_eq!(wrong(parse_return(b"{}", &[], GENERATED)), [at("/lines", "required")]);
     assert_eq!(wrong(parse_note(br#"{"text": " "}"#, GENERATED)), [at("/text", "invalid")]);
     assert_eq!(wrong(parse_nothing(br#"{"reason": "x"}"#)), [at("/reason", "unknown_field")]);
 }
 
 #[test]
 fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_by() {
-    let parcels = |body: Value| parse_shipment(&bytes(&body), GENERATED).map(|shipment| shipment.parcels);
+    let parcels = |body: Value| parse_shipment(&bytes(&body), &[], GENERATED).map(|shipment| shipment.parcels);
     let parcel = |carrier: Option<&str>, tracking: Option<&str>| Parcel {
         carrier: carrier.map(Into::into),
         tracking: tracking.map(Into::into),
@@ -120,7 +120,7 @@ fn a_shipment_travels_in_any_number_of_parcels_each_with_something_to_follow_it_
 #[test]
 fn what_came_back_is_said_line_by_line_or_not_at_all() {
     let return_id = ReturnId::parse("r-1").unwrap();
-    let receipt = |body: Value| parse_return_receipt(&bytes(&body), &return_id, GENERATED).map(|it| it.receipt);
+    let receipt = |body: Value| parse_return_receipt(&bytes(&body), &[], &return_id, GENERATED).map(|it| it.receipt);
     assert_eq!(receipt(json!({})), Ok(None));
     assert_eq!(receipt(json!({ "lines": null })), Ok(None));
     let all = NewReceipt { receipt_id: ReceiptId::parse("e-1").unwrap(), lines: None };
@@ -205,7 +205,7 @@ fn a_correction_names_all_parcels_and_there_may_be_none() {
 
 #[test]
 fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
-    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), GENERATED);
+    let reason = |chars: usize| parse_cancellation(&bytes(&json!({ "reason": "ä".repeat(chars) })), &[], GENERATED);
     assert!(reason(500).is_ok());
     assert_eq!(wrong(reason(501)), [at("/reason", "too_long")]);
     let note = |chars: usize| parse_note(&bytes(&json!({ "text": "ä".repeat(chars) })), GENERATED);
@@ -217,6 +217,39 @@ fn a_text_may_be_as_long_as_its_bound_and_no_longer() {
 fn what_is_no_json_object_is_malformed() {
     for body in [&b"[]"[..], b"", b"7", b"{", b"\xff"] {
         assert!(matches!(parse_nothing(body), Err(InvalidBody::Malformed(_))), "{body:?}");
-        assert!(matches!(parse_cancellation(body, GENERATED), Err(InvalidBody::Malformed(_))), "{body:?}");
+        assert!(matches!(parse_cancellation(body, &[], GENERATED), Err(InvalidBody::Malformed(_))), "{body:?}");
     }
+}
+
+#[test]
+fn a_quantity_is_in_the_unit_of_its_line() {
+    let lines = include_str!("../../../../golden/events/OrderCreated-4.0.json");
+    let mut event: Value = serde_json::from_str(lines).unwrap();
+    let apples: OrderLine = serde_json::from_value(event["OrderCreated"]["lines"][0].take()).unwrap();
+    let mut pieces = apples.clone();
+    (pieces.unit, pieces.unit_price_ten_thousandths) = (None, 0);
+    let ordered = [apples, pieces];
+    let ship = |number: u32, quantity: Value| {
+        let body = json!({ "lines": [{ "lineNumber": number, "quantity": quantity }] });
+        parse_shipment(&bytes(&body), &ordered, GENERATED).map(|it| it.lines.unwrap()[0].quantity)
+    };
+    for (quantity, thousandths) in [(json!("0.5"), 500), (json!(0.5), 500), (json!(1), 1_000), (json!("1.235"), 1_235)]
+    {
+        assert_eq!(ship(1, quantity), Ok(thousandths));
+    }
+    assert_eq!(ship(2, json!(1)), Ok(1));
+    for (number, quantity) in
+        [(1, json!("0.0001")), (1, json!(0)), (1, json!("-1")), (2, json!("0.5")), (2, json!(0.5)), (3, json!("0.5"))]
+    {
+        assert_eq!(
+            wrong(ship(number, quantity.clone())),
+            [at("/lines/0/quantity", "out_of_range")],
+            "{quantity} of line {number}"
+        );
+    }
+    let return_id = ReturnId::parse("r-1").unwrap();
+    let body = json!({ "lines": [{ "lineNumber": 1, "quantity": "0.25" }] });
+    let receipt = parse_return_receipt(&bytes(&body), &ordered, &return_id, GENERATED).unwrap().receipt.unwrap();
+    assert_eq!(receipt.lines.unwrap()[0].quantity, 250);
+    assert_eq!(parse_return(&bytes(&body), &ordered, GENERATED).unwrap().lines[0].quantity, 250);
 }

@@ -1,4 +1,5 @@
 mod details;
+mod measures;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

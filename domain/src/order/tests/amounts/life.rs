@@ -55,7 +55,10 @@ impl Life {
     pub(super) fn of(content: OrderCreated, steps: &Steps) -> Self {
         let mut life = Self::new(content);
         for (nth, (kind, line_number, quantity)) in steps.iter().enumerate() {
-            life.step(nth, *kind, vec![LineQuantity { line_number: *line_number, quantity: *quantity }]);
+            let is_by_weight = life.order.line(*line_number).is_some_and(|line| line.unit.is_some());
+            let grams = if matches!(kind, StepKind::SendBackInParts) { 1 } else { 397 };
+            let quantity = if is_by_weight { quantity * grams } else { *quantity };
+            life.step(nth, *kind, vec![LineQuantity { line_number: *line_number, quantity }]);
         }
         life
     }
