@@ -67,7 +67,7 @@ impl Shop {
         for command in [
             OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),
             OrderCommand::RecordPaymentAuthorized(authorized),
-            OrderCommand::ConfirmOrder,
+            OrderCommand::ConfirmOrder { mail_staff: false },
         ] {
             let known = self.store.load(order_id).await.unwrap();
             let decide = |order: &Order| decide(order, command.clone());

@@ -49,7 +49,7 @@ async fn seen(pool: &PgPool) -> Vec<(i64, String, i64)> {
 }
 
 fn confirmed() -> NewEvent {
-    NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed {}), &Metadata::default()).unwrap()
+    NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed::default()), &Metadata::default()).unwrap()
 }
 
 /// Appends through the library, many commands at once.

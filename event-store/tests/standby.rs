@@ -32,7 +32,7 @@ async fn events_that_are_found_stored_are_acknowledged_when_the_standby_has_them
     let database = testkit::durable_database().await;
     let pool = database.pool();
     let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
-    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed {}), &Metadata::default()).unwrap();
+    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed::default()), &Metadata::default()).unwrap();
     let append =
         StreamAppend { stream_type: Order::TYPE, stream_id: "a".to_owned(), expected_version: 0, events: vec![event] };
 

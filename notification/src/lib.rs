@@ -54,7 +54,12 @@ use request_handler::MailRequestHandler;
 use ses::SesMailer;
 
 pub use ses::NOTIFICATION_ID_HEADER;
-pub use settings::NotificationSettings;
+pub use settings::{MAX_STAFF, NotificationSettings};
+
+/// The languages that mails are written in, by their tags (BCP 47).
+pub fn locales() -> impl Iterator<Item = &'static str> {
+    mail::locale::LOCALES.iter().map(|locale| locale.tag)
+}
 
 /// The most database connections in use: one for all claims, one for failure counts, the others for records.
 pub const CONNECTIONS: usize = 2 + delivery::COMMITS;

@@ -1,11 +1,11 @@
 //! Composes mails from requests and templates.
 
-mod locale;
+pub(crate) mod locale;
 mod order;
 mod postal_address;
 
 use mail_address::EmailAddress;
-use messaging::NotificationRequested;
+use messaging::{NotificationRequested, NotificationTemplate};
 
 use crate::address::{InvalidRecipient, SenderAddress, parse_recipient};
 use locale::MailWriter;
@@ -15,8 +15,18 @@ use order::OrderInMail;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mail {
     pub(crate) from: SenderAddress,
-    pub(crate) to: EmailAddress,
+    /// At least one.
+    pub(crate) to: Vec<EmailAddress>,
     pub(crate) content: MailContent,
+}
+
+/// The staff of the shop.
+#[derive(Debug, Clone)]
+pub(crate) struct StaffRecipients {
+    /// Without any, their mails go to the default recipient.
+    pub(crate) addresses: Vec<EmailAddress>,
+    /// The language that they read, as a tag (BCP 47).
+    pub(crate) locale: String,
 }
 
 /// What a mail says.
@@ -50,17 +60,33 @@ impl Mail {
         request: &NotificationRequested,
         from: &SenderAddress,
         default_recipient: &EmailAddress,
+        staff: &StaffRecipients,
     ) -> Result<Self, ComposeError> {
+        let is_for_staff = request.template == NotificationTemplate::StaffNewOrder;
         let to = match &request.recipient {
-            Some(recipient) => parse_recipient(recipient)?,
-            None => default_recipient.clone(),
+            Some(recipient) => vec![parse_recipient(recipient)?],
+            None if is_for_staff && !staff.addresses.is_empty() => staff.addresses.clone(),
+            None => vec![default_recipient.clone()],
         };
-        Ok(Self { from: from.clone(), to, content: content(request)? })
+        let locale = if is_for_staff { Some(&*staff.locale) } else { request.locale.as_deref() };
+        Ok(Self { from: from.clone(), to, content: content(request, locale)? })
+    }
+
+    /// Whom it goes to, as records and answers say it. The addresses of staff are nobody else's business.
+    pub(crate) fn recipient(&self, template: NotificationTemplate) -> &str {
+        match template {
+            NotificationTemplate::StaffNewOrder => "staff",
+            NotificationTemplate::OrderConfirmed
+            | NotificationTemplate::OrderRejected
+            | NotificationTemplate::OrderCancelled
+            | NotificationTemplate::OrderShipped
+            | NotificationTemplate::OrderRefunded => self.to.first().map_or("", EmailAddress::as_str),
+        }
     }
 }
 
-fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
-    let writer = MailWriter::for_reader(request.locale.as_deref());
+fn content(request: &NotificationRequested, locale: Option<&str>) -> Result<MailContent, askama::Error> {
+    let writer = MailWriter::for_reader(locale);
     writer.mail(request.template, &OrderInMail::of(request, &writer))
 }
 

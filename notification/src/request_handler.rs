@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::address::SenderAddress;
 use crate::delivery::{DeliveryOutcome, DeliveryRecordStore, DeliveryState, PendingDelivery};
-use crate::mail::Mail;
+use crate::mail::{Mail, StaffRecipients};
 use crate::send_rate::{RecipientRateLimiter, SendRateLimiter};
 use crate::ses::{SesMailer, SesSendError};
 use crate::settings::NotificationSettings;
@@ -14,9 +14,8 @@ use error_chain::error_chain;
 use mail_address::EmailAddress;
 use messaging::{
     BatchingProducer, CloudEvent, MessageContract, MessageHandler, MessageHandlerError, NotificationFailed,
-    NotificationRequested, NotificationSent, OutgoingMessage, ReceivedMessage,
+    NotificationRequested, NotificationSent, NotificationTemplate, OutgoingMessage, ReceivedMessage,
 };
-use uuid::Uuid;
 
 /// Handles requests for mails: sends the mail, records the outcome and answers.
 pub(crate) struct MailRequestHandler {
@@ -25,6 +24,7 @@ pub(crate) struct MailRequestHandler {
     answers: BatchingProducer,
     from: SenderAddress,
     default_recipient: EmailAddress,
+    staff: StaffRecipients,
     send_rate: SendRateLimiter,
     recipients: RecipientRateLimiter,
 }
@@ -35,12 +35,12 @@ impl MailRequestHandler {
         deliveries: DeliveryRecordStore,
         ses: SesMailer,
         answers: BatchingProducer,
-        (from, default_recipient): (SenderAddress, EmailAddress),
+        (from, default_recipient, staff): (SenderAddress, EmailAddress, StaffRecipients),
         settings: &NotificationSettings,
     ) -> Self {
         let send_rate = SendRateLimiter::new(settings.throttle_backoff, settings.paused_wait);
         let recipients = RecipientRateLimiter::new(settings.recipient_burst, settings.recipient_spacing);
-        Self { deliveries, ses, answers, from, default_recipient, send_rate, recipients }
+        Self { deliveries, ses, answers, from, default_recipient, staff, send_rate, recipients }
     }
 }
 
@@ -68,12 +68,12 @@ impl MailRequestHandler {
         request: &NotificationRequested,
         message: &ReceivedMessage,
     ) -> Result<DeliveryOutcome, MessageHandlerError> {
-        let mail = Mail::compose(request, &self.from, &self.default_recipient);
+        let mail = Mail::compose(request, &self.from, &self.default_recipient, &self.staff);
         let record = PendingDelivery {
             notification_id: request.notification_id,
             order_id: request.order_id.clone(),
             template: request.template,
-            recipient: mail.as_ref().ok().map(|mail| mail.to.as_str().to_owned()),
+            recipient: mail.as_ref().ok().map(|mail| mail.recipient(request.template).to_owned()),
             attempts: message.attempt,
             retry_failed: request.retry_failed,
         };
@@ -95,11 +95,11 @@ impl MailRequestHandler {
                 Err(invalid) => return delivery.failed(error_chain(invalid)).await.map_err(|error| retry(&error)),
                 Ok(mail) => mail,
             };
-            self.admit(mail, request.notification_id)?;
+            self.admit(mail, request)?;
             let decided = match self.ses.send(mail, request.notification_id).await {
                 Ok(provider_message_id) => {
                     self.send_rate.accepted();
-                    delivery.sent(mail.to.as_str(), provider_message_id).await
+                    delivery.sent(mail.recipient(request.template), provider_message_id).await
                 }
                 Err(SesSendError::Throttled) => {
                     self.send_rate.throttled(turn);
@@ -131,13 +131,14 @@ impl MailRequestHandler {
     }
 
     /// Checks the recipient's limit. A mail over the limit goes back to the queue until its turn, so that no other mail
-    /// waits for it. The default recipient is the shop itself and has no limit.
-    fn admit(&self, mail: &Mail, notification_id: Uuid) -> Result<(), MessageHandlerError> {
-        if mail.to == self.default_recipient {
+    /// waits for it. The default recipient and staff are the shop itself and have no limit.
+    fn admit(&self, mail: &Mail, request: &NotificationRequested) -> Result<(), MessageHandlerError> {
+        let [to] = &mail.to[..] else { return Ok(()) };
+        if *to == self.default_recipient || request.template == NotificationTemplate::StaffNewOrder {
             return Ok(());
         }
         let now = Instant::now();
-        let turn = self.recipients.turn(&mail.to, notification_id, now);
+        let turn = self.recipients.turn(to, request.notification_id, now);
         if turn <= now { Ok(()) } else { Err(MessageHandlerError::Later { after: turn.duration_since(now) }) }
     }
 

@@ -9,6 +9,7 @@ use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
 use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
 use error_chain::error_chain;
+use mail_address::EmailAddress;
 use uuid::Uuid;
 
 use crate::mail::{Mail, one_line};
@@ -56,9 +57,10 @@ impl SesMailer {
     /// Returns SES's id of the mail.
     pub(crate) async fn send(&self, mail: &Mail, notification_id: Uuid) -> Result<String, SesSendError> {
         // SES would answer that the address has control characters.
-        if !self.smtputf8 && !mail.to.has_ascii_local_part() {
+        if !self.smtputf8 && !mail.to.iter().all(EmailAddress::has_ascii_local_part) {
             return Err(SesSendError::Refused { reason: NO_SMTPUTF8.to_owned() });
         }
+        let to = mail.to.iter().map(EmailAddress::with_ascii_domain).collect();
         let refused = |error: BuildError| SesSendError::Refused { reason: error.to_string() };
         let message = message(mail, notification_id).map_err(refused)?;
         let tag = MessageTag::builder().name(NOTIFICATION_ID_TAG).value(notification_id.to_string()).build();
@@ -66,7 +68,7 @@ impl SesMailer {
             .client
             .send_email()
             .from_email_address(mail.from.as_str())
-            .destination(Destination::builder().to_addresses(mail.to.with_ascii_domain()).build())
+            .destination(Destination::builder().set_to_addresses(Some(to)).build())
             .content(EmailContent::builder().simple(message).build())
             .email_tags(tag.map_err(refused)?);
         let timeout = self.timeout;

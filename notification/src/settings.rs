@@ -1,5 +1,6 @@
 //! The settings of notification and their bounds.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mail_address::EmailAddress;
@@ -8,6 +9,11 @@ use messaging::{
 };
 
 use crate::address::SenderAddress;
+use crate::locales;
+use crate::mail::StaffRecipients;
+
+/// The most addresses of staff. SES takes 50 recipients a mail.
+pub const MAX_STAFF: usize = 10;
 
 /// How mails are sent.
 #[derive(Debug, Clone)]
@@ -16,6 +22,10 @@ pub struct NotificationSettings {
     pub from: String,
     /// The recipient of requests that name none: ASCII before its `@`, as SES has it.
     pub default_recipient: String,
+    /// The staff of the shop, who get a mail about each new order: up to [`MAX_STAFF`] addresses, each once, with ASCII before the `@`.
+    pub staff: Vec<String>,
+    /// The language of their mails, one that mails are written in.
+    pub staff_locale: String,
     /// Whether the mail service takes addresses with other characters than ASCII before the `@` (SMTPUTF8, RFC 6531). SES does not.
     pub smtputf8: bool,
     /// How long a call to SES may take, 1 s to 60 s.
@@ -40,6 +50,8 @@ impl Default for NotificationSettings {
         Self {
             from: "Ordo <orders@ordo.example>".into(),
             default_recipient: "customer@ordo.example".into(),
+            staff: vec![],
+            staff_locale: "en".into(),
             smtputf8: false,
             send_timeout: Duration::from_secs(10),
             throttle_backoff: ExponentialBackoff { first: Duration::from_millis(500), most: Duration::from_secs(30) },
@@ -70,25 +82,36 @@ impl NotificationSettings {
         if mistakes.is_empty() { Ok(()) } else { Err(InvalidSettings(mistakes)) }
     }
 
-    /// `from` and `default_recipient`, parsed.
-    pub(crate) fn addresses(&self) -> Result<(SenderAddress, EmailAddress), InvalidSettings> {
-        let mistake = |setting, value: &str, allowed: &str| SettingError {
-            setting,
-            value: format!("{value:?}"),
-            allowed: allowed.to_owned(),
+    /// Who sends and who receives, parsed.
+    pub(crate) fn addresses(&self) -> Result<(SenderAddress, EmailAddress, StaffRecipients), InvalidSettings> {
+        let mut mistakes = Vec::new();
+        let mut mistake = |setting, value: String, allowed: &str| {
+            mistakes.push(SettingError { setting, value, allowed: allowed.to_owned() });
         };
-        let recipient = EmailAddress::parse(&*self.default_recipient).ok();
-        match (SenderAddress::parse(&self.from), recipient.filter(EmailAddress::has_ascii_local_part)) {
-            (Some(from), Some(default_recipient)) => Ok((from, default_recipient)),
-            (from, recipient) => {
-                let from = from
-                    .is_none()
-                    .then(|| mistake("from", &self.from, "an e-mail address or `Name <address>`, in ASCII"));
-                let allowed = "an e-mail address with ASCII before the @";
-                let recipient =
-                    recipient.is_none().then(|| mistake("default_recipient", &self.default_recipient, allowed));
-                Err(InvalidSettings(from.into_iter().chain(recipient).collect()))
-            }
+        let recipient = |text: &str| EmailAddress::parse(text).ok().filter(EmailAddress::has_ascii_local_part);
+        let from = SenderAddress::parse(&self.from);
+        if from.is_none() {
+            let allowed = "an e-mail address or `Name <address>`, in ASCII";
+            mistake("from", format!("{:?}", self.from), allowed);
+        }
+        let default_recipient = recipient(&self.default_recipient);
+        if default_recipient.is_none() {
+            let allowed = "an e-mail address with ASCII before the @";
+            mistake("default_recipient", format!("{:?}", self.default_recipient), allowed);
+        }
+        let addresses: Vec<_> = self.staff.iter().filter_map(|text| recipient(text)).collect();
+        let each_once = addresses.iter().map(EmailAddress::as_str).collect::<BTreeSet<_>>().len() == self.staff.len();
+        if !each_once || addresses.len() > MAX_STAFF {
+            let allowed = format!("up to {MAX_STAFF} e-mail addresses, each once, with ASCII before the @");
+            mistake("staff", format!("{:?}", self.staff), &allowed);
+        }
+        let locale = self.staff_locale.clone();
+        if !locales().any(|known| known == locale) {
+            mistake("staff_locale", format!("{locale:?}"), &locales().collect::<Vec<_>>().join(" or "));
+        }
+        match (from, default_recipient, mistakes.is_empty()) {
+            (Some(from), Some(to), true) => Ok((from, to, StaffRecipients { addresses, locale })),
+            _ => Err(InvalidSettings(mistakes)),
         }
     }
 }
@@ -103,10 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn staff_are_a_few_addresses_each_once() {
+        let with = |staff: Vec<String>| NotificationSettings { staff, ..NotificationSettings::default() }.validate();
+        let nth = |nth: usize| format!("staff-{nth}@shop.example");
+        assert_eq!(with((0..MAX_STAFF).map(nth).collect()), Ok(()));
+        assert!(with((0..=MAX_STAFF).map(nth).collect()).is_err());
+        for wrong in ["", "staff", "jörg@shop.example", "a@b.example,c@d.example"] {
+            assert!(with(vec![nth(1), wrong.to_owned()]).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn every_mistake_is_named_at_once() {
         let settings = NotificationSettings {
             from: "Ordo".into(),
             default_recipient: "a@b\r\nBcc: c@d".into(),
+            staff: vec!["a@b.example".into(), "a@b.example".into()],
+            staff_locale: "fr".into(),
             consumer: ConsumerSettings { batch_size: 0, ..ConsumerSettings::default() },
             ..NotificationSettings::default()
         };
@@ -114,6 +150,6 @@ mod tests {
         let mistakes = settings.validate().unwrap_err();
 
         let named: Vec<_> = mistakes.0.iter().map(|it| it.setting).collect();
-        assert_eq!(named, ["from", "default_recipient", "batch_size"]);
+        assert_eq!(named, ["from", "default_recipient", "staff", "staff_locale", "batch_size"]);
     }
 }

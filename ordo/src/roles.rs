@@ -347,6 +347,7 @@ async fn sagas(
             reservation_hold: settings.reservation_hold,
             step_deadline: settings.saga_deadline,
             payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
+            mail_staff: !settings.mail_staff.is_empty(),
         },
     })
 }
@@ -366,6 +367,8 @@ async fn notification(
     let settings = NotificationSettings {
         from: settings.mail_from.clone(),
         default_recipient: settings.mail_default_recipient.clone(),
+        staff: settings.mail_staff.clone(),
+        staff_locale: settings.mail_staff_locale.clone(),
         smtputf8: settings.mail_smtputf8,
         consumer: settings.notifications.settings(),
         ..NotificationSettings::default()

@@ -91,6 +91,10 @@ pub struct Settings {
     pub mail_from: String,
     /// The recipient of mails of orders that name none.
     pub mail_default_recipient: String,
+    /// Who works in the shop and gets a mail about each new order; nobody, if there is none.
+    pub mail_staff: Vec<String>,
+    /// The language of their mails.
+    pub mail_staff_locale: String,
     /// Whether the mail service takes addresses with more than ASCII before the `@`.
     pub mail_smtputf8: bool,
     /// How many commands may wait for the event store before it answers 503.

@@ -84,7 +84,7 @@ fn note(nth: usize) -> OrderEvent {
 }
 
 fn confirmed() -> OrderEvent {
-    OrderEvent::OrderConfirmed(OrderConfirmed {})
+    OrderEvent::OrderConfirmed(OrderConfirmed::default())
 }
 
 fn mail() -> OrderEvent {

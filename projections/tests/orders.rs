@@ -126,7 +126,7 @@ async fn an_order_is_shown_as_it_goes() {
     assert_eq!(order["lines"][0]["unitPrice"]["amount"], "129.99");
     assert_eq!(order["metadata"]["channel"], "rest-client");
 
-    reads.happens("a", OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+    reads.happens("a", OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
     let sent = NotificationSent {
         notification_id: Uuid::from_u128(1),
         template: MailTemplate::OrderConfirmed,
@@ -296,7 +296,7 @@ async fn a_read_model_rebuilt_from_nothing_while_orders_come_in_is_the_same() {
     for n in 0..50 {
         let order_id = format!("before-{n}");
         reads.create(&order_id).await;
-        reads.happens(&order_id, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+        reads.happens(&order_id, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
     }
     // Some of what is there was changed behind its back; a rebuild mends that.
     let pool = reads.database.pool().clone();
@@ -369,7 +369,7 @@ async fn a_page_of_large_orders_has_few_of_them_and_a_walk_meets_all() {
     for nth in 0..40 {
         let id = format!("o-{nth:02}");
         shop.create_large(&id).await;
-        last = shop.happens(&id, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+        last = shop.happens(&id, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
     }
     for question in ["/orders?limit=200", "/orders?sku=sku-123&limit=200", "/customers/customer-42/orders?limit=200"] {
         let separator = if question.contains('?') { '&' } else { '?' };

@@ -93,7 +93,7 @@ async fn a_rebuild_while_two_copies_share_the_work_ends_right() {
         while !over.load(Ordering::SeqCst) {
             let order_id = format!("o-{orders}");
             create(&one.store, &order_id).await;
-            position = happens(&one.store, &order_id, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+            position = happens(&one.store, &order_id, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
             orders += 1;
         }
         (orders, position)
@@ -130,8 +130,8 @@ async fn a_rebuild_mends_a_view_that_streams_were_parked_for() {
     copy.store.until_passed("orders", position).await.unwrap();
     let spoil = "update read_model_orders set item = '{}' where pk = 'ORDER#spoilt'";
     sqlx::query(spoil).execute(pool).await.unwrap();
-    happens(&copy.store, "spoilt", OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
-    let position = happens(&copy.store, "sound", OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+    happens(&copy.store, "spoilt", OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
+    let position = happens(&copy.store, "sound", OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
     copy.store.until_passed("orders", position).await.unwrap();
     let parked_streams = || async {
         parked_events(pool, Some("orders")).await.unwrap().into_iter().map(|event| event.stream_id).collect::<Vec<_>>()

@@ -99,7 +99,7 @@ fn story() -> Vec<OrderEvent> {
             reference: "pay-1".into(),
             amount_minor: 12_999,
         }),
-        OrderEvent::OrderConfirmed(OrderConfirmed {}),
+        OrderEvent::OrderConfirmed(OrderConfirmed::default()),
         OrderEvent::NotificationSent(NotificationSent {
             notification_id: Uuid::from_u128(1),
             template: MailTemplate::OrderConfirmed,

@@ -39,7 +39,7 @@ impl Shop {
         let shop = Self::new().await;
         for order_id in ["a", "b", "c"] {
             shop.create(order_id).await;
-            shop.happens(order_id, 1, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+            shop.happens(order_id, 1, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
         }
         for sku in ["sku-1", "sku-2"] {
             let received = StockReceived { quantity: 10 };
@@ -227,7 +227,7 @@ async fn streams_with_parked_events_are_left_out() {
     let shop = Shop::busy().await;
     shop.spoil("update read_model_orders set item = '{}' where pk = 'ORDER#a' and sk = '#META'").await;
     assert_eq!(shop.verify(1_000).await.discrepancy_count, 1);
-    shop.happens("a", 2, OrderEvent::OrderConfirmed(OrderConfirmed {})).await;
+    shop.happens("a", 2, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
     shop.project().await;
     assert_eq!(parked_events(shop.pool(), Some("orders")).await.unwrap().len(), 1);
     let found = shop.verify(1_000).await;

@@ -105,7 +105,7 @@ impl SagaExecutor<'_> {
         let results = match action {
             StepHandler::Decide(decide) => {
                 let decided = orders.into_iter().map(|mut order| {
-                    let outcome = decide(&mut order);
+                    let outcome = decide(&mut order, &context.settings);
                     (order, outcome)
                 });
                 decided.collect()

@@ -70,7 +70,7 @@ pub struct SagaDependencies {
     pub settings: SagaSettings,
 }
 
-/// The deadlines of the sagas.
+/// The deadlines of the sagas, and whom they tell.
 #[derive(Debug, Clone, Copy)]
 pub struct SagaSettings {
     /// How long a step waits for notification's reply before it sends its request again. It doubles with each request.
@@ -81,6 +81,8 @@ pub struct SagaSettings {
     pub step_deadline: Duration,
     /// How long a payment call may take, with some margin. After that the step is tried again.
     pub payment_call_timeout: Duration,
+    /// Whether the shop's staff get a mail about each order that is confirmed.
+    pub mail_staff: bool,
 }
 
 impl Default for SagaSettings {
@@ -90,6 +92,7 @@ impl Default for SagaSettings {
             reservation_hold: Duration::from_secs(1_800),
             step_deadline: Duration::from_secs(600),
             payment_call_timeout: Duration::from_secs(5),
+            mail_staff: false,
         }
     }
 }

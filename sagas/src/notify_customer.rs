@@ -81,7 +81,16 @@ fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, Ste
     let request = OutgoingMessage::event(&event, attempt).map_err(|error| StepError::new(&error))?;
     // The queue must not take it for a repetition of the first request.
     let dedup_id = if withdraws { format!("{}-withdraw", request.dedup_id) } else { request.dedup_id };
-    Ok(OutgoingMessage { dedup_id, ..request })
+    // A mail to staff that has to be tried again holds up no mail to the customer.
+    let group_id = match mail.template {
+        MailTemplate::StaffNewOrder => mail.notification_id.to_string(),
+        MailTemplate::OrderConfirmed
+        | MailTemplate::OrderRejected
+        | MailTemplate::OrderCancelled
+        | MailTemplate::OrderShipped
+        | MailTemplate::OrderRefunded => request.group_id,
+    };
+    Ok(OutgoingMessage { dedup_id, group_id, ..request })
 }
 
 fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> NotificationRequested {
@@ -93,7 +102,8 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         MailTemplate::OrderConfirmed
         | MailTemplate::OrderRejected
         | MailTemplate::OrderCancelled
-        | MailTemplate::OrderRefunded => None,
+        | MailTemplate::OrderRefunded
+        | MailTemplate::StaffNewOrder => None,
     };
     let (lines, omitted_lines) = lines(order, shipment.map(|shipment| &shipment.lines[..]));
     let refund = match mail.template {
@@ -101,20 +111,22 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
         MailTemplate::OrderConfirmed
         | MailTemplate::OrderRejected
         | MailTemplate::OrderCancelled
-        | MailTemplate::OrderShipped => None,
+        | MailTemplate::OrderShipped
+        | MailTemplate::StaffNewOrder => None,
     };
     let reason = refund.map_or_else(|| why_undone(order), |refund| refund.reason.clone());
     let reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     let is_undone = matches!(mail.template, MailTemplate::OrderRejected | MailTemplate::OrderCancelled);
     let withdraw = order.is_withdrawn(mail.template);
-    let recipient = content.customer_email.as_ref().map(ToString::to_string);
+    let for_staff = mail.template == MailTemplate::StaffNewOrder;
+    let recipient = content.customer_email.as_ref().filter(|_| !for_staff).map(ToString::to_string);
     NotificationRequested {
         notification_id: mail.notification_id,
         attempt,
         template: wire_template(mail.template),
         recipient: if withdraw { Some(NotificationRequested::NOBODY.to_owned()) } else { recipient },
         order_id: order_id.clone(),
-        locale: locale(content),
+        locale: locale(content).filter(|_| !for_staff),
         customer_id: content.customer_id.as_ref().map(ToString::to_string),
         currency: currency.code().to_owned(),
         total_amount: content.total().to_string(),
@@ -134,7 +146,7 @@ fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> Notificatio
 /// What the mail shows of the order beside its lines. Addresses are where the customer can still see to it that they are right.
 fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails {
     let (shows_shipping, shows_billing, shows_totals) = match template {
-        MailTemplate::OrderConfirmed => (true, true, true),
+        MailTemplate::OrderConfirmed | MailTemplate::StaffNewOrder => (true, true, true),
         MailTemplate::OrderShipped => (true, false, false),
         MailTemplate::OrderRejected | MailTemplate::OrderCancelled => (false, false, true),
         MailTemplate::OrderRefunded => (false, false, false),
@@ -146,7 +158,7 @@ fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails
         estimated_delivery: content
             .shipping
             .as_ref()
-            .filter(|_| template == MailTemplate::OrderConfirmed)
+            .filter(|_| shows_totals && shows_shipping)
             .and_then(|shipping| shipping.estimated_delivery.clone()),
         shipping_address: Some(&content.shipping_address).filter(|_| shows_shipping).and_then(address),
         billing_address: Some(&content.billing_address).filter(|_| shows_billing).and_then(address),
@@ -213,6 +225,7 @@ fn wire_template(template: MailTemplate) -> NotificationTemplate {
         MailTemplate::OrderCancelled => NotificationTemplate::OrderCancelled,
         MailTemplate::OrderShipped => NotificationTemplate::OrderShipped,
         MailTemplate::OrderRefunded => NotificationTemplate::OrderRefunded,
+        MailTemplate::StaffNewOrder => NotificationTemplate::StaffNewOrder,
     }
 }
 

@@ -244,6 +244,7 @@ fn template(template: NotificationTemplate) -> MailTemplate {
         NotificationTemplate::OrderCancelled => MailTemplate::OrderCancelled,
         NotificationTemplate::OrderShipped => MailTemplate::OrderShipped,
         NotificationTemplate::OrderRefunded => MailTemplate::OrderRefunded,
+        NotificationTemplate::StaffNewOrder => MailTemplate::StaffNewOrder,
     }
 }
 

@@ -75,7 +75,7 @@ pub struct UndoStep {
 #[derive(Clone, Copy)]
 pub(crate) enum StepHandler {
     /// Decides on the order alone.
-    Decide(fn(&mut OrderSession) -> StepOutcome),
+    Decide(fn(&mut OrderSession, &SagaSettings) -> StepOutcome),
     /// Decides on the order and on the stock of its SKUs. Both are stored at once.
     DecideWithStock(fn(&mut OrderSession, &StockLedger<'_>, &SagaSettings) -> StepOutcome),
     /// Calls the payment provider. Earlier decisions are stored before that.

@@ -82,7 +82,7 @@ impl Shop {
         self.does(order_id, OrderCommand::CreateOrder(content)).await;
         self.does(order_id, OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })).await;
         self.does(order_id, OrderCommand::RecordPaymentAuthorized(authorized)).await;
-        self.does(order_id, OrderCommand::ConfirmOrder).await;
+        self.does(order_id, OrderCommand::ConfirmOrder { mail_staff: false }).await;
     }
 
     pub(crate) async fn does(&self, order_id: &str, command: OrderCommand) {

@@ -59,7 +59,10 @@ pub enum OrderCommand {
     /// The provider holds no money of a payment any more, and never will.
     RecordPaymentVoided(PaymentVoided),
     /// Confirm the order to the customer. From here on it can be cancelled, but not rejected.
-    ConfirmOrder,
+    ConfirmOrder {
+        /// Whether the shop's staff get a mail about it.
+        mail_staff: bool,
+    },
     /// Money for a shipment was taken from a payment.
     RecordPaymentCaptured(PaymentCaptured),
     /// Money went back to the customer.

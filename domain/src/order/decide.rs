@@ -85,7 +85,7 @@ impl PlacedOrder {
             OrderCommand::RecordPaymentDeclined(declined) => self.record_declined(declined),
             OrderCommand::RecordPaymentOutcomeUnknown(unknown) => self.record_unknown(unknown),
             OrderCommand::RecordPaymentVoided(voided) => self.record_voided(voided),
-            OrderCommand::ConfirmOrder => self.confirm(),
+            OrderCommand::ConfirmOrder { mail_staff } => self.confirm(mail_staff),
             OrderCommand::RecordPaymentCaptured(captured) => self.record_captured(captured),
             OrderCommand::RecordPaymentRefunded(refunded) => self.record_refunded(refunded),
             OrderCommand::CloseOrder => self.close(),
@@ -185,10 +185,10 @@ impl PlacedOrder {
         }
     }
 
-    fn confirm(&self) -> OrderDecision {
+    fn confirm(&self, mail_staff: bool) -> OrderDecision {
         match self.stage() {
             OrderStage::Pending if self.is_stocked() && self.is_paid_for() => {
-                one(OrderEvent::OrderConfirmed(OrderConfirmed {}))
+                one(OrderEvent::OrderConfirmed(OrderConfirmed { mail_staff }))
             }
             OrderStage::Confirmed
             | OrderStage::ConfirmedOnHold

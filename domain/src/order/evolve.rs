@@ -64,7 +64,9 @@ impl PlacedOrder {
                 }
                 self.settle_refund(refunded);
             }
-            OrderEvent::OrderConfirmed(_) => self.status = OrderStatus::Confirmed,
+            OrderEvent::OrderConfirmed(confirmed) => {
+                (self.status, self.mails_staff) = (OrderStatus::Confirmed, confirmed.mail_staff);
+            }
             OrderEvent::OrderRejected(_) => self.status = OrderStatus::Rejected,
             OrderEvent::CancellationRequested(requested) => {
                 self.note_for_customer(requested.reason.as_ref());

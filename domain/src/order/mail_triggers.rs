@@ -95,12 +95,21 @@ impl MailTrigger {
     }
 }
 
+impl MailTrigger {
+    /// What an event means for mails to the staff of the shop.
+    fn for_staff(event: &OrderEvent) -> Option<Self> {
+        let OrderEvent::OrderConfirmed(confirmed) = event else { return None };
+        confirmed.mail_staff.then_some(Self::Mail(MailTemplate::StaffNewOrder))
+    }
+}
+
 const RETRY: OperatorDecision = OperatorDecision::Retry { payment_token: None };
 
 impl MailTriggers {
     /// Folds an event under the id that it is stored by.
     pub fn apply(&mut self, event_id: Uuid, event: &OrderEvent) {
-        self.0.extend(MailTrigger::of(event).map(|trigger| (event_id, trigger)));
+        let triggers = [MailTrigger::of(event), MailTrigger::for_staff(event)];
+        self.0.extend(triggers.into_iter().flatten().map(|trigger| (event_id, trigger)));
     }
 
     /// The mail that the order owes next.

@@ -1,4 +1,4 @@
-//! The mails that an order owes its customer, and what became of each.
+//! The mails that an order owes its customer and the staff of the shop, and what became of each.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,7 +70,7 @@ pub enum MailOutcome {
 impl PlacedOrder {
     /// How many mails of each template the order calls for. The outcome of a confirmation that is withdrawn has to be known, too. It is
     /// asked for last, because it is mostly known by then.
-    fn mails_owed(&self) -> [(MailTemplate, usize); 6] {
+    fn mails_owed(&self) -> [(MailTemplate, usize); 7] {
         let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
         [
             (MailTemplate::OrderConfirmed, usize::from(stands)),
@@ -79,12 +79,15 @@ impl PlacedOrder {
             (MailTemplate::OrderShipped, self.shipments.len()),
             (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
             (MailTemplate::OrderConfirmed, usize::from(self.was_promised)),
+            // Last, so that no customer waits for it.
+            (MailTemplate::StaffNewOrder, usize::from(stands && self.mails_staff)),
         ]
     }
 
     /// Whether mails of this template must not go out any more, because they would not be true.
     pub fn is_withdrawn(&self, template: MailTemplate) -> bool {
-        template == MailTemplate::OrderConfirmed && self.status == OrderStatus::Cancelled
+        let of_confirmed = matches!(template, MailTemplate::OrderConfirmed | MailTemplate::StaffNewOrder);
+        of_confirmed && self.status == OrderStatus::Cancelled
     }
 
     /// The mail that the order owes its customer next: its template, and which of that template it is, from 0.

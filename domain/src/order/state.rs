@@ -63,6 +63,9 @@ pub struct PlacedOrder {
     /// Whether it was confirmed when it was cancelled. Then the mail that confirms it may have gone out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub was_promised: bool,
+    /// Whether the shop's staff get a mail about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mails_staff: bool,
     /// What the shop or an operator wrote for the customer about why the order is undone. Not stored: only a fold of all events has it.
     #[serde(skip)]
     pub customer_message: Option<String>,
@@ -213,6 +216,7 @@ impl PlacedOrder {
             mails: BTreeMap::new(),
             resends: 0,
             was_promised: false,
+            mails_staff: false,
             customer_message: None,
             notes: BTreeMap::new(),
             counts,

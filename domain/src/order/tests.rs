@@ -14,6 +14,7 @@ mod payment_sums;
 mod payments;
 mod resent_mails;
 mod returns;
+mod staff_mails;
 mod tracking;
 mod versions;
 
@@ -86,7 +87,7 @@ fn created() -> OrderEvent {
 }
 
 fn confirmed() -> OrderEvent {
-    OrderEvent::OrderConfirmed(OrderConfirmed {})
+    OrderEvent::OrderConfirmed(OrderConfirmed::default())
 }
 
 fn reserved() -> OrderEvent {
@@ -151,7 +152,7 @@ fn every_event() -> Vec<OrderEvent> {
             amount_minor: 500,
             reference: "ref-1".into(),
         }),
-        confirmed(),
+        OrderEvent::OrderConfirmed(OrderConfirmed { mail_staff: true }),
         OrderEvent::OrderRejected(OrderRejected { reason: RejectionReason::OutOfStock { shortages } }),
         OrderEvent::CancellationRequested(CancellationRequested { reason: reason.clone() }),
         OrderEvent::OrderCancelled(OrderCancelled { reason: reason.clone() }),
@@ -248,14 +249,14 @@ fn an_order_whose_metadata_differs_in_the_last_digit_is_another_order() {
 #[test]
 fn an_order_is_confirmed_once() {
     let ready = given([created(), reserved(), authorized()]);
-    assert_eq!(decide(&ready, OrderCommand::ConfirmOrder), Ok(vec![confirmed()]));
-    assert_eq!(decide(&given(promised()), OrderCommand::ConfirmOrder), Ok(vec![]));
+    assert_eq!(decide(&ready, OrderCommand::ConfirmOrder { mail_staff: false }), Ok(vec![confirmed()]));
+    assert_eq!(decide(&given(promised()), OrderCommand::ConfirmOrder { mail_staff: false }), Ok(vec![]));
 }
 
 #[test]
 fn nothing_can_be_done_with_an_order_that_was_not_posted() {
     for command in [
-        OrderCommand::ConfirmOrder,
+        OrderCommand::ConfirmOrder { mail_staff: false },
         OrderCommand::RecordNotificationSent(sent()),
         OrderCommand::RecordNotificationFailed(failed()),
     ] {

@@ -135,7 +135,7 @@ impl OrderCommand {
             | Self::RecordPaymentDeclined(_)
             | Self::RecordPaymentOutcomeUnknown(_)
             | Self::RecordPaymentVoided(_)
-            | Self::ConfirmOrder
+            | Self::ConfirmOrder { .. }
             | Self::RecordPaymentCaptured(_)
             | Self::RecordPaymentRefunded(_)
             | Self::CloseOrder

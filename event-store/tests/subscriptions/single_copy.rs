@@ -45,7 +45,7 @@ impl Subscriber for Counter {
 }
 
 async fn append(store: &EventStore, id: &str) -> i64 {
-    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed {}), &Metadata::default()).unwrap();
+    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed::default()), &Metadata::default()).unwrap();
     let append =
         StreamAppend { stream_type: Order::TYPE, stream_id: id.into(), expected_version: 0, events: vec![event] };
     store.append(vec![append]).await.unwrap().position

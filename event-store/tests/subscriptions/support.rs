@@ -114,7 +114,7 @@ pub(crate) async fn eventually_shared(pool: &PgPool, expected: &[usize]) {
 
 /// Appends the next event of a stream that is at this version.
 pub(crate) async fn append(store: &EventStore, stream: &str, version: i64) -> i64 {
-    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed {}), &Metadata::default()).unwrap();
+    let event = NewEvent::new(&OrderEvent::OrderConfirmed(OrderConfirmed::default()), &Metadata::default()).unwrap();
     let stream = StreamAppend {
         stream_type: Order::TYPE,
         stream_id: stream.into(),

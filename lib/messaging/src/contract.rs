@@ -218,11 +218,19 @@ pub enum NotificationTemplate {
     OrderCancelled,
     OrderShipped,
     OrderRefunded,
+    /// To the shop's staff, whose addresses notification knows.
+    StaffNewOrder,
 }
 
 impl NotificationTemplate {
-    pub const ALL: [Self; 5] =
-        [Self::OrderConfirmed, Self::OrderRejected, Self::OrderCancelled, Self::OrderShipped, Self::OrderRefunded];
+    pub const ALL: [Self; 6] = [
+        Self::OrderConfirmed,
+        Self::OrderRejected,
+        Self::OrderCancelled,
+        Self::OrderShipped,
+        Self::OrderRefunded,
+        Self::StaffNewOrder,
+    ];
 
     /// The name on the wire and in records.
     pub fn as_str(self) -> &'static str {
@@ -232,6 +240,7 @@ impl NotificationTemplate {
             Self::OrderCancelled => "order-cancelled",
             Self::OrderShipped => "order-shipped",
             Self::OrderRefunded => "order-refunded",
+            Self::StaffNewOrder => "staff-new-order",
         }
     }
 }
@@ -243,7 +252,7 @@ impl NotificationTemplate {
 pub struct NotificationSent {
     pub notification_id: Uuid,
     pub template: NotificationTemplate,
-    /// The address.
+    /// The address; `staff` for a mail to the shop's staff.
     pub recipient: String,
     /// The mail service's id for it.
     pub provider_message_id: String,

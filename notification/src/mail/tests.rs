@@ -6,6 +6,11 @@ use uuid::Uuid;
 
 use super::*;
 
+/// The mail for its customer.
+fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
+    super::content(request, request.locale.as_deref())
+}
+
 #[test]
 fn each_mail_is_the_golden_mail_in_each_language() {
     for locale in locale::LOCALES {
@@ -91,6 +96,7 @@ fn requests() -> Vec<(&'static str, NotificationRequested)> {
                 ..request(NotificationTemplate::OrderRejected)
             },
         ),
+        ("staff_new_order", NotificationRequested { details: whole(), ..request(NotificationTemplate::StaffNewOrder) }),
         (
             "order_shipped_whole",
             NotificationRequested {

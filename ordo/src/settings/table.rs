@@ -13,7 +13,8 @@ use super::mistakes::SettingMistakes;
 use super::reader::SettingsReader;
 use super::sources::RawSettings;
 use super::value_types::{
-    endpoint, host_names, integer, log_filter, mail_address, message_keys, name, seconds, sender, socket_address, truth,
+    endpoint, host_names, integer, log_filter, mail_address, mail_addresses, mail_locale, message_keys, name, seconds,
+    sender, socket_address, truth,
 };
 use super::{
     AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment,
@@ -113,6 +114,19 @@ fn read(table: &mut SettingsReader) -> Settings {
             "customer@ordo.example".to_owned(),
             &mail_address(),
             "Whom mails go to when an order names no address",
+        ),
+        mail_staff: table
+            .optional(
+                "ORDO_MAIL_STAFF",
+                &mail_addresses(),
+                "Who works in the shop and gets a mail about each order that is confirmed; sagas and notification need it",
+            )
+            .unwrap_or_default(),
+        mail_staff_locale: table.value(
+            "ORDO_MAIL_STAFF_LOCALE",
+            "en".to_owned(),
+            &mail_locale(),
+            "The language of the mails to staff",
         ),
         mail_smtputf8: table.value(
             "ORDO_MAIL_SMTPUTF8",

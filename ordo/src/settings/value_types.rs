@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::Uri;
 use messaging::MessageSigningKeys;
-use notification::NotificationSettings;
+use notification::{MAX_STAFF, NotificationSettings};
 use tracing_subscriber::EnvFilter;
 
 /// A type of values.
@@ -121,5 +121,27 @@ pub(super) fn mail_address() -> SettingType<String> {
     SettingType::new("a mail address such as customer@shop.example, with ASCII before the @", String::clone, |text| {
         let settings = NotificationSettings { default_recipient: text.to_owned(), ..NotificationSettings::default() };
         settings.validate().is_ok().then_some(settings.default_recipient)
+    })
+}
+
+/// A comma list of recipients that notification accepts as staff.
+pub(super) fn mail_addresses() -> SettingType<Vec<String>> {
+    let allowed = format!("a comma list of up to {MAX_STAFF} mail addresses, each once, with ASCII before the @");
+    SettingType::new(
+        allowed,
+        |addresses: &Vec<String>| addresses.join(","),
+        |text| {
+            let staff = text.split(',').map(|address| address.trim().to_owned()).collect();
+            let settings = NotificationSettings { staff, ..NotificationSettings::default() };
+            settings.validate().is_ok().then_some(settings.staff)
+        },
+    )
+}
+
+/// A language that mails are written in.
+pub(super) fn mail_locale() -> SettingType<String> {
+    let allowed = notification::locales().collect::<Vec<_>>().join(" or ");
+    SettingType::new(allowed, String::clone, |text| {
+        notification::locales().find(|locale| *locale == text).map(str::to_owned)
     })
 }

@@ -69,6 +69,11 @@ impl OrderAudit {
         if let Some(template) = owed_mail(&event) {
             *self.owed.entry(template).or_default() += 1;
         }
+        if let OrderEvent::OrderConfirmed(confirmed) = &event
+            && confirmed.mail_staff
+        {
+            *self.owed.entry(MailTemplate::StaffNewOrder).or_default() += 1;
+        }
         if let OrderEvent::NotificationSent(sent) = &event {
             self.sent.push(sent.clone());
         }

@@ -52,6 +52,7 @@ mod rust_client;
 mod several_payments;
 mod shop_orders;
 mod slow_reads;
+mod staff_mails;
 mod stopping;
 mod stream_limits;
 mod stuck;

@@ -243,7 +243,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
     }
     placed.payments.iter_mut().for_each(|payment| payment.token = None);
     placed.mails.clear();
-    placed.was_promised = false;
+    (placed.was_promised, placed.mails_staff) = (false, false);
     placed.notes.clear();
     if let OrderStockState::Reserved(reserved) = &mut placed.stock {
         reserved.units.clear();

@@ -37,7 +37,7 @@ pub(crate) fn authorized() -> OrderEvent {
 }
 
 pub(crate) fn confirmed() -> OrderEvent {
-    OrderEvent::OrderConfirmed(OrderConfirmed {})
+    OrderEvent::OrderConfirmed(OrderConfirmed::default())
 }
 
 pub(crate) fn lines(lines: &[(u32, u32)]) -> Vec<LineQuantity> {

@@ -275,7 +275,7 @@ impl Placed {
         let returned = json!({ "ReturnRequested": { "returnId": "r", "lines": [{ "lineNumber": 1, "quantity": 1 }] } });
         let before = [event(self.is_reserved, reserved), event(self.is_authorized, authorized)];
         let after = event(self.is_returned && self.status == OrderStatus::Completed, returned);
-        let confirmed = || OrderEvent::OrderConfirmed(OrderConfirmed {});
+        let confirmed = || OrderEvent::OrderConfirmed(OrderConfirmed::default());
         let rejected = || OrderEvent::OrderRejected(OrderRejected { reason: RejectionReason::NotPaidInTime });
         let since = match self.status {
             OrderStatus::Pending => vec![],

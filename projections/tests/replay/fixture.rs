@@ -45,8 +45,10 @@ impl Fixture {
         let id = format!("o-{nth}");
         let created = PostedOrder::parse(testkit::demo_order(&id).to_string().as_bytes()).unwrap().content;
         let event = |event: OrderEvent| NewEvent::new(&event, &Metadata::default()).unwrap();
-        let events =
-            vec![event(OrderEvent::OrderCreated(created)), event(OrderEvent::OrderConfirmed(OrderConfirmed {}))];
+        let events = vec![
+            event(OrderEvent::OrderCreated(created)),
+            event(OrderEvent::OrderConfirmed(OrderConfirmed::default())),
+        ];
         self.append(Order::TYPE, &id, 0, events).await;
         let received = StockEvent::StockReceived(StockReceived { quantity: 5 });
         let received = NewEvent::new(&received, &Metadata::default()).unwrap();

@@ -84,7 +84,7 @@ fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_custo
         let rejected = request([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
         assert_eq!((rejected.reason.as_deref(), rejected.rejection), (expected, None));
 
-        let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder];
+        let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
         let [one, two, three] = confirmed;
         let cancelled = told([one, two, three, compensate(), voided, released(false), close]);
         assert_eq!(cancelled.as_deref(), expected);
@@ -120,7 +120,7 @@ async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
 
     let mut times = Vec::new();
     for _ in 0..2 {
-        let promised = [reserved(), authorized(), OrderCommand::ConfirmOrder];
+        let promised = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
         let order = OrderSession::open(&after(promised)).unwrap().unwrap();
         let (_, outcome) = send_requests(&context, notify_customer, vec![order]).await.remove(0);
         assert!(matches!(outcome, Err(StepError::Unreachable(_))), "{outcome:?}");

@@ -87,7 +87,7 @@ fn refunded(id: &str, amount_minor: i64) -> OrderEvent {
 async fn paid_by_card() -> World {
     let world = World::with(json!([{ "method": "card", "token": "tok_ok", "amount": "10.00" }])).await;
     let authorized = PaymentAuthorized { reference: "pay".to_owned(), amount_minor: 1_000, payment_number: None };
-    let events = [OrderEvent::PaymentAuthorized(authorized), OrderEvent::OrderConfirmed(OrderConfirmed {})];
+    let events = [OrderEvent::PaymentAuthorized(authorized), OrderEvent::OrderConfirmed(OrderConfirmed::default())];
     world.add(events.into_iter().chain([shipped("s"), shipped("t")]).collect()).await;
     world
 }
@@ -128,7 +128,7 @@ async fn a_decision_is_not_about_another_refund_than_at_its_first_attempt() {
 async fn what_a_person_gave_back_is_named_and_another_one_is_not_settled_for_it() {
     let elsewhere = json!([{ "method": "transfer", "amount": "10.00", "reference": "T-1" }]);
     let world = World::with(elsewhere).await;
-    world.add(vec![OrderEvent::OrderConfirmed(OrderConfirmed {}), shipped("s"), captured("s")]).await;
+    world.add(vec![OrderEvent::OrderConfirmed(OrderConfirmed::default()), shipped("s"), captured("s")]).await;
     let cancelled = LinesCancelled {
         cancellation_id: CancellationId::parse("x").unwrap(),
         lines: vec![LineQuantity { line_number: 1, quantity: 1 }],

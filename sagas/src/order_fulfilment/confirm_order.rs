@@ -3,6 +3,7 @@
 use domain::order::saga::SagaStep;
 use domain::order::{OrderCommand, OrderStage};
 
+use crate::SagaSettings;
 use crate::order_session::OrderSession;
 use crate::outcome::{StepOutcome, StepProgress};
 use crate::saga::{Step, StepHandler, StepKind, StepUndo};
@@ -15,7 +16,7 @@ pub(super) const STEP: Step = Step {
     undo: StepUndo::Nothing { because: "it is the pivot: a confirmed order is cancelled, not unconfirmed" },
 };
 
-fn confirm_order(order: &mut OrderSession) -> StepOutcome {
-    order.decide(OrderCommand::ConfirmOrder)?;
+fn confirm_order(order: &mut OrderSession, settings: &SagaSettings) -> StepOutcome {
+    order.decide(OrderCommand::ConfirmOrder { mail_staff: settings.mail_staff })?;
     Ok(StepProgress::Advanced)
 }

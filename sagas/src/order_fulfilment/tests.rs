@@ -61,8 +61,11 @@ fn an_order_goes_through_the_steps_and_its_customer_is_told_last() {
     assert_eq!(next(&after([])), Some("reserve_stock"));
     assert_eq!(next(&after([reserved()])), Some("authorize_payment"));
     assert_eq!(next(&after([reserved(), authorized()])), Some("confirm_order"));
-    assert_eq!(next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder])), Some("notify_customer"));
-    assert_eq!(next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder, sent])), None);
+    assert_eq!(
+        next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }])),
+        Some("notify_customer")
+    );
+    assert_eq!(next(&after([reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }, sent])), None);
 }
 
 #[test]
@@ -90,7 +93,7 @@ fn units_go_back_when_the_order_is_not_promised_in_time() {
     let late = now() + TimeDelta::minutes(30);
     assert_eq!(SAGA.next(&order, late).step(), Some(SagaStep::ReleaseStock));
     // A promise has no end.
-    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder]);
+    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }]);
     assert_eq!(SAGA.next(&order, late).step(), Some(SagaStep::NotifyCustomer));
 }
 
@@ -102,7 +105,7 @@ fn a_mail_that_was_given_up_ends_the_saga_and_the_order_stands() {
         reason: "no such mailbox".into(),
         nth: None,
     });
-    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder, failed]);
+    let order = after([reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }, failed]);
     assert_eq!(next(&order), None);
     assert_eq!(order.status, domain::order::OrderStatus::Confirmed);
 }

@@ -11,6 +11,6 @@ pub(super) const STEP: Step = Step {
     name: SagaStep::RefundManually,
     kind: StepKind::Retriable,
     is_due: |order| order.manual_refunds().next().is_some(),
-    action: StepHandler::Decide(|_| Ok(StepProgress::LeftToPerson)),
+    action: StepHandler::Decide(|_, _| Ok(StepProgress::LeftToPerson)),
     undo: StepUndo::Nothing { because: "money that went back stays there" },
 };

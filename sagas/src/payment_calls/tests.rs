@@ -49,7 +49,7 @@ async fn free_and_shipped(store: &EventStore) -> OrderSession {
     let shipment_id = ShipmentId::parse("s-1").unwrap();
     for command in [
         reserved(),
-        OrderCommand::ConfirmOrder,
+        OrderCommand::ConfirmOrder { mail_staff: false },
         OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: None, parcels }),
     ] {
         order.decide(command).unwrap();

@@ -192,7 +192,8 @@ pub(super) fn notifying_saga(template: MailTemplate) -> &'static str {
         MailTemplate::OrderConfirmed
         | MailTemplate::OrderRejected
         | MailTemplate::OrderCancelled
-        | MailTemplate::OrderShipped => order_fulfilment::SAGA.name,
+        | MailTemplate::OrderShipped
+        | MailTemplate::StaffNewOrder => order_fulfilment::SAGA.name,
     }
 }
 

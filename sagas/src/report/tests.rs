@@ -193,7 +193,7 @@ fn an_order_that_waits_for_nothing_can_be_ended_also_on_hold() {
         nth: None,
     });
     let held = OrderHeld { hold_id: HoldId::parse("h-1").unwrap(), reason: "it may be fraud".into() };
-    let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder, told];
+    let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }, told];
     for hold in [None, Some(OrderCommand::HoldOrder(held))] {
         let report = of(confirmed.clone().into_iter().chain(hold), &[]);
         assert_eq!(report.waits_for, None);

@@ -11,6 +11,7 @@ mod gate;
 mod many;
 mod mended;
 mod payments;
+mod staff;
 mod timers;
 mod twice;
 mod world;

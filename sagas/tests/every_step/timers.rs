@@ -181,7 +181,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
     for command in [
         OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at }),
         OrderCommand::RecordPaymentAuthorized(authorized),
-        OrderCommand::ConfirmOrder,
+        OrderCommand::ConfirmOrder { mail_staff: false },
         sent(domain::order::event::MailTemplate::OrderConfirmed),
         ship("s-1", Some(units(1))),
         OrderCommand::RecordPaymentCaptured(captured),

@@ -119,7 +119,7 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
     let mut visit = world.visits.remove(at);
     let Some((step, is_expiry)) = next(&visit.known.order, world) else { return Some(()) };
     match step {
-        SagaStep::ConfirmOrder => visit.take(OrderCommand::ConfirmOrder).ok()?,
+        SagaStep::ConfirmOrder => visit.take(OrderCommand::ConfirmOrder { mail_staff: false }).ok()?,
         SagaStep::CloseOrder => visit.take(OrderCommand::CloseOrder).ok()?,
         SagaStep::ReserveStock | SagaStep::ReleaseStock => {
             // Decided with the stock at hand, on the order as it is: anything older meets a conflict.

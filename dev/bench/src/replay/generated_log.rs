@@ -97,7 +97,7 @@ impl GeneratedLog {
                 reference: format!("pay-{}", id("payment", life.nth).simple()),
                 amount_minor: self.created.total_minor,
             }),
-            4 => OrderEvent::OrderConfirmed(OrderConfirmed {}),
+            4 => OrderEvent::OrderConfirmed(OrderConfirmed::default()),
             _ => OrderEvent::NotificationSent(NotificationSent {
                 notification_id: id("mail", life.nth),
                 template: MailTemplate::OrderConfirmed,

@@ -227,9 +227,14 @@ impl OrderLine {
 }
 
 /// The order is confirmed to the customer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct OrderConfirmed {}
+#[serde(rename_all = "camelCase")]
+pub struct OrderConfirmed {
+    /// Whether the shop's staff get a mail about it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mail_staff: bool,
+}
 
 /// The order could not be confirmed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -47,7 +47,7 @@ pub struct MailResendRequested {
     pub nth: usize,
 }
 
-/// The mails that a customer can get.
+/// The mails about an order: to its customer, or to the staff of the shop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -62,6 +62,8 @@ pub enum MailTemplate {
     OrderShipped,
     /// Your money is on its way back.
     OrderRefunded,
+    /// To the shop's staff: there is a new order.
+    StaffNewOrder,
 }
 
 impl MailTemplate {
@@ -73,6 +75,7 @@ impl MailTemplate {
             Self::OrderCancelled => "order-cancelled",
             Self::OrderShipped => "order-shipped",
             Self::OrderRefunded => "order-refunded",
+            Self::StaffNewOrder => "staff-new-order",
         }
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "PaymentCaptured", to: "2.0", change: None },
     Upcast { event_type: "PaymentRefunded", to: "2.0", change: None },
     Upcast { event_type: "OperatorIntervened", to: "2.0", change: None },
+    // It may call for a mail to staff.
+    Upcast { event_type: "OrderConfirmed", to: "2.0", change: None },
     // It may be about some of the return.
     Upcast { event_type: "ReturnReceived", to: "2.0", change: None },
 ];
@@ -41,13 +43,14 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         OrderEvent::PaymentRefunded(it) => of_payment(it.payment_number),
         OrderEvent::OperatorIntervened(it) if it.step == SagaStep::RefundManually => None,
         OrderEvent::OperatorIntervened(it) => of_payment(it.payment_number),
+        // Its mail to staff would not be known, here and in the events that tell of it.
+        OrderEvent::OrderConfirmed(confirmed) => (!confirmed.mail_staff).then_some(FIRST),
         // It would be taken for all of the return.
         OrderEvent::ReturnReceived(received) => received.is_of_first_version().then_some(FIRST),
         OrderEvent::StockReserved(_)
         | OrderEvent::StockReservationFailed(_)
         | OrderEvent::StockReleased(_)
         | OrderEvent::RefundRequested(_)
-        | OrderEvent::OrderConfirmed(_)
         | OrderEvent::OrderRejected(_)
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderCancelled(_)

@@ -182,7 +182,7 @@ fn an_order_is_cancelled_once_everything_is_undone() {
 #[test]
 fn a_cancelled_order_is_not_confirmed() {
     let order = after(vec![created(), reserved(), authorized()], [cancel()]);
-    assert_eq!(decide(&order, OrderCommand::ConfirmOrder), Err(OrderError::Stale));
+    assert_eq!(decide(&order, OrderCommand::ConfirmOrder { mail_staff: false }), Err(OrderError::Stale));
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn an_order_that_is_held_early_is_confirmed_and_runs_out_as_any() {
     for event in [reserved(), authorized()] {
         order.apply(event);
     }
-    assert_eq!(carry_out(&mut order, OrderCommand::ConfirmOrder), ["OrderConfirmed"]);
+    assert_eq!(carry_out(&mut order, OrderCommand::ConfirmOrder { mail_staff: false }), ["OrderConfirmed"]);
     assert_eq!(order.stage(), OrderStage::ConfirmedOnHold);
 
     let mut late = two([reserved()]);

@@ -91,7 +91,7 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
         1 => Just(OrderCommand::RecordPaymentDeclined(PaymentDeclined { payment_number: None,  code: "no".into(), message: "no".into() })),
         1 => Just(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { payment_number: None,  reason: "late".into() })),
         1 => Just(OrderCommand::RecordPaymentVoided(PaymentVoided::default())),
-        3 => Just(OrderCommand::ConfirmOrder),
+        3 => any::<bool>().prop_map(|mail_staff| OrderCommand::ConfirmOrder { mail_staff }),
         3 => (0..3_u8, prop::sample::select(vec![1_000, 2_000, 3_000, 4_000, TOTAL])).prop_map(|(n, amount_minor)| {
             let shipment_id = id(ShipmentId::parse, n);
             OrderCommand::RecordPaymentCaptured(PaymentCaptured { payment_number: None,  shipment_id, amount_minor, reference: "c".into() })

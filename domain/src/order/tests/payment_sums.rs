@@ -24,7 +24,7 @@ fn with_payments(amounts: &[(i64, bool)]) -> Order {
         let held = PaymentAuthorized { reference: "p".into(), amount_minor: amount, payment_number: name };
         does(&mut order, OrderCommand::RecordPaymentAuthorized(held));
     }
-    does(&mut order, OrderCommand::ConfirmOrder);
+    does(&mut order, OrderCommand::ConfirmOrder { mail_staff: false });
     order
 }
 

@@ -129,11 +129,11 @@ fn payments_are_authorized_one_after_the_other() {
     assert_eq!(decide(&order, OrderCommand::RecordPaymentAuthorized(early.clone())), Err(OrderError::Stale));
     evolve(&mut order, authorized(1, 3_000));
     assert_eq!(placed(&order).next_to_authorize().map(|it| it.number), Some(2));
-    assert_eq!(decide(&order, OrderCommand::ConfirmOrder), Err(OrderError::Stale));
+    assert_eq!(decide(&order, OrderCommand::ConfirmOrder { mail_staff: false }), Err(OrderError::Stale));
     assert_eq!(placed(&order).payment_status(), PaymentStatus::None);
     does(&mut order, OrderCommand::RecordPaymentAuthorized(early));
     assert_eq!(placed(&order).payment_status(), PaymentStatus::Authorized);
-    does(&mut order, OrderCommand::ConfirmOrder);
+    does(&mut order, OrderCommand::ConfirmOrder { mail_staff: false });
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn what_was_paid_elsewhere_is_held_and_captured_without_the_provider_and_a_perso
     let mut order = given([OrderEvent::OrderCreated(paid_elsewhere()), reserved_nothing()]);
     assert!(placed(&order).is_paid_for() && !placed(&order).may_hold_money());
     assert_eq!(placed(&order).payment_status(), PaymentStatus::Authorized);
-    does(&mut order, OrderCommand::ConfirmOrder);
+    does(&mut order, OrderCommand::ConfirmOrder { mail_staff: false });
     evolve(&mut order, shipped("s", 1));
     does(&mut order, OrderCommand::RecordPaymentCaptured(captured("s", None, 1_200)));
     does(&mut order, wants_back("f", 200));

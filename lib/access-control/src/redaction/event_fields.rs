@@ -93,7 +93,9 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("payments.reference",          [SHOW,  NO,    MASK]),
         ("payments.paidAt",             [SHOW,  NO,    SHOW]),
     ]),
-    ("OrderConfirmed", &[]),
+    ("OrderConfirmed", &[
+        ("mailStaff",                   [NO,    SHOW,  SHOW]),
+    ]),
     ("OrderRejected", &[
         ("reason",                      [SHOW,  NO,    SHOW]),
         ("reason.outOfStock",           [SHOW,  NO,    SHOW]),
