@@ -118,7 +118,7 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
         "Shipping address:\\n  Ada Lovelace\\n  12 St James's Square\\n  London SW1Y 4JH\\n  GB",
         "Versand (DHL Paket): 4,90\u{a0}€\\nGesamtbetrag: 59,80\u{a0}€\\nIn den Preisen enthaltene Steuern: 4,37\u{a0}€",
         "  50667 Köln\\n",
-        "1.235 kg x Apples (APPLES)\\n      3.125 EUR per kg, together 3.86 EUR",
+        "1.235 kg x Apples (APPLES)\\n      €3.125 per kg, together €3.86",
         "0.5 kg x Apples (APPLES)",
     ] {
         assert!(mails.contains(said), "{said} is not in {mails}");
