@@ -129,6 +129,10 @@ id! {
     /// One note on an order.
     NoteId
 }
+id! {
+    /// An invoice or a credit note.
+    DocumentId
+}
 
 impl CancellationId {
     /// The cancellation of all that was left of an order. It happens at most once.

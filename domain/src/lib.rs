@@ -7,6 +7,7 @@
 pub mod body;
 pub mod country;
 mod decimal;
+pub mod document;
 pub mod email;
 mod events;
 #[cfg(test)]

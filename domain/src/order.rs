@@ -10,6 +10,7 @@
 //!   `manual_refunds`: what a person has to give back.
 //! - `holds`: what keeps it from being shipped. `tracking`: how its parcels are followed, and corrections of that.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
+//! - `documents`: which invoices and credit notes it calls for, and what each says.
 //! - `returns`: goods that come back, from the demand to the event.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
 //! - [`units`]: the stock commands that an order's events imply.
@@ -18,6 +19,7 @@
 mod amounts;
 mod command;
 mod decide;
+mod documents;
 mod error;
 pub mod event;
 mod evolve;
@@ -46,6 +48,7 @@ use event_versions::{Upcast, Upcastable};
 pub use amounts::OrderTotals;
 pub use command::{CancelLines, DeliverShipment, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 pub use decide::decide;
+pub use documents::{DocumentCause, DocumentFacts, DueDocument, OrderDocument};
 pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;

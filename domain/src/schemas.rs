@@ -10,6 +10,7 @@ use json_schemas::{check, files_in, variants_of};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
+use crate::document::{DocumentEvent, DocumentSeries};
 use crate::json_text::JsonObjectText;
 use crate::order::{Order, OrderEvent};
 use crate::stock::{Stock, StockEvent};
@@ -28,7 +29,12 @@ impl JsonSchema for JsonObjectText {
 fn each_event_has_a_schema_that_its_golden_file_agrees_with() {
     let mut names = check_events::<Order>("events");
     names.extend(check_events::<Stock>("stock-events"));
-    let all = OrderEvent::NAMES.iter().chain(StockEvent::NAMES).map(|name| format!("{name}.json"));
+    names.extend(check_events::<DocumentSeries>("document-events"));
+    let all = OrderEvent::NAMES
+        .iter()
+        .chain(StockEvent::NAMES)
+        .chain(DocumentEvent::NAMES)
+        .map(|name| format!("{name}.json"));
     assert_eq!(names, all.collect());
     assert_eq!(files_in("events"), names);
 }

@@ -5,14 +5,15 @@
 
 use cqrs_es::Aggregate;
 
+use crate::document::DocumentSeries;
 use crate::order::Order;
 use crate::stock::Stock;
 
-/// The types of streams that this platform keeps.
-pub const STREAM_TYPES: [&str; 2] = [Order::TYPE, Stock::TYPE];
+/// The types of streams whose events clients can follow. The orders' events name the documents of the series.
+pub const FOLLOWED_STREAM_TYPES: [&str; 2] = [Order::TYPE, Stock::TYPE];
 
 /// Whether streams of this type belong to this platform. All others are foreign.
 #[must_use]
 pub fn is_known(stream_type: &str) -> bool {
-    STREAM_TYPES.contains(&stream_type)
+    FOLLOWED_STREAM_TYPES.contains(&stream_type) || stream_type == DocumentSeries::TYPE
 }

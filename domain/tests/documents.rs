@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use domain::document::DocumentEvent;
 use domain::order::{OrderAction, OrderEvent, OrderGrowthLimits, OrderStage, TRANSITIONS};
 use domain::stock;
 
@@ -25,7 +26,7 @@ fn the_table_of_what_can_be_asked_is_the_one_that_decides() {
 #[test]
 fn every_event_is_described_once() {
     let described: Vec<&str> = EVENTS.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    for name in OrderEvent::NAMES.iter().chain(stock::StockEvent::NAMES) {
+    for name in OrderEvent::NAMES.iter().chain(stock::StockEvent::NAMES).chain(DocumentEvent::NAMES) {
         let rows = described.iter().filter(|row| *row == name).count();
         assert_eq!(rows, 1, "docs/reference/events.md has {rows} rows of {name}");
     }

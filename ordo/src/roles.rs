@@ -148,7 +148,10 @@ pub(crate) async fn start(
             }
             PlatformRole::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
-                running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
+                running.spawn("sagas", sagas::run(sagas, figures.clone(), stop.clone()));
+                if let Some(seller) = &settings.seller {
+                    running.spawn("documents", documents::run(store.clone(), seller.clone(), stop));
+                }
             }
             PlatformRole::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;

@@ -13,6 +13,7 @@ mod mistakes;
 mod payment;
 mod publication;
 mod reader;
+mod seller;
 mod sources;
 mod table;
 mod value_types;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use ::publication::PublicationSettings;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
+use domain::document::Seller;
 use domain::order::OrderGrowthLimits;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageSigningKeys};
 
@@ -121,6 +123,8 @@ pub struct Settings {
     pub webhooks: WebhookDeliverySettings,
     /// What is published for other programs; `None`: nothing.
     pub publication: Option<PublicationSettings>,
+    /// Who sells; `None`: no invoices are issued.
+    pub seller: Option<Seller>,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.

@@ -9,6 +9,7 @@
 //! - `streams`: every event in order, every stream without gaps.
 //! - `order`: an order by itself: quantities, amounts, mails.
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
+//! - `documents`: invoices and credit notes, without a gap, each named by its order.
 //! - `sandbox_ledger`: the sandbox's payments, and what orders say was paid.
 //! - `progress`: every saga has ended or waits for something.
 //! - `snapshots`: every snapshot of a SKU equals the fold of its events.
@@ -16,6 +17,7 @@
 //! - `mails`: each mail was sent once, and for something that happened.
 
 mod chain;
+mod documents;
 mod findings;
 mod mails;
 mod order;
@@ -106,7 +108,7 @@ async fn verify(
 }
 
 fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
-    let LogTotals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } =
+    let LogTotals { events, orders, skus, documents, position, sagas, mails, money, foreign_events, foreign_streams } =
         &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
@@ -120,6 +122,8 @@ fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
         ),
         format!("mails: {} sent, {} given up", mails.sent, mails.given_up),
     ];
+    let numbered = format!("{documents} invoices and credit notes");
+    lines.extend((*documents > 0).then_some(numbered));
     lines.splice(1..1, chain::as_text(&found.log));
     let foreign = format!("{foreign_events} events of {foreign_streams} foreign streams, which are not looked into");
     lines.splice(1..1, (*foreign_events > 0).then_some(foreign));
@@ -143,7 +147,7 @@ fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
 }
 
 fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
-    let LogTotals { events, orders, skus, position, sagas, mails, money, foreign_events, foreign_streams } =
+    let LogTotals { events, orders, skus, documents, position, sagas, mails, money, foreign_events, foreign_streams } =
         &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, CurrencyPaymentTotals))| {
@@ -155,6 +159,7 @@ fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
         "events": events,
         "orders": orders,
         "skus": skus,
+        "documents": documents,
         "foreign": { "events": foreign_events, "streams": foreign_streams },
         "position": position,
         "log": chain::as_json(&found.log),

@@ -1,6 +1,6 @@
 //! How the OpenAPI document describes what several routes have in common.
 
-use domain::streams::STREAM_TYPES;
+use domain::streams::FOLLOWED_STREAM_TYPES;
 use utoipa::openapi::Ref;
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
@@ -18,7 +18,7 @@ pub(crate) fn version_or_instant() -> Schema {
 
 /// A kind of stream.
 pub(crate) fn stream_type() -> Schema {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(STREAM_TYPES)).build().into()
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(FOLLOWED_STREAM_TYPES)).build().into()
 }
 
 /// A day.

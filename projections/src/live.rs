@@ -21,7 +21,7 @@ use bounds::{CapacityShare, KeyedCapacity};
 use bytes::Bytes;
 use domain::order::OrderEvent;
 use domain::stock::StockEvent;
-use domain::streams::{STREAM_TYPES, is_known};
+use domain::streams::FOLLOWED_STREAM_TYPES;
 use error_chain::error_chain;
 use event_store::{EventFilter, EventStore};
 use futures_util::stream;
@@ -220,13 +220,15 @@ fn selection(parameters: LiveStreamParameters) -> Result<EventFilter, Problem> {
         }
     }
     // Most likely a misspelling, and the client would wait forever.
-    if let Some(unknown) = parameters.stream_type.as_ref().filter(|kind| !is_known(kind)) {
-        let kinds = STREAM_TYPES.join(" and ");
+    if let Some(unknown) =
+        parameters.stream_type.as_ref().filter(|kind| !FOLLOWED_STREAM_TYPES.contains(&kind.as_str()))
+    {
+        let kinds = FOLLOWED_STREAM_TYPES.join(" and ");
         return Err(invalid("streamType", format!("{unknown:?} is no kind of stream; there are {kinds}")));
     }
     // Streams of other applications in the same log are not for clients.
     let stream_types =
-        parameters.stream_type.map_or_else(|| STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
+        parameters.stream_type.map_or_else(|| FOLLOWED_STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
     let names = OrderEvent::NAMES.iter().chain(StockEvent::NAMES);
     if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
         return Err(invalid("type", format!("there is no event {unknown:?}")));

@@ -144,7 +144,8 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
         | OrderSubject::Refund(RefundEvent::RefundRequested(_))
         | OrderSubject::Notification(_)
         | OrderSubject::Note(_)
-        | OrderSubject::Operator(_) => None,
+        | OrderSubject::Operator(_)
+        | OrderSubject::Document(_) => None,
     };
     part.into_iter().map(|sk| key(recorded, sk)).collect()
 }
@@ -250,7 +251,8 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         | OrderSubject::Fulfilment(
             FulfilmentEvent::OrderHeld(_) | FulfilmentEvent::OrderReleased(_) | FulfilmentEvent::OrderDelivered(_),
         )
-        | OrderSubject::Operator(_) => {}
+        | OrderSubject::Operator(_)
+        | OrderSubject::Document(_) => {}
     }
     Ok(())
 }

@@ -144,7 +144,8 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         | OrderSubject::Refund(_)
         | OrderSubject::Notification(_)
         | OrderSubject::Note(_)
-        | OrderSubject::Operator(_) => None,
+        | OrderSubject::Operator(_)
+        | OrderSubject::Document(_) => None,
     }
 }
 

@@ -62,6 +62,7 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         | OrderSubject::Return(ReturnEvent::ReturnCancelled(_))
         | OrderSubject::Refund(RefundEvent::PaymentRefunded(_))
         | OrderSubject::Notification(_)
-        | OrderSubject::Operator(_) => None,
+        | OrderSubject::Operator(_)
+        | OrderSubject::Document(_) => None,
     }
 }

@@ -172,7 +172,7 @@ pub(super) fn clamped(sum: i128) -> i64 {
 }
 
 /// `amount` × `part` ⁄ `whole`, rounded down.
-fn portion(amount: i128, part: i128, whole: i128) -> i128 {
+pub(super) fn portion(amount: i128, part: i128, whole: i128) -> i128 {
     amount.saturating_mul(part).checked_div_euclid(whole).unwrap_or(0)
 }
 

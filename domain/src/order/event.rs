@@ -3,6 +3,7 @@
 //! Each version of each event has a golden file in `domain/golden/events/`, and stays readable forever.
 
 mod customer;
+mod document;
 mod fulfilment;
 mod lifecycle;
 mod notification;
@@ -16,6 +17,7 @@ mod subject;
 mod upcasts;
 
 pub use customer::{Address, CustomerDetails};
+pub use document::{CreditNoteIssued, InvoiceIssued};
 pub use fulfilment::{
     LineQuantity, LinesCancelled, OrderDelivered, OrderHeld, OrderReleased, OrderShipped, Parcel, ShipmentDelivered,
     ShipmentTrackingChanged,
@@ -33,8 +35,8 @@ pub use refund::{PaymentRefunded, RefundRequested};
 pub use returns::{ItemCondition, ReceivedLine, ReturnCancelled, ReturnReceived, ReturnRequested};
 pub use stock::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
 pub use subject::{
-    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderSubject, PaymentEvent,
-    RefundEvent, ReservationEvent, ReturnEvent,
+    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderDocumentEvent, OrderSubject,
+    PaymentEvent, RefundEvent, ReservationEvent, ReturnEvent,
 };
 pub(super) use upcasts::UPCASTS;
 use upcasts::earlier_version;
@@ -104,5 +106,9 @@ events! {
         NoteAdded,
         /// An operator decided about a step of its sagas.
         OperatorIntervened,
+        /// An invoice was issued for a shipment.
+        InvoiceIssued,
+        /// A credit note was issued for a refund.
+        CreditNoteIssued,
     }
 }

@@ -127,6 +127,8 @@ impl PlacedOrder {
                 self.notes.insert(note.note_id.clone(), note);
             }
             OrderEvent::OperatorIntervened(intervened) => self.apply_decision(intervened),
+            OrderEvent::InvoiceIssued(issued) => self.documents.push(issued.into()),
+            OrderEvent::CreditNoteIssued(issued) => self.documents.push(issued.into()),
         }
     }
 

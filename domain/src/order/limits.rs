@@ -160,7 +160,8 @@ impl OrderGrowth {
             | OrderSubject::Notification(
                 NotificationEvent::NotificationSent(_) | NotificationEvent::NotificationFailed(_),
             )
-            | OrderSubject::Operator(_) => return None,
+            | OrderSubject::Operator(_)
+            | OrderSubject::Document(_) => return None,
         };
         Some(Self { action, present, bytes })
     }

@@ -90,7 +90,8 @@ impl MailTrigger {
             | OrderSubject::Notification(
                 NotificationEvent::NotificationSent(_) | NotificationEvent::NotificationFailed(_),
             )
-            | OrderSubject::Note(_) => None,
+            | OrderSubject::Note(_)
+            | OrderSubject::Document(_) => None,
         }
     }
 }

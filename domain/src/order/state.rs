@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::documents::OrderDocument;
 use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
 use super::holds::Hold;
 use super::lines::LineUnitCounts;
@@ -71,6 +72,9 @@ pub struct PlacedOrder {
     pub customer_message: Option<String>,
     /// The notes on it.
     pub notes: BTreeMap<NoteId, NoteAdded>,
+    /// Its invoices and credit notes, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<OrderDocument>,
     /// What became of each line: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
     #[serde(skip)]
     pub counts: Vec<LineUnitCounts>,
@@ -219,6 +223,7 @@ impl PlacedOrder {
             mails_staff: false,
             customer_message: None,
             notes: BTreeMap::new(),
+            documents: vec![],
             counts,
         }
     }

@@ -24,7 +24,7 @@ use super::saga::*;
 use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
-use crate::ids::{CancellationId, HoldId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::ids::{CancellationId, DocumentId, HoldId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
 use crate::quantity::Quantity;
 
 fn content() -> OrderCreated {
@@ -211,6 +211,24 @@ fn every_event() -> Vec<OrderEvent> {
             reason: "seen in the provider's dashboard".into(),
             customer_message: None,
             notification_id: None,
+        }),
+        OrderEvent::InvoiceIssued(InvoiceIssued {
+            document_id: DocumentId::parse("d-1").unwrap(),
+            number: "INV-2026-000042".into(),
+            series: "INV-2026".into(),
+            sequence: 42,
+            issued_on: "2026-11-30".parse().unwrap(),
+            shipment_id: ShipmentId::parse("s-1").unwrap(),
+            total_minor: 12_999,
+        }),
+        OrderEvent::CreditNoteIssued(CreditNoteIssued {
+            document_id: DocumentId::parse("d-2").unwrap(),
+            number: "CN-2026-000007".into(),
+            series: "CN-2026".into(),
+            sequence: 7,
+            issued_on: "2026-12-01".parse().unwrap(),
+            refund_id: RefundId::parse("f-1").unwrap(),
+            total_minor: 500,
         }),
     ]
 }

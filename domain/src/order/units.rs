@@ -29,7 +29,8 @@ pub fn implies_stock_commands(event: &OrderEvent) -> bool {
         | OrderSubject::Lifecycle(_)
         | OrderSubject::Refund(_)
         | OrderSubject::Notification(_)
-        | OrderSubject::Note(_) => false,
+        | OrderSubject::Note(_)
+        | OrderSubject::Document(_) => false,
     }
 }
 

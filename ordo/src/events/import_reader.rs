@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
+use domain::document::DocumentSeries;
 use domain::order::Order;
 use domain::stock::Stock;
 use domain::streams::is_known;
@@ -104,6 +105,7 @@ fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
     let decoded = match event.stream_type {
         Order::TYPE => event.decode::<Order>().map(|event| event.event_type()),
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
+        DocumentSeries::TYPE => event.decode::<DocumentSeries>().map(|event| event.event_type()),
         _ => return Ok(()),
     };
     let name = decoded.map_err(|error: EventDecodeError| {

@@ -18,7 +18,7 @@ use super::value_types::{
 };
 use super::{
     AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment,
-    publication, webhooks,
+    publication, seller, webhooks,
 };
 use crate::http::ConnectionLimits;
 
@@ -206,6 +206,7 @@ fn read(table: &mut SettingsReader) -> Settings {
         payment: payment::read(table),
         webhooks: webhooks::read(table),
         publication: publication::read(table),
+        seller: seller::read(table),
         authentication: authentication::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(

@@ -135,7 +135,9 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::NotificationSent(_)
         | OrderEvent::NotificationFailed(_)
         | OrderEvent::NoteAdded(_)
-        | OrderEvent::OperatorIntervened(_) => None,
+        | OrderEvent::OperatorIntervened(_)
+        | OrderEvent::InvoiceIssued(_)
+        | OrderEvent::CreditNoteIssued(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bounds::Budget;
 use chrono::{DateTime, Utc};
+use domain::document::DocumentSeries;
 use domain::money::Currency;
 use domain::order::Order;
 use domain::stock::Stock;
@@ -13,6 +14,7 @@ use event_store::read::read_by_stream;
 use projections::ReadModelVerifier;
 use sqlx::PgConnection;
 
+use super::documents::{DocumentReconciliation, SeriesAudit};
 use super::findings::Findings;
 use super::mails::ExpectedMailCounts;
 use super::order::{AuditedOrder, CurrencyPaymentTotals, OrderAudit};
@@ -29,10 +31,12 @@ const ORDERS: usize = 1_000;
 /// What was counted.
 #[derive(Debug, Default)]
 pub(super) struct LogTotals {
-    /// Of orders and SKUs.
+    /// Of orders, SKUs and series of documents.
     pub(super) events: u64,
     pub(super) orders: u64,
     pub(super) skus: u64,
+    /// Invoices and credit notes.
+    pub(super) documents: u64,
     /// Of foreign streams.
     pub(super) foreign_events: u64,
     pub(super) foreign_streams: u64,
@@ -48,6 +52,7 @@ pub(super) struct LogTotals {
 enum StreamAudit {
     Order(OrderAudit),
     Sku(StockFoldCheck),
+    Series(SeriesAudit),
     /// A stream of another application.
     Foreign,
     /// A stream with an event that cannot be decoded.
@@ -74,6 +79,7 @@ pub(super) async fn check(
     let mut pass = LogPass {
         totals: LogTotals::default(),
         units: ReservationReconciliation::default(),
+        documents: DocumentReconciliation::default(),
         orders: Vec::new(),
         progress,
     };
@@ -95,7 +101,9 @@ pub(super) async fn check(
             }
             match stream {
                 StreamAudit::Foreign => pass.totals.foreign_events += 1,
-                StreamAudit::Order(_) | StreamAudit::Sku(_) | StreamAudit::Unreadable => pass.totals.events += 1,
+                StreamAudit::Order(_) | StreamAudit::Sku(_) | StreamAudit::Series(_) | StreamAudit::Unreadable => {
+                    pass.totals.events += 1;
+                }
             }
             pass.totals.position = pass.totals.position.max(event.position);
             let StoredEvent { stream_type, stream_id, version, position, .. } = event;
@@ -116,6 +124,8 @@ pub(super) async fn check(
     pass.close(stream, findings);
     pass.look_up(connection, findings).await?;
     pass.units.check(findings);
+    pass.documents.check(findings);
+    pass.totals.documents = pass.documents.documents;
     pass.totals.sagas.check_late(findings);
     Ok(pass.totals)
 }
@@ -143,6 +153,8 @@ impl StreamAudit {
             Self::Order(OrderAudit::of(&first.stream_id))
         } else if first.is_of::<Stock>() {
             Self::Sku(StockFoldCheck::of(&first.stream_id))
+        } else if first.is_of::<DocumentSeries>() {
+            Self::Series(SeriesAudit::of(&first.stream_id))
         } else {
             Self::Foreign
         }
@@ -170,6 +182,13 @@ impl StreamAudit {
                 }
                 Err(error) => unreadable(&error),
             },
+            Self::Series(mut series) => match event.decode::<DocumentSeries>() {
+                Ok(happened) => {
+                    series.apply(&happened, event.version, findings);
+                    Self::Series(series)
+                }
+                Err(error) => unreadable(&error),
+            },
             Self::Foreign => Self::Foreign,
             Self::Unreadable => Self::Unreadable,
         }
@@ -180,6 +199,7 @@ impl StreamAudit {
 struct LogPass {
     totals: LogTotals,
     units: ReservationReconciliation,
+    documents: DocumentReconciliation,
     /// Orders that were read, but not yet compared with payments, sagas and mails.
     orders: Vec<AuditedOrder>,
     progress: SagaCheckpoints,
@@ -194,6 +214,7 @@ impl LogPass {
                 if let Some(order) = story.finish(findings) {
                     order.check(findings);
                     self.units.add_order(&order);
+                    self.documents.add_order(&order, findings);
                     let currency = order.placed.content.currency;
                     let money = self.totals.money.entry(currency.code().to_owned());
                     money.or_insert_with(|| (currency, CurrencyPaymentTotals::default())).1.add(&order.placed);
@@ -204,6 +225,7 @@ impl LogPass {
                 self.totals.skus += 1;
                 self.units.add_sku(sku, findings);
             }
+            StreamAudit::Series(series) => self.documents.add_series(series),
             StreamAudit::Foreign => self.totals.foreign_streams += 1,
             StreamAudit::Unreadable => {}
         }

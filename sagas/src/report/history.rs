@@ -149,7 +149,9 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         | OrderEvent::ReturnReceived(_)
         | OrderEvent::ReturnCancelled(_)
         | OrderEvent::MailResendRequested(_)
-        | OrderEvent::NoteAdded(_) => return None,
+        | OrderEvent::NoteAdded(_)
+        | OrderEvent::InvoiceIssued(_)
+        | OrderEvent::CreditNoteIssued(_) => return None,
     };
     Some(StepMention { saga: fulfilment, step, outcome, text })
 }

@@ -4,11 +4,12 @@
 //! then not until every match that looks into that subject covers it.
 
 use super::{
-    CancellationRequested, LinesCancelled, MailResendRequested, NoteAdded, NotificationFailed, NotificationSent,
-    OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated, OrderDelivered, OrderEvent, OrderHeld,
-    OrderRejected, OrderReleased, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
-    PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, ReturnCancelled, ReturnReceived,
-    ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, StockReleased, StockReservationFailed, StockReserved,
+    CancellationRequested, CreditNoteIssued, InvoiceIssued, LinesCancelled, MailResendRequested, NoteAdded,
+    NotificationFailed, NotificationSent, OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated,
+    OrderDelivered, OrderEvent, OrderHeld, OrderRejected, OrderReleased, OrderShipped, PaymentAuthorized,
+    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested,
+    ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, StockReleased,
+    StockReservationFailed, StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -96,5 +97,10 @@ subjects! {
     /// Decisions of operators.
     Operator(OperatorEvent) {
         OperatorIntervened,
+    }
+    /// Invoices and credit notes.
+    Document(OrderDocumentEvent) {
+        InvoiceIssued,
+        CreditNoteIssued,
     }
 }

@@ -66,7 +66,9 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         | OrderEvent::NotificationSent(_)
         | OrderEvent::NotificationFailed(_)
         | OrderEvent::MailResendRequested(_)
-        | OrderEvent::NoteAdded(_) => None,
+        | OrderEvent::NoteAdded(_)
+        | OrderEvent::InvoiceIssued(_)
+        | OrderEvent::CreditNoteIssued(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the parts of an order come to, and what is paid for its pieces.
 
+mod documents;
 mod life;
 
 use proptest::prelude::*;

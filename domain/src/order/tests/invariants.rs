@@ -196,6 +196,8 @@ fn is_afterword(event: &OrderEvent) -> bool {
             | OrderEvent::NotificationFailed(_)
             | OrderEvent::MailResendRequested(_)
             | OrderEvent::OperatorIntervened(_)
+            | OrderEvent::InvoiceIssued(_)
+            | OrderEvent::CreditNoteIssued(_)
     )
 }
 

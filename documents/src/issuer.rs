@@ -1,0 +1,161 @@
+//! The follower of the log that issues the documents that orders call for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, NaiveDate, Utc};
+use cqrs_es::Aggregate;
+use domain::document::{DocumentSeries, Seller};
+use domain::order::event::{OperatorEvent, OrderSubject, PaymentEvent, RefundEvent};
+use domain::order::saga::SagaStep;
+use domain::order::{Order, OrderEvent};
+use error_chain::error_chain;
+use event_store::operations::begin_after;
+use event_store::read::last_position;
+use event_store::{
+    ConflictRetryPolicy, EventStore, HandleError, StoredEvent, StreamLocks, Subscriber, SubscriberError, lacks_rights,
+};
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+
+use crate::issue_command::{IssueDocuments, IssueError};
+
+/// The name of the subscription.
+const SUBSCRIPTION: &str = "documents";
+/// How long it waits to begin after the database failed.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// Orders whose documents are issued in one append.
+const ORDERS: usize = 50;
+/// How often orders are decided on together; after that each is decided on by itself.
+const ATTEMPTS_TOGETHER: u32 = 2;
+/// Series that are cached. There are two a year.
+const SERIES_REMEMBERED: usize = 16;
+
+/// Issues documents as `seller` until told to stop. Any number of copies share the work.
+pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
+    while let Err(error) = begin(store.pool()).await {
+        tracing::warn!(error = error_chain(&error), "documents can't begin to follow the log");
+        // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
+        if lacks_rights(&error) {
+            break;
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
+            return;
+        }
+    }
+    let series = StreamLocks::new(store.clone(), SERIES_REMEMBERED);
+    let issuer = DocumentIssuer { store: store.clone(), series, seller: Arc::new(seller) };
+    store.subscribe(issuer, stop).await;
+}
+
+/// The first time it begins at the end of the log: what happened before there was a seller is on others' invoices.
+async fn begin(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let after = last_position(&mut *transaction).await?;
+    begin_after(&mut transaction, SUBSCRIPTION, after).await?;
+    transaction.commit().await
+}
+
+/// Issues what the orders of new events call for.
+struct DocumentIssuer {
+    store: EventStore,
+    series: StreamLocks<DocumentSeries>,
+    seller: Arc<Seller>,
+}
+
+#[async_trait]
+impl Subscriber for DocumentIssuer {
+    fn name(&self) -> &str {
+        SUBSCRIPTION
+    }
+
+    fn follows(&self) -> Option<&'static str> {
+        Some(Order::TYPE)
+    }
+
+    async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
+        // The last of these events of each order is what its documents are traced back to.
+        let mut causes: BTreeMap<&str, &StoredEvent> = BTreeMap::new();
+        for event in events {
+            if may_call_for_document(&event.decode::<Order>()?) {
+                causes.insert(&event.stream_id, event);
+            }
+        }
+        if causes.is_empty() {
+            return Ok(());
+        }
+        let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *transaction).await?;
+        let causes: Vec<&StoredEvent> = causes.into_values().collect();
+        for causes in causes.chunks(ORDERS) {
+            self.issue_together(causes, now.date_naive()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl DocumentIssuer {
+    /// Issues the documents of several orders in one append, or if others keep changing one of them, of each by itself.
+    async fn issue_together(&self, causes: &[&StoredEvent], today: NaiveDate) -> Result<(), SubscriberError> {
+        match self.issue(causes, today, ConflictRetryPolicy::attempts(ATTEMPTS_TOGETHER)).await {
+            Err(HandleError::Contended { .. }) if causes.len() > 1 => {}
+            issued => return issued.map_err(failed),
+        }
+        for cause in causes {
+            self.issue(std::slice::from_ref(cause), today, ConflictRetryPolicy::default()).await.map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn issue(
+        &self,
+        causes: &[&StoredEvent],
+        today: NaiveDate,
+        retry: ConflictRetryPolicy,
+    ) -> Result<(), HandleError<IssueError>> {
+        let mut command = IssueDocuments::new(&self.store, &self.series, &self.seller, causes, today);
+        self.store.handle(&mut command, None, retry).await.map(drop)
+    }
+}
+
+/// Nothing about an order makes it impossible to issue its documents, but an event that this build does not know.
+fn failed(error: HandleError<IssueError>) -> SubscriberError {
+    match error {
+        HandleError::Undecidable(IssueError::Unknown(error)) => error.into(),
+        HandleError::Undecidable(IssueError::Database(error)) => error.into(),
+        error => SubscriberError::unavailable(error),
+    }
+}
+
+/// Whether an order may call for a document after this event and did not before.
+fn may_call_for_document(event: &OrderEvent) -> bool {
+    match event.subject() {
+        OrderSubject::Payment(PaymentEvent::PaymentCaptured(_))
+        | OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => true,
+        // The money of a shipment or some of a refund is given up.
+        OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
+            matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually)
+        }
+        OrderSubject::Payment(
+            PaymentEvent::PaymentAuthorized(_)
+            | PaymentEvent::PaymentDeclined(_)
+            | PaymentEvent::PaymentOutcomeUnknown(_)
+            | PaymentEvent::PaymentVoided(_),
+        )
+        | OrderSubject::Refund(RefundEvent::RefundRequested(_))
+        | OrderSubject::Lifecycle(_)
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Fulfilment(_)
+        | OrderSubject::Return(_)
+        | OrderSubject::Notification(_)
+        | OrderSubject::Note(_)
+        | OrderSubject::Document(_) => false,
+    }
+}
+
+/// The series whose numbers may be taken on a day.
+pub(crate) fn series_on(today: NaiveDate) -> BTreeSet<String> {
+    use domain::document::{DocumentKind, series_of};
+    [DocumentKind::Invoice, DocumentKind::CreditNote].map(|kind| series_of(kind, today)).into()
+}

@@ -1,0 +1,183 @@
+//! Which invoices and credit notes an order calls for, and that they come to what was captured and refunded.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use proptest::prelude::*;
+
+use super::life::{Life, StepKind, steps};
+use super::{Parts, parts};
+use crate::document::{DocumentIssued, DocumentKind, DocumentSeries, Seller};
+use crate::ids::OrderId;
+use crate::order::tests::*;
+
+fn seller() -> Seller {
+    Seller { name: "Shop".into(), address: "Street 1, 10115 Berlin".into(), tax_id: "DE123456789".into() }
+}
+
+fn day(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// The series of invoices and of credit notes.
+#[derive(Default)]
+struct AllSeries(BTreeMap<bool, DocumentSeries>);
+
+impl AllSeries {
+    /// Issues all that is due.
+    fn issue_all(&mut self, order: &mut PlacedOrder) -> Vec<DocumentIssued> {
+        let (mut issued, seller, order_id) = (vec![], seller(), OrderId::parse("o-1").unwrap());
+        while let Some(due) = order.next_due_document() {
+            let series = self.0.entry(due.cause.kind() == DocumentKind::Invoice).or_default();
+            let facts = DocumentFacts {
+                order_id: &order_id,
+                seller: &seller,
+                series,
+                today: day("2026-11-30"),
+                supplied_on: Some(day("2026-11-29")),
+            };
+            let (document, event) = order.issue(due, facts);
+            let stored = series.decide(document.clone()).unwrap();
+            series.evolve(&stored);
+            order.apply(event);
+            issued.push(document);
+        }
+        issued
+    }
+}
+
+fn is_consistent(document: &DocumentIssued) {
+    assert_eq!(document.net_minor + document.tax_minor, document.total_minor);
+    assert_eq!(document.taxes.iter().map(|tax| tax.amount_minor).sum::<i64>(), document.tax_minor);
+    if document.kind == DocumentKind::Invoice {
+        assert_eq!(document.lines.iter().map(|line| line.total_minor).sum::<i64>(), document.total_minor);
+        assert_eq!(document.lines.iter().map(|line| line.net_minor).sum::<i64>(), document.net_minor);
+    }
+}
+
+/// The taxes that were posted.
+fn posted_taxes(parts: &Parts) -> i64 {
+    let of_parts = parts.lines.iter().chain(&parts.postage).flat_map(|part| part.included.iter().chain(&part.added));
+    of_parts.sum()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn invoices_come_to_what_was_captured_and_credit_notes_to_what_was_refunded(parts in parts(), steps in steps()) {
+        let (mut life, mut series) = (Life::new(parts.content()), AllSeries::default());
+        for (nth, (kind, line_number, quantity)) in steps.iter().enumerate() {
+            life.step(nth, *kind, vec![LineQuantity { line_number: *line_number, quantity: *quantity }]);
+            series.issue_all(&mut life.order).iter().for_each(is_consistent);
+            prop_assert_eq!(life.order.documents_minor(DocumentKind::Invoice), life.order.captured_minor());
+            prop_assert_eq!(life.order.documents_minor(DocumentKind::CreditNote), life.order.refunded_minor());
+        }
+        let numbers = life.order.documents.iter().map(|it| (it.series.clone(), it.sequence)).collect::<Vec<_>>();
+        for kind in ["INV-2026", "CN-2026"] {
+            let of_kind: Vec<i64> = numbers.iter().filter(|(it, _)| it == kind).map(|(_, nth)| *nth).collect();
+            prop_assert_eq!(&of_kind, &(1..).take(of_kind.len()).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_invoices_of_an_order_have_every_tax_that_was_posted(parts in parts(), steps in steps()) {
+        let mut life = Life::new(parts.content());
+        for (nth, (kind, line_number, quantity)) in steps.iter().enumerate() {
+            let kind = if matches!(kind, StepKind::Cancel) { StepKind::Ship } else { *kind };
+            life.step(nth, kind, vec![LineQuantity { line_number: *line_number, quantity: *quantity }]);
+        }
+        life.ship_the_rest();
+        let issued = AllSeries::default().issue_all(&mut life.order);
+        let invoices = issued.iter().filter(|it| it.kind == DocumentKind::Invoice && it.total_minor > 0);
+        let taxes: i64 = invoices.map(|it| it.tax_minor).sum();
+        // A shipment that costs nothing has no invoice, and its taxes are nobody's.
+        if life.captured.iter().all(|(_, amount)| *amount > 0) {
+            prop_assert_eq!(taxes, posted_taxes(&parts));
+        }
+    }
+}
+
+fn two_rates() -> OrderCreated {
+    super::parse(&serde_json::json!({
+        "currency": "EUR", "totalAmount": "37.70",
+        "customer": { "email": "ann@example.com", "name": "Ann", "taxId": "DE999" },
+        "billingAddress": { "line1": "Hauptstr. 1", "postalCode": "10115", "city": "Berlin", "country": "DE" },
+        "items": [
+            { "sku": "book", "title": "A book", "quantity": 2, "unitPrice": "10.70",
+              "taxes": [{ "name": "VAT", "rate": "0.07", "amount": "1.40", "included": true }] },
+            { "sku": "mug", "title": "A mug", "quantity": 1, "unitPrice": "11.90",
+              "taxes": [{ "name": "VAT", "rate": "0.19", "amount": "1.90", "included": true }] },
+        ],
+        "shipping": { "method": "Post", "amount": "4.40" },
+    }))
+    .unwrap()
+}
+
+#[test]
+fn an_invoice_says_who_what_and_how_much_tax_at_each_rate() {
+    let mut life = Life::new(two_rates());
+    life.ship_the_rest();
+    let issued = AllSeries::default().issue_all(&mut life.order);
+    let [invoice] = &issued[..] else { panic!("{issued:?}") };
+    assert_eq!((invoice.number.as_str(), invoice.total_minor), ("INV-2026-000001", 3_770));
+    assert_eq!((invoice.net_minor, invoice.tax_minor), (3_440, 330));
+    assert_eq!(invoice.supplied_on, Some(day("2026-11-29")));
+    let taxes: Vec<_> = invoice.taxes.iter().map(|it| (it.rate.to_string(), it.net_minor, it.amount_minor)).collect();
+    assert_eq!(taxes, [("0.07".to_owned(), 2_000, 140), ("0.19".to_owned(), 1_000, 190)]);
+    let lines: Vec<_> =
+        invoice.lines.iter().map(|it| (it.title.as_str(), it.quantity.as_str(), it.total_minor)).collect();
+    assert_eq!(lines, [("A book", "2", 2_140), ("A mug", "1", 1_190), ("Post", "1", 440)]);
+    assert_eq!(invoice.buyer.name.as_deref(), Some("Ann"));
+    assert_eq!(invoice.buyer.tax_id.as_deref(), Some("DE999"));
+    assert_eq!(invoice.buyer.address.as_ref().unwrap().line1, "Hauptstr. 1");
+}
+
+#[test]
+fn a_credit_note_names_its_invoice_and_takes_back_the_taxes_of_the_goods_that_came_back() {
+    let mut life = Life::new(two_rates());
+    life.ship_the_rest();
+    life.step(1, StepKind::SendBack, line(1));
+    let issued = AllSeries::default().issue_all(&mut life.order);
+    let [_, note] = &issued[..] else { panic!("{issued:?}") };
+    assert_eq!((note.number.as_str(), note.total_minor, note.tax_minor), ("CN-2026-000001", 1_070, 70));
+    assert_eq!(note.invoices, ["INV-2026-000001"]);
+    let rates: Vec<String> = note.taxes.iter().map(|it| it.rate.to_string()).collect();
+    assert_eq!(rates, ["0.07"]);
+}
+
+#[test]
+fn money_that_went_back_without_an_invoice_has_no_credit_note() {
+    let mut life = Life::new(two_rates());
+    life.order.refunds.push(Refund {
+        id: RefundId::parse("f").unwrap(),
+        payment_number: 1,
+        amount_minor: 500,
+        reason: None,
+        settled: true,
+        reference: None,
+        retries: 0,
+    });
+    assert_eq!(life.order.next_due_document(), None);
+}
+
+#[test]
+fn a_refund_of_which_some_is_still_to_go_back_waits_for_the_rest() {
+    let mut life = Life::new(two_rates());
+    life.ship_the_rest();
+    AllSeries::default().issue_all(&mut life.order);
+    let share = |payment_number, settled| Refund {
+        id: RefundId::parse("f").unwrap(),
+        payment_number,
+        amount_minor: 500,
+        reason: None,
+        settled,
+        reference: None,
+        retries: 0,
+    };
+    life.order.refunds.extend([share(2, true), share(1, false)]);
+    assert_eq!(life.order.next_due_document(), None);
+    life.order.refunds[1].settled = true;
+    let due = life.order.next_due_document().unwrap();
+    assert_eq!(due.total_minor, 1_000);
+}

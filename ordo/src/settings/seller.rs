@@ -1,0 +1,49 @@
+//! Who sells, for invoices.
+
+use domain::document::Seller;
+
+use super::reader::SettingsReader;
+use super::value_types::SettingType;
+
+const NAME: &str = "ORDO_SELLER_NAME";
+const ADDRESS: &str = "ORDO_SELLER_ADDRESS";
+const TAX_ID: &str = "ORDO_SELLER_TAX_ID";
+
+/// Who sells; `None`: no invoices are issued. An invoice without any of these would not be valid.
+pub(super) fn read(table: &mut SettingsReader) -> Option<Seller> {
+    let name = table.optional(
+        NAME,
+        &printed_text("Shop Ltd"),
+        "Who sells, as invoices name it. With it invoices and credit notes are issued, by the role sagas",
+    );
+    let address = table.optional(
+        ADDRESS,
+        &printed_text("Street 1, 10115 Berlin, Germany"),
+        "The seller's address on invoices, with commas between its lines",
+    );
+    let tax_id = table.optional(
+        TAX_ID,
+        &printed_text("DE123456789"),
+        "The number under which the seller is known to the tax office, such as one for VAT",
+    );
+    match (name, address, tax_id) {
+        (Some(name), Some(address), Some(tax_id)) => Some(Seller { name, address, tax_id }),
+        (None, None, None) => None,
+        (name, address, tax_id) => {
+            let missing = [(NAME, name), (ADDRESS, address), (TAX_ID, tax_id)].into_iter().filter(|it| it.1.is_none());
+            for (setting, _) in missing {
+                let because = "an invoice needs all of ORDO_SELLER_NAME, ORDO_SELLER_ADDRESS and ORDO_SELLER_TAX_ID";
+                table.needed(setting, &printed_text("Shop Ltd"), because);
+            }
+            None
+        }
+    }
+}
+
+fn printed_text(example: &str) -> SettingType<String> {
+    let allowed = format!("a text of 1 to 200 characters in one line, such as {example}");
+    SettingType::new(allowed, String::clone, |text| {
+        let fits = (1..=200).contains(&text.chars().count()) && !text.trim().is_empty();
+        (fits && !text.chars().any(char::is_control)).then(|| text.trim().to_owned())
+    })
+}
