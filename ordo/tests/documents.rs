@@ -80,6 +80,7 @@ fn as_described(route: &str) -> String {
     let route = route.replace("{return_id}", "{returnId}").replace("{shipment_id}", "{shipmentId}");
     route
         .replace("{delivery_id}", "{deliveryId}")
+        .replace("{document_id}", "{documentId}")
         .replace("{replay_id}", "{replayId}")
         .replace("{notification_id}", "{notificationId}")
 }

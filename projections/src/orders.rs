@@ -26,6 +26,7 @@ mod collections;
 mod csv;
 mod cursor;
 mod days;
+mod documents;
 mod expansion;
 mod export;
 mod filter;

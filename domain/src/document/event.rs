@@ -10,6 +10,7 @@ use crate::events::events;
 use crate::ids::{DocumentId, OrderId, RefundId, ShipmentId, Sku};
 use crate::money::{Currency, Money};
 use crate::order::event::{Address, TaxRate};
+use crate::quantity::UnitOfMeasure;
 
 /// Every change of their shapes; those of the same event oldest first. So far all are as they began.
 pub(super) const UPCASTS: &[Upcast] = &[];
@@ -118,8 +119,11 @@ pub struct DocumentLine {
     pub title: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// A decimal number.
+    /// A decimal number: of pieces, or of `unit`.
     pub quantity: String,
+    /// What the goods are measured in, if they are not sold by the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
     /// The taxes on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taxes: Vec<DocumentTax>,

@@ -39,6 +39,7 @@ fn invoice(sequence: i64, issued_on: &str) -> DocumentIssued {
             title: "A mug".into(),
             variant: Some("blue".into()),
             quantity: "1".into(),
+            unit: None,
             taxes: vec![tax(1_000, 190)],
             net_minor: 1_000,
             total_minor: 1_190,

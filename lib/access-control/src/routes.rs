@@ -128,6 +128,8 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/orders/{order_id}/refunds", Read,                  [ALL, OWN,  NO,     ALL,   ALL,  MASKED]),
     route("GET", "/orders/{order_id}/notes", Read,                    [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/{order_id}/mails", Read,                    [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
+    route("GET", "/orders/{order_id}/documents", Read,                [ALL, OWN,  NO,     ALL,   ALL,  MASKED]),
+    route("GET", "/orders/{order_id}/documents/{document_id}", Read,  [ALL, OWN,  NO,     ALL,   ALL,  MASKED]),
     route("GET", "/customers/{customer_id}/orders", Read,             [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/stock", Read,                                      [ALL, NO,   ALL,    NO,    NO,   ALL]),
     route("GET", "/stock/{sku}", Read,                                [ALL, NO,   ALL,    NO,    NO,   ALL]),

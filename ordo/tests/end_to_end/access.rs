@@ -9,7 +9,7 @@ use testkit::demo_order;
 
 use crate::support::{Answer, Client, Ordo, run, settled};
 
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// The customer of the demo order, and another.
 pub(crate) const OWN: &str = "customer-42";
 const OTHER: &str = "customer-43";
@@ -43,6 +43,7 @@ fn path(route: &Route, order: &str, customer: &str) -> String {
     let path = path.replace("{sku}", "sku-123").replace("{return_id}", "r-1");
     let path = path
         .replace("{shipment_id}", "s-1")
+        .replace("{document_id}", "d-1")
         .replace("{delivery_id}", "7")
         .replace("{replay_id}", "7")
         .replace("{id}", "7");
@@ -70,8 +71,8 @@ async fn ask(client: &Client, route: &Route, path: &str) -> Answer {
 /// How a route answers what [`ask`] asks of an order that is there, to those who may ask.
 fn once_admitted(route: &Route) -> u16 {
     match (route.method, route.path) {
-        // There is no such replay and no such webhook.
-        (_, "/admin/replays/{id}") => 404,
+        // There is no such replay, no such document and no such webhook.
+        (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
         (_, path) if path.starts_with("/webhooks/") => 404,
         // An object is no array of orders.
         ("POST", "/orders/batch") => 400,

@@ -27,6 +27,7 @@ mod idempotency;
 #[cfg(feature = "dynamodb")]
 mod in_dynamodb;
 mod index;
+mod invoices;
 mod journey;
 mod key_rotation;
 mod killed_platform;

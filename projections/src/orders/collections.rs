@@ -103,15 +103,15 @@ struct OrderPartPage<T> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct CollectionQuery {
+pub(super) struct CollectionQuery {
     /// The most of them in the page; 50 if it is left out.
     #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
+    pub(super) limit: Option<i64>,
     /// The cursor of the page before.
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// Waits until the view has passed this position of the log.
     #[param(minimum = 0)]
-    min_position: Option<i64>,
+    pub(super) min_position: Option<i64>,
 }
 
 async fn page(

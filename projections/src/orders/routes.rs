@@ -35,6 +35,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
         .routes(routes!(super::export::export_orders))
         .routes(routes!(customers_orders))
         .merge(super::collections::routes())
+        .merge(super::documents::routes())
 }
 
 /// A page of orders, without their shipments, returns and so on. If it has a cursor, there may be more.

@@ -23,7 +23,7 @@ use domain::order::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(super) use self::details_row::{DetailsRow, TagRow};
+pub(super) use self::details_row::{AddressRow, DetailsRow, TagRow};
 use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;

@@ -7,6 +7,7 @@ use crate::ids::{RefundId, ShipmentId};
 use crate::order::amounts::{clamped, portion};
 use crate::order::event::{LineQuantity, OrderLine, ReceivedLine, Shipping, Tax, TaxRate};
 use crate::order::state::{PlacedOrder, Shipment};
+use crate::quantity::Quantity;
 
 impl PlacedOrder {
     /// The goods of a shipment, and its postage.
@@ -138,17 +139,22 @@ impl<'a> DocumentPart<'a> {
             net_minor: clamped(net),
             amount_minor: clamped(*amount),
         };
-        let (sku, title, variant, quantity) = match self.of {
-            PartOf::Line(line, quantity) => {
-                (Some(line.sku.clone()), line.title.clone(), line.variant.clone(), quantity.to_string())
-            }
-            PartOf::Postage(shipping) => (None, shipping.method.clone(), None, "1".to_owned()),
+        let (sku, title, variant, quantity, unit) = match self.of {
+            PartOf::Line(line, quantity) => (
+                Some(line.sku.clone()),
+                line.title.clone(),
+                line.variant.clone(),
+                Quantity::of(quantity, line.unit).to_string(),
+                line.unit,
+            ),
+            PartOf::Postage(shipping) => (None, shipping.method.clone(), None, "1".to_owned(), None),
         };
         DocumentLine {
             sku,
             title,
             variant,
             quantity,
+            unit,
             taxes: self.taxes.iter().map(tax).collect(),
             net_minor: clamped(net),
             total_minor: clamped(self.total),

@@ -3,6 +3,7 @@
 //! What has no row here is left out for all of them, and an answer whose route is not here is empty. A test asks for a row for each
 //! field of each answer that one of them can get.
 
+mod documents;
 mod money;
 mod replays;
 #[cfg(test)]
@@ -354,6 +355,8 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/orders/{order_id}/refunds", page_of!(REFUND)),
     ("GET", "/orders/{order_id}/notes", page_of!(NOTE)),
     ("GET", "/orders/{order_id}/mails", page_of!(MAIL)),
+    ("GET", "/orders/{order_id}/documents", page_of!(documents::SUMMARY)),
+    ("GET", "/orders/{order_id}/documents/{document_id}", Object(documents::DOCUMENT)),
     ("GET", "/events/stream", Event),
     ("GET", "/sagas", page_of!(WAITING_SAGA)),
     ("GET", "/orders/{order_id}/saga", Object(SAGAS_OF_ORDER)),

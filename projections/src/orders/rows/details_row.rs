@@ -60,7 +60,7 @@ struct CustomerRow {
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Address)]
 #[serde(rename_all = "camelCase")]
-struct AddressRow {
+pub(in crate::orders) struct AddressRow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -63,6 +63,7 @@ pub(super) const DOCUMENT_ISSUED: &[FieldRow] = &[
     ("lines.title",                  [SHOW,  NO,    SHOW]),
     ("lines.variant",                [SHOW,  NO,    SHOW]),
     ("lines.quantity",               [SHOW,  NO,    SHOW]),
+    ("lines.unit",                   [SHOW,  NO,    SHOW]),
     ("lines.taxes",                  [SHOW,  NO,    SHOW]),
     ("lines.taxes.name",             [SHOW,  NO,    SHOW]),
     ("lines.taxes.rate",             [SHOW,  NO,    SHOW]),
