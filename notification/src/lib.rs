@@ -36,6 +36,7 @@ mod address;
 mod delivery;
 mod mail;
 mod request_handler;
+mod sample;
 mod send_rate;
 mod ses;
 mod settings;
@@ -44,7 +45,8 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client as SqsClient;
 use messaging::{
-    BatchingProducer, Consumer, InvalidSettings, MessageFailureCounts, MessageSigningKeys, Producer, Queues,
+    BatchingProducer, Consumer, InvalidSettings, MessageFailureCounts, MessageSigningKeys, NotificationRequested,
+    Producer, Queues,
 };
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -53,8 +55,20 @@ use delivery::DeliveryRecordStore;
 use request_handler::MailRequestHandler;
 use ses::SesMailer;
 
+pub use mail::{MailContent, RenderError};
+pub use sample::sample_request;
 pub use ses::NOTIFICATION_ID_HEADER;
 pub use settings::{MAX_STAFF, NotificationSettings};
+
+/// What the mail says that a request asks for, in the language that the request names.
+pub fn render(request: &NotificationRequested) -> Result<MailContent, RenderError> {
+    Ok(mail::content(request, request.locale.as_deref())?)
+}
+
+/// Whether whoever reads this language (BCP 47) gets mails in it. Others get English.
+pub fn is_written_in(locale: &str) -> bool {
+    mail::locale::look_up(locale).is_some()
+}
 
 /// The languages that mails are written in, by their tags (BCP 47).
 pub fn locales() -> impl Iterator<Item = &'static str> {

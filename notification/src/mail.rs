@@ -31,13 +31,21 @@ pub(crate) struct StaffRecipients {
 
 /// What a mail says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MailContent {
+pub struct MailContent {
     /// The language that it is in, as a tag (BCP 47).
-    pub(crate) language: &'static str,
+    pub language: &'static str,
     /// One line.
-    pub(crate) subject: String,
-    pub(crate) text: String,
-    pub(crate) html: String,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// A template that could not be rendered.
+#[derive(Debug, thiserror::Error)]
+#[error("the mail could not be rendered")]
+pub struct RenderError {
+    #[from]
+    source: askama::Error,
 }
 
 /// Why a request can't become a mail, now or later.
@@ -85,7 +93,7 @@ impl Mail {
     }
 }
 
-fn content(request: &NotificationRequested, locale: Option<&str>) -> Result<MailContent, askama::Error> {
+pub(crate) fn content(request: &NotificationRequested, locale: Option<&str>) -> Result<MailContent, askama::Error> {
     let writer = MailWriter::for_reader(locale);
     writer.mail(request.template, &OrderInMail::of(request, &writer))
 }

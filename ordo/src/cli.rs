@@ -25,6 +25,7 @@ use crate::dlq::DlqCommand;
 use crate::events::EventsCommand;
 use crate::inbox::InboxServerArgs;
 use crate::key::KeyCommand;
+use crate::mail::MailCommand;
 use crate::migrate::MigrateArgs;
 use crate::order::OrderCliCommand;
 use crate::replay::ReplayArgs;
@@ -39,8 +40,8 @@ use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
 use crate::webhook::WebhookCommand;
 use crate::{
-    config, demo, dlq, events, inbox, key, migrate, order, output, replay, saga, serve, subscriptions, tail, telemetry,
-    token, verify, webhook,
+    config, demo, dlq, events, inbox, key, mail, migrate, order, output, replay, saga, serve, subscriptions, tail,
+    telemetry, token, verify, webhook,
 };
 
 /// Credentials for AWS on this machine do not mean that its queues are meant.
@@ -92,6 +93,9 @@ enum CliCommand {
     /// Show how far the sagas of orders are and where they are stuck, and repair it
     #[command(subcommand)]
     Saga(SagaCliCommand),
+    /// Look at mails
+    #[command(subcommand)]
+    Mail(MailCommand),
     /// Say which programs are told of events, and what was delivered to them
     #[command(subcommand)]
     Webhook(WebhookCommand),
@@ -176,6 +180,10 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             dlq::run(&settings, command).await?;
         }
         CliCommand::Saga(command) => saga::run(&settings()?, command).await?,
+        CliCommand::Mail(MailCommand::Preview(args)) => {
+            let settings = if args.needs_orders() { Some(settings()?) } else { None };
+            mail::preview(settings.as_ref(), &args).await?;
+        }
         CliCommand::Webhook(command) => webhook::run(&settings()?, command).await?,
         CliCommand::Verify(args) => return verify::run(&settings()?, &args).await,
         CliCommand::Config(ConfigCommand::Check { json }) => {

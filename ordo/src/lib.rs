@@ -20,6 +20,7 @@ mod inbox;
 mod index;
 mod key;
 mod lag;
+mod mail;
 mod metrics;
 mod migrate;
 mod openapi;

@@ -13,11 +13,13 @@
 //!   `stock_ledger`: the stock that it locks. `batched_reads`: loads many orders.
 //! - `subscriber` runs the executor after an event, `timer_runner` when one of the `timers` is due. `reply_consumer` records the replies
 //!   that arrive over SQS.
+//! - [`mail_request`] makes the request for a mail without sending it.
 //! - [`report`] shows how far an order's sagas are, [`operator`] records the decisions of operators about sagas that are stuck, and
 //!   [`SagaMetrics`] counts these sagas.
 
 mod batched_reads;
 mod executor;
+mod mail_preview;
 mod mail_requests;
 mod metrics;
 mod notify_customer;
@@ -48,6 +50,7 @@ use messaging::{Consumer, MessageFailureCounts, Producer};
 use payments::PaymentGateway;
 use tokio_util::sync::CancellationToken;
 
+pub use mail_preview::{MailRequestError, mail_request};
 pub use mail_requests::mail_lag;
 pub use metrics::SagaMetrics;
 pub use routes::{description, read_report, routes};

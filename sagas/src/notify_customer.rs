@@ -93,7 +93,7 @@ fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, Ste
     Ok(OutgoingMessage { dedup_id, group_id, ..request })
 }
 
-fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> NotificationRequested {
+pub(crate) fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> NotificationRequested {
     let (order_id, order) = (&session.order_id, &session.order);
     let content = &order.content;
     let currency = content.currency;

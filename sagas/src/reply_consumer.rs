@@ -237,7 +237,7 @@ fn command(answer: NotificationAnswer, nth: usize) -> OrderCommand {
     }
 }
 
-fn template(template: NotificationTemplate) -> MailTemplate {
+pub(crate) fn template(template: NotificationTemplate) -> MailTemplate {
     match template {
         NotificationTemplate::OrderConfirmed => MailTemplate::OrderConfirmed,
         NotificationTemplate::OrderRejected => MailTemplate::OrderRejected,

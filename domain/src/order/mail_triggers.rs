@@ -128,6 +128,11 @@ impl MailTriggers {
         Ok(OwedMail { template, nth, notification_id, cause })
     }
 
+    /// How many mails of a template were called for, whatever became of them.
+    pub fn count(&self, template: MailTemplate) -> usize {
+        self.ids(MailTrigger::Mail(template)).count()
+    }
+
     /// Which mail of its template the order requested under this id; `None`: it requested none. The mails of a template are requested
     /// one after the other, each once all before it have an outcome.
     pub fn requested_mail(&self, order: &PlacedOrder, template: MailTemplate, notification_id: Uuid) -> Option<usize> {

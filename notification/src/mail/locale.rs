@@ -185,7 +185,7 @@ impl MailWriter {
 }
 
 /// The language of a tag, or of what is left of it without its last parts.
-fn look_up(tag: &str) -> Option<&'static MailLocale> {
+pub(crate) fn look_up(tag: &str) -> Option<&'static MailLocale> {
     let mut range = tag;
     loop {
         let found = LOCALES.iter().find(|locale| locale.tag.eq_ignore_ascii_case(range));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, Ordo, settled};
 
 /// An order with two addresses, postage, discounts and taxes.
-fn whole_order(order_id: &str, locale: &str) -> Value {
+pub(crate) fn whole_order(order_id: &str, locale: &str) -> Value {
     let orders = include_str!("../../../domain/golden/posted/shop-orders.jsonl");
     let lines = orders.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let mut order = lines.into_iter().find(|order| order["name"] == "everything").unwrap()["body"].take();

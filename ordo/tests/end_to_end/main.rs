@@ -33,6 +33,7 @@ mod key_rotation;
 mod killed_platform;
 mod live;
 mod mail_languages;
+mod mail_preview;
 mod mail_refused;
 mod metrics;
 mod migrating;

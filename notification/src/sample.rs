@@ -1,0 +1,87 @@
+//! An order that nobody placed, for people who look at mails.
+
+use messaging::{
+    NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, ParcelTracking, PostalAddress,
+    ShipmentTracking, TotalParts,
+};
+use uuid::Uuid;
+
+/// A request for a mail about an order that has all that a mail can show.
+pub fn sample_request(template: NotificationTemplate) -> NotificationRequested {
+    let some = |text: &str| Some(text.to_owned());
+    let is_undone = matches!(template, NotificationTemplate::OrderRejected | NotificationTemplate::OrderCancelled);
+    let is_refund = template == NotificationTemplate::OrderRefunded;
+    NotificationRequested {
+        notification_id: Uuid::nil(),
+        attempt: 1,
+        template,
+        recipient: some("customer@shop.example"),
+        order_id: "sample-1".into(),
+        locale: None,
+        customer_id: some("customer-42"),
+        currency: "EUR".into(),
+        total_amount: "1288.40".into(),
+        lines: vec![
+            line("sku-123", "Wireless Headphones", 1, "129.90", "129.90"),
+            line("desk", "Desk, Oak", 1, "1183.00", "1183.00"),
+        ],
+        omitted_lines: 0,
+        details: details(template),
+        reason: (is_undone || is_refund).then(|| "at your request".to_owned()),
+        rejection: None,
+        shipment: (template == NotificationTemplate::OrderShipped).then(|| {
+            ShipmentTracking::of(vec![ParcelTracking { carrier: some("DHL"), tracking: some("00340434161094042557") }])
+        }),
+        refund_amount: is_refund.then(|| "129.90".to_owned()),
+        paid_elsewhere: false,
+        retry_failed: false,
+        withdraw: false,
+    }
+}
+
+fn details(template: NotificationTemplate) -> OrderDetails {
+    let some = |text: &str| Some(text.to_owned());
+    let totals = TotalParts {
+        items: "1312.90".into(),
+        discounts: some("29.40"),
+        shipping: some("4.90"),
+        taxes: None,
+        included_taxes: some("205.71"),
+    };
+    let address = |name: &str, line1: &str| PostalAddress {
+        name: some(name),
+        line1: line1.to_owned(),
+        postal_code: some("50667"),
+        city: some("Köln"),
+        country: "DE".into(),
+        ..PostalAddress::default()
+    };
+    let whole = OrderDetails {
+        totals: Some(totals),
+        shipping_method: some("DHL Paket"),
+        estimated_delivery: some("2026-12-03"),
+        shipping_address: Some(address("Ada Lovelace", "Hauptstr. 5")),
+        billing_address: Some(address("Lovelace GmbH", "Nebenstr. 7")),
+    };
+    match template {
+        NotificationTemplate::OrderConfirmed | NotificationTemplate::StaffNewOrder => whole,
+        NotificationTemplate::OrderShipped => {
+            OrderDetails { shipping_address: whole.shipping_address, ..OrderDetails::default() }
+        }
+        NotificationTemplate::OrderRejected | NotificationTemplate::OrderCancelled => {
+            OrderDetails { totals: whole.totals, shipping_method: whole.shipping_method, ..OrderDetails::default() }
+        }
+        NotificationTemplate::OrderRefunded => OrderDetails::default(),
+    }
+}
+
+fn line(sku: &str, title: &str, quantity: u32, unit_price: &str, line_total: &str) -> OrderedLine {
+    OrderedLine {
+        sku: sku.to_owned(),
+        title: title.to_owned(),
+        quantity,
+        measure: None,
+        unit_price: unit_price.to_owned(),
+        line_total: line_total.to_owned(),
+    }
+}
