@@ -95,9 +95,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("payments.reference",          [SHOW,  NO,    MASK]),
         ("payments.paidAt",             [SHOW,  NO,    SHOW]),
     ]),
-    ("OrderConfirmed", &[
-        ("mailStaff",                   [NO,    SHOW,  SHOW]),
-    ]),
+    ("OrderConfirmed", &[("mailStaff",  [NO,    SHOW,  SHOW])]),
     ("OrderRejected", &[
         ("reason",                      [SHOW,  NO,    SHOW]),
         ("reason.outOfStock",           [SHOW,  NO,    SHOW]),
