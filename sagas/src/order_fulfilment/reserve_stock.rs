@@ -58,7 +58,8 @@ fn release_stock(order: &mut OrderSession, expired: bool) -> StepOutcome {
 
 fn needed_by_sku(order: &PlacedOrder) -> BTreeMap<&Sku, u32> {
     let mut needed = BTreeMap::new();
-    for line in &order.content.lines {
+    // Stock is counted in pieces.
+    for line in order.content.lines.iter().filter(|line| line.unit.is_none()) {
         *needed.entry(&line.sku).or_default() += line.quantity;
     }
     needed
