@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 
 pub(crate) use self::new_order::NewOrder;
+use self::new_order::NewOrderImport;
 
 /// Units of a line.
 #[derive(Deserialize, ToSchema)]
@@ -238,6 +239,11 @@ pub(crate) struct OrderAccepted {
 #[derive(Deserialize, ToSchema)]
 #[schema(min_items = 1, max_items = 100)]
 pub(crate) struct NewOrderBatch(Vec<NewOrder>);
+
+/// Orders of another system, each as `POST /orders` takes it, with what became of it there.
+#[derive(Deserialize, ToSchema)]
+#[schema(min_items = 1, max_items = 100)]
+pub(crate) struct NewOrderImportBatch(Vec<NewOrderImport>);
 
 /// What became of each order of a batch, in the order in which they were posted.
 #[derive(ToSchema)]

@@ -1,6 +1,6 @@
 //! The write side: requests become commands, which the event store handles.
 //!
-//! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`.
+//! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`; `order_import`: `POST /orders/import`.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
 //! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
 //! - `operations` and `bodies` describe them in the OpenAPI document.
@@ -12,6 +12,7 @@ mod create_order;
 mod operations;
 mod order_batch;
 mod order_commands;
+mod order_import;
 mod order_locks;
 mod order_refusal;
 mod problems;
@@ -34,6 +35,7 @@ use crate::operations::{CommandMethod, described};
 use crate::request::BodyRequirement;
 
 pub use order_commands::SupportRefundLimits;
+pub use order_import::{ImportedOrder, import_order};
 
 /// What commands work with.
 struct CommandDependencies {
@@ -80,6 +82,14 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         &[StatusCode::OK],
         "orders",
         order_batch::create_orders,
+    ));
+    router = router.routes(described::<_, _, _, OrderBatchAnswer>(
+        (CommandMethod::Post, "/orders/import"),
+        &order_import::DESCRIPTION,
+        BodyRequirement::Lines,
+        &[StatusCode::OK],
+        "orders",
+        order_import::import_orders,
     ));
     for route in &order_commands::ORDER_COMMANDS {
         let handler = move |commands, path, caller, trace, request| {

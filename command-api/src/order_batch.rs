@@ -17,13 +17,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use crate::bodies::NewOrderBatch;
 use crate::create_order::{FIRST_VERSION, OrderPlacement, place};
 use crate::operations::CommandDescription;
-use crate::request::{BodyRequirement, is_ndjson};
+use crate::request::{BodyRequirement, MeteredBody, is_ndjson};
 use crate::{CommandDependencies, problems};
 
 /// The most orders of a batch.
 const MOST: usize = 100;
 /// The most violations that are answered of an order. So a whole batch has about as many as a single order may have.
-const MOST_VIOLATIONS: usize = 10;
+pub(crate) const MOST_VIOLATIONS: usize = 10;
 
 pub(crate) const DESCRIPTION: CommandDescription = CommandDescription::of::<NewOrderBatch>(
     "placeOrders",
@@ -45,7 +45,7 @@ struct BatchAnswer {
 /// What `POST /orders` would have answered.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OrderResult {
+pub(crate) struct OrderResult {
     status: u16,
     /// `None`: it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,12 @@ struct OrderResult {
 }
 
 impl OrderResult {
-    fn refused(order_id: Option<OrderId>, problem: &Problem) -> Self {
+    pub(crate) fn accepted(order_id: OrderId, version: i64, position: i64) -> Self {
+        let status = StatusCode::CREATED.as_u16();
+        Self { status, order_id: Some(order_id), version: Some(version), position: Some(position), problem: None }
+    }
+
+    pub(crate) fn refused(order_id: Option<OrderId>, problem: &Problem) -> Self {
         let status = problem.status().as_u16();
         // As text it takes a tenth of the memory until all orders are answered. JSON can always be written.
         let problem = to_raw_value(&problem.to_json()).unwrap_or_default();
@@ -73,13 +78,7 @@ pub(crate) async fn create_orders(
     trace: Trace,
     request: Request,
 ) -> Result<Response, Problem> {
-    check_headers(request.headers())?;
-    let by_line = is_ndjson(request.headers());
-    let requirement = if by_line { BodyRequirement::Lines } else { BodyRequirement::Required };
-    // The body keeps its share of memory until all orders are answered.
-    let (_, body) = commands.requests.read_body(request, requirement).await?;
-    commands.store.ensure_capacity().map_err(problems::not_appended)?;
-    let orders = split(&body, by_line)?;
+    let batch = OrderBatch::read(&commands, request).await?;
     let metadata = crate::metadata(&caller, &trace);
     let place_one = async |order: &[u8]| {
         let posted = match PostedOrder::parse(order) {
@@ -102,23 +101,47 @@ pub(crate) async fn create_orders(
             metadata: metadata.clone(),
         };
         match place(&commands.store, placement).await {
-            Ok(placed) => {
-                let (version, position) = (Some(FIRST_VERSION), Some(placed.position));
-                let status = StatusCode::CREATED.as_u16();
-                OrderResult { status, order_id: Some(order_id), version, position, problem: None }
-            }
+            Ok(placed) => OrderResult::accepted(order_id, FIRST_VERSION, placed.position),
             Err(problem) => OrderResult::refused(Some(order_id), &problem),
         }
     };
-    let results = join_all(orders.into_iter().map(place_one)).await;
+    let results = join_all(batch.orders()?.into_iter().map(place_one)).await;
+    Ok(answer(results))
+}
+
+/// Several orders in one body.
+pub(crate) struct OrderBatch {
+    /// It keeps its share of memory until all orders are answered.
+    body: MeteredBody,
+    by_line: bool,
+}
+
+impl OrderBatch {
+    pub(crate) async fn read(commands: &CommandDependencies, request: Request) -> Result<Self, Problem> {
+        check_headers(request.headers())?;
+        let by_line = is_ndjson(request.headers());
+        let requirement = if by_line { BodyRequirement::Lines } else { BodyRequirement::Required };
+        let (_, body) = commands.requests.read_body(request, requirement).await?;
+        commands.store.ensure_capacity().map_err(problems::not_appended)?;
+        Ok(Self { body, by_line })
+    }
+
+    /// The JSON of each.
+    pub(crate) fn orders(&self) -> Result<Vec<&[u8]>, Problem> {
+        split(&self.body, self.by_line)
+    }
+}
+
+/// The answer to a batch.
+pub(crate) fn answer(results: Vec<OrderResult>) -> Response {
     let accepted = results.iter().filter(|result| result.problem.is_none()).count();
     let last = results.iter().filter_map(|result| result.position).max();
-    let answer = BatchAnswer { accepted, refused: results.len() - accepted, results };
-    let mut response = Json(answer).into_response();
+    let answered = BatchAnswer { accepted, refused: results.len() - accepted, results };
+    let mut response = Json(answered).into_response();
     if let Some(position) = last {
         response.headers_mut().insert(HeaderName::from_static("event-position"), HeaderValue::from(position));
     }
-    Ok(response)
+    response
 }
 
 /// Refuses what is said of one order: it would not be clear of which.

@@ -162,7 +162,7 @@ const fn put(
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How far the clock of who records an arrival may be ahead.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+pub(crate) const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// How a command on an order is called: its path, the scope of its idempotency keys, its body and its answer.
 pub(crate) struct OrderRouteDefinition {

@@ -141,6 +141,13 @@ impl CancellationId {
     }
 }
 
+impl ShipmentId {
+    /// The shipment of an imported order.
+    pub(crate) fn of_import() -> Self {
+        Self("import".to_owned())
+    }
+}
+
 impl ReceiptId {
     /// The receipt of all that had not arrived of a return. It happens at most once.
     pub(crate) fn of_the_rest() -> Self {

@@ -8,6 +8,7 @@
 //! - `amounts`: what its parts come to, shared out over lines and units. `worth`: what that makes of shipments, cancellations, returns.
 //! - `payments`: the state of each payment, and what the order's money allows. `stored_payments`: how that is stored.
 //!   `manual_refunds`: what a person has to give back.
+//! - [`import`]: orders that another system has handled.
 //! - `holds`: what keeps it from being shipped. `tracking`: how its parcels are followed, and corrections of that.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
 //! - `documents`: which invoices and credit notes it calls for, and what each says.
@@ -24,6 +25,7 @@ mod error;
 pub mod event;
 mod evolve;
 mod holds;
+pub mod import;
 mod intervene;
 mod limits;
 mod lines;

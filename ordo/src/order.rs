@@ -1,8 +1,10 @@
-//! `ordo order`: an order at any version, and the difference between two versions, from the log; all orders of a filter.
+//! `ordo order`: an order at any version, and the difference between two versions, from the log; all orders of a filter; orders of
+//! another system.
 
 mod changes;
 mod diff;
 mod export;
+mod import;
 mod page;
 mod show;
 
@@ -43,6 +45,10 @@ pub(crate) enum OrderCliCommand {
     },
     /// Write the orders of a filter to a file, one JSON object a line, or as CSV
     Export(OrderExportArgs),
+    /// Import orders that another system has handled, one JSON object a line, as POST /orders/import takes them
+    ///
+    /// Nothing is done for them: no mail, no payment, no stock. It can be repeated: what is there is passed over.
+    Import(OrderImportArgs),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -61,6 +67,16 @@ pub(crate) struct OrderExportArgs {
     pub(crate) force: bool,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct OrderImportArgs {
+    /// The file; `-`: standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Say what became of it as one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OrderExportFormat {
     Ndjson,
@@ -73,6 +89,7 @@ pub(crate) async fn run(settings: &Settings, command: &OrderCliCommand) -> anyho
     match command {
         OrderCliCommand::Show { id, as_of, json } => show::run(&pool, id, *as_of, *json).await,
         OrderCliCommand::Export(args) => export::run(settings, &pool, args).await,
+        OrderCliCommand::Import(args) => import::run(&pool, args).await,
         OrderCliCommand::Diff { id, from, to, json } => diff::run(&pool, id, (*from, *to), *json).await,
     }
 }

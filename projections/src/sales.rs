@@ -5,8 +5,8 @@
 //! | how an order is counted | `ORDER#id` | `#SALE` |
 //! | a tally | `SALES#2026-11-20` | `HOUR#10#USD#confirmed#7` |
 //!
-//! An order counts in the hour in which it was created (UTC), under its present status: an order that is confirmed
-//! moves from one tally to another. Only events that change the status write anything. Each sum is kept in several
+//! An order counts in the hour in which it was created (UTC), an imported one in that in which it was placed, under its present
+//! status: an order that is confirmed moves from one tally to another. Only events that change the status write anything. Each sum is kept in several
 //! tallies, one per partition of the subscription. So only one process at a time writes a tally, and none waits for
 //! another.
 
@@ -75,7 +75,8 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
     let key = head(&recorded.stream_id);
     let sale = if let OrderEvent::OrderCreated(content) = &recorded.event {
         let (currency, total_minor) = (content.currency, content.total_minor);
-        CountedOrder { created_at: recorded.recorded_at, currency, total_minor, status: OrderStatus::Pending }
+        let created_at = content.sold_at(recorded.recorded_at);
+        CountedOrder { created_at, currency, total_minor, status: OrderStatus::Pending }
     } else {
         let Some(status) = status_after(&recorded.event) else { return Ok(()) };
         let missing = || FoldError::MissingItem { position: recorded.position, key: key.clone() };

@@ -1,14 +1,17 @@
 //! An order as it is posted.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use domain::ids::Sku;
+use domain::order::import::ImportedStatus;
 use domain::quantity::UnitOfMeasure;
 use serde::Deserialize;
 use utoipa::openapi::schema::{AdditionalProperties, AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{amount, quantity};
+use super::{NewParcel, amount, quantity};
 
 /// An order.
 #[derive(Deserialize, ToSchema)]
@@ -70,6 +73,42 @@ pub(crate) struct NewOrder {
     /// What it is paid with, in the order in which money is taken, in place of `paymentToken`. Together they come to `totalAmount`.
     #[schema(max_items = 10)]
     payments: Option<Vec<NewPayment>>,
+}
+
+/// An order of another system: as it would be posted, with how far it came there.
+#[derive(Deserialize)]
+pub(crate) struct NewOrderImport;
+
+impl PartialSchema for NewOrderImport {
+    fn schema() -> RefOr<Schema> {
+        let RefOr::T(Schema::Object(mut order)) = NewOrder::schema() else { return NewOrder::schema() };
+        let status = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(ImportedStatus::ALL.map(ImportedStatus::as_str)))
+            .description(Some("How far it came: all of it was shipped or delivered, or none of it yet"));
+        let parcels = ArrayBuilder::new()
+            .items(Ref::from_schema_name("NewParcel"))
+            .max_items(Some(20))
+            .description(Some("Of what was shipped, if the customer can follow it"));
+        order.description =
+            Some("An order of another system; `source` is `import`, and each payment has a `reference`.".to_owned());
+        order.properties.insert("status".to_owned(), status.into());
+        order.properties.insert("parcels".to_owned(), parcels.into());
+        order.required.extend(["orderId", "placedAt", "status"].map(str::to_owned));
+        order.into()
+    }
+}
+
+impl ToSchema for NewOrderImport {
+    fn name() -> Cow<'static, str> {
+        "NewOrderImport".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        NewOrder::schemas(schemas);
+        NewParcel::schemas(schemas);
+        schemas.push((NewParcel::name().into_owned(), NewParcel::schema()));
+    }
 }
 
 /// Who ordered. A guest has an `email` and no `id`.

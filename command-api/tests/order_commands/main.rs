@@ -5,6 +5,7 @@ mod answers;
 mod batch;
 mod callers;
 mod idempotency;
+mod import;
 mod preconditions;
 mod refusals;
 mod returns;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use self::amounts::{DocumentAmounts, DocumentPart};
 use super::event::{CreditNoteIssued, InvoiceIssued, OrderEvent};
-use super::state::PlacedOrder;
+use super::state::{PlacedOrder, Shipment};
 use crate::document::{Buyer, DocumentIssued, DocumentKind, DocumentSeries, Seller, number_of, series_of};
 use crate::ids::{DocumentId, OrderId, RefundId, ShipmentId};
 
@@ -124,7 +124,8 @@ impl PlacedOrder {
         };
         let invoiced: HashSet<ShipmentId> = self.documents.iter().filter_map(cause).collect();
         let mut shipments = self.shipments_with_worth();
-        let due = shipments.find(|(it, worth)| *worth > 0 && it.is_settled() && !invoiced.contains(&it.id));
+        let is_due = |it: &Shipment| it.is_settled() && !invoiced.contains(&it.id) && !self.was_shipped_elsewhere(it);
+        let due = shipments.find(|(it, worth)| *worth > 0 && is_due(it));
         due.map(|(shipment, worth)| DueDocument {
             cause: DocumentCause::Shipment(shipment.id.clone()),
             total_minor: worth,

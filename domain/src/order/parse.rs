@@ -2,9 +2,11 @@
 
 mod commands;
 mod create;
+mod import;
 
 pub use commands::{
     parse_cancellation, parse_delivery, parse_hold, parse_note, parse_nothing, parse_refund, parse_release,
     parse_return, parse_return_cancellation, parse_return_receipt, parse_shipment, parse_tracking,
 };
 pub use create::PostedOrder;
+pub use import::PostedImport;

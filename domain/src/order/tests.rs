@@ -6,6 +6,7 @@ mod cancelled_lines;
 mod delivered;
 mod full_lifecycle;
 mod held;
+mod imported;
 mod invariants;
 mod limits;
 mod operator_mails;

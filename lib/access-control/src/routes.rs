@@ -102,6 +102,7 @@ pub static ROUTES: &[Route] = &[
 
     route("POST", "/orders", Shop,                                    [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/batch", Shop,                              [ALL, NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/orders/import", Shop,                             [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/orders/{order_id}/ship", Shop,                    [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/deliver", Shop,                 [ALL, NO,   ALL,    NO,    NO,   NO]),

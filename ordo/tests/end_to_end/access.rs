@@ -75,7 +75,7 @@ fn once_admitted(route: &Route) -> u16 {
         (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
         (_, path) if path.starts_with("/webhooks/") => 404,
         // An object is no array of orders.
-        ("POST", "/orders/batch") => 400,
+        ("POST", "/orders/batch" | "/orders/import") => 400,
         // The position is no number, the days are missing, and no body has such a field.
         (_, "/events/stream" | "/sales") | ("POST" | "PUT", _) => 422,
         _ => 200,

@@ -24,6 +24,7 @@ mod forged_messages;
 mod full_inbox;
 mod full_lifecycle;
 mod idempotency;
+mod importing;
 #[cfg(feature = "dynamodb")]
 mod in_dynamodb;
 mod index;

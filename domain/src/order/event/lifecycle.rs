@@ -11,6 +11,7 @@ use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 use crate::order::amounts::clamped;
+use crate::order::import::IMPORT_SOURCE;
 use crate::quantity::UnitOfMeasure;
 use crate::unit_price::UnitPrice;
 
@@ -120,6 +121,14 @@ impl OrderCreated {
     /// Whether there are goods in it that are not sold by the piece.
     pub(super) fn has_goods_by_measure(&self) -> bool {
         self.lines.iter().any(|line| line.unit.is_some())
+    }
+
+    /// When it counts as sold: an imported order when it was placed, any other when it was stored.
+    pub fn sold_at(&self, stored_at: DateTime<Utc>) -> DateTime<Utc> {
+        match self.placed_at {
+            Some(placed_at) if self.source.as_deref() == Some(IMPORT_SOURCE) => placed_at,
+            Some(_) | None => stored_at,
+        }
     }
 
     /// What the customer owes.

@@ -242,7 +242,7 @@ fn read_received_line(reader: &mut BodyReader, element: &RawValue, ordered: &[Or
 }
 
 /// Parcels, as many as `least` or more, each with a carrier or a tracking number.
-fn read_parcels(reader: &mut BodyReader, field: &JsonField<'_>, least: usize) -> Option<Vec<Parcel>> {
+pub(super) fn read_parcels(reader: &mut BodyReader, field: &JsonField<'_>, least: usize) -> Option<Vec<Parcel>> {
     let elements = reader.array(field, least..=MAX_PARCELS)?;
     let mut parcels = Vec::with_capacity(elements.len());
     for (index, element) in elements.into_iter().enumerate() {

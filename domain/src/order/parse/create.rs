@@ -48,7 +48,7 @@ impl PostedOrder {
 }
 
 /// The fields of an order, those that most have first.
-const FIELDS: [&str; 20] = [
+pub(super) const FIELDS: [&str; 20] = [
     "orderId",
     "customerId",
     "customerEmail",
@@ -71,13 +71,13 @@ const FIELDS: [&str; 20] = [
     "payments",
 ];
 
-/// Ids that no new order may have: `/orders/export` and `/orders/batch` are other routes, so it could not be read.
-const RESERVED_IDS: [&str; 2] = ["export", "batch"];
+/// Ids that no new order may have: `/orders/export` and the others are other routes, so it could not be read.
+const RESERVED_IDS: [&str; 3] = ["export", "batch", "import"];
 
 fn read_order_id(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<OrderId> {
     let id = reader.text(field, OrderId::parse)?;
     if RESERVED_IDS.contains(&id.as_str()) {
-        reader.violation_at(field, "invalid", "must not be export or batch, which are addresses of their own");
+        reader.violation_at(field, "invalid", "must not be export, batch or import, which are addresses of their own");
         return None;
     }
     Some(id)
@@ -85,6 +85,12 @@ fn read_order_id(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Order
 
 /// The order; `None` if the reader has violations.
 fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedOrder> {
+    let fields = reader.object(fields, FIELDS);
+    read_order_fields(reader, fields)
+}
+
+/// The order that these fields are of; `None` if they have violations.
+pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>; FIELDS.len()]) -> Option<PostedOrder> {
     let [
         order_id,
         customer_id,
@@ -106,7 +112,7 @@ fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedO
         shipping,
         discounts,
         payments,
-    ] = reader.object(fields, FIELDS);
+    ] = fields;
     // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, read_order_id);
     let given_id = reader.optional(&customer_id, |r, field| r.text(field, CustomerId::parse));
