@@ -26,7 +26,7 @@ pub(crate) async fn run(settings: &Settings, command: WebhookCommand) -> anyhow:
         WebhookCommand::Show { id, json } => show(&WebhookEndpoint::find(&pool, id).await?, json),
         WebhookCommand::Enable { id } => {
             let enabled = WebhookEndpoint::enable(&pool, id).await?;
-            output::line(&format!("{id} is enabled; what waits for it is tried now"))?;
+            output::line(&format!("{id} is enabled; the first of what waits of each order is tried now"))?;
             if let Some(position) = enabled.missed_from {
                 output::line(&format!(
                     "events from position {position} on were missed: `ordo webhook replay {id} --from {position}`"
@@ -51,12 +51,15 @@ pub(crate) async fn run(settings: &Settings, command: WebhookCommand) -> anyhow:
         WebhookCommand::Deliveries(args) => deliveries(&pool, args).await,
         WebhookCommand::Resend { delivery } => {
             WebhookDelivery::resend(&pool, None, delivery).await?;
-            Ok(output::line(&format!("delivery {delivery} is made again"))?)
+            Ok(output::line(&format!(
+                "delivery {delivery} waits to be made again: after what is pending of its order before it, and only while its \
+                 endpoint is enabled"
+            ))?)
         }
         WebhookCommand::Replay { id, from, to, json } => {
             let replay = WebhookReplay::begin(&pool, id, from, to).await?;
             if json {
-                return Ok(output::line(&render::replay_json(&replay).to_string())?);
+                return Ok(output::line(&replay.to_json().to_string())?);
             }
             let (from, to) = (replay.from_position, replay.to_position);
             Ok(output::line(&format!("the events from position {from} to {to} are delivered to {id} again"))?)
@@ -68,7 +71,7 @@ pub(crate) async fn run(settings: &Settings, command: WebhookCommand) -> anyhow:
         WebhookCommand::Replays { id, json } => {
             let replays = WebhookReplay::list(&pool, id).await?;
             if json {
-                let replays: Vec<_> = replays.iter().map(render::replay_json).collect();
+                let replays: Vec<_> = replays.iter().map(WebhookReplay::to_json).collect();
                 return Ok(output::line(&json!({ "replays": replays }).to_string())?);
             }
             replays.iter().try_for_each(|replay| output::line(&render::replay(replay)))?;
@@ -106,7 +109,7 @@ fn secret_line(endpoint: &WebhookEndpoint, secret: &WebhookSecret, json: bool) -
 async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
     let endpoints = WebhookEndpoint::list(pool).await?;
     if json {
-        let endpoints: Vec<_> = endpoints.iter().map(render::endpoint_json).collect();
+        let endpoints: Vec<_> = endpoints.iter().map(WebhookEndpoint::to_json).collect();
         return Ok(output::line(&json!({ "webhooks": endpoints }).to_string())?);
     }
     if endpoints.is_empty() {
@@ -121,7 +124,7 @@ async fn list(pool: &PgPool, json: bool) -> anyhow::Result<()> {
 
 fn show(endpoint: &WebhookEndpoint, json: bool) -> anyhow::Result<()> {
     if json {
-        return Ok(output::line(&render::endpoint_json(endpoint).to_string())?);
+        return Ok(output::line(&endpoint.to_json().to_string())?);
     }
     let style = TerminalFormat::of_stdout(Utc::now());
     render::endpoint(endpoint, &style).iter().try_for_each(|line| output::line(line))?;
@@ -142,7 +145,7 @@ async fn deliveries(pool: &PgPool, args: WebhookDeliveriesArgs) -> anyhow::Resul
         }
     }
     if args.json {
-        let deliveries: Vec<_> = found.iter().map(render::delivery_json).collect();
+        let deliveries: Vec<_> = found.iter().map(WebhookDelivery::to_json).collect();
         return Ok(output::line(&json!({ "deliveries": deliveries }).to_string())?);
     }
     let style = TerminalFormat::of_stdout(Utc::now());

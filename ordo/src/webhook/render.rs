@@ -1,6 +1,5 @@
 //! Webhooks as text and as JSON.
 
-use serde_json::{Value, json};
 use webhooks::{WebhookDelivery, WebhookEndpoint, WebhookReplay};
 
 use crate::page::{TerminalFormat, TextTable, TextTone};
@@ -63,26 +62,6 @@ pub(super) fn endpoint(endpoint: &WebhookEndpoint, style: &TerminalFormat) -> Ve
     lines
 }
 
-pub(super) fn endpoint_json(endpoint: &WebhookEndpoint) -> Value {
-    json!({
-        "id": endpoint.id,
-        "url": endpoint.url,
-        "description": endpoint.description,
-        "eventTypes": endpoint.event_types,
-        "role": endpoint.role,
-        "enabled": endpoint.disabled_at.is_none(),
-        "createdAt": endpoint.created_at,
-        "fromPosition": endpoint.from_position,
-        "disabledAt": endpoint.disabled_at,
-        "disabledBecause": endpoint.disabled_because,
-        "missedFrom": endpoint.missed_from,
-        "failingSince": endpoint.failing_since,
-        "failures": endpoint.failures,
-        "notBefore": endpoint.not_before,
-        "previousSecretUntil": endpoint.previous_secret_until,
-    })
-}
-
 pub(super) fn deliveries(deliveries: &[WebhookDelivery], style: &TerminalFormat) -> TextTable {
     let mut table = TextTable::of(&[true, true, false, false, false, true, false, false]).flush_left();
     let heading = ["id", "position", "order", "event", "state", "attempts", "last attempt", "answer"];
@@ -109,26 +88,6 @@ pub(super) fn deliveries(deliveries: &[WebhookDelivery], style: &TerminalFormat)
     table
 }
 
-pub(super) fn delivery_json(delivery: &WebhookDelivery) -> Value {
-    json!({
-        "id": delivery.id,
-        "position": delivery.position,
-        "orderId": delivery.order_id,
-        "eventId": delivery.event_id,
-        "type": delivery.event_type,
-        "state": delivery.state,
-        "attempts": delivery.attempts,
-        "createdAt": delivery.created_at,
-        "attemptedAt": delivery.attempted_at,
-        "nextAttemptAt": delivery.next_attempt_at,
-        "endedAt": delivery.ended_at,
-        "durationMs": delivery.duration_ms,
-        "status": delivery.status,
-        "answer": delivery.answer,
-        "error": delivery.error,
-    })
-}
-
 pub(super) fn replay(replay: &WebhookReplay) -> String {
     let WebhookReplay { id, from_position, to_position, reached, deliveries, ended_at, .. } = replay;
     let how = match ended_at {
@@ -137,18 +96,6 @@ pub(super) fn replay(replay: &WebhookReplay) -> String {
         None => format!("reached {reached}"),
     };
     format!("{id}  from {from_position} to {to_position}  {how}  {deliveries} deliveries")
-}
-
-pub(super) fn replay_json(replay: &WebhookReplay) -> Value {
-    json!({
-        "id": replay.id,
-        "from": replay.from_position,
-        "to": replay.to_position,
-        "reached": replay.reached,
-        "deliveries": replay.deliveries,
-        "createdAt": replay.created_at,
-        "endedAt": replay.ended_at,
-    })
 }
 
 #[cfg(test)]

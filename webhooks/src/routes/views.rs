@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -174,5 +175,30 @@ impl From<WebhookReplay> for ReplayView {
             created_at: replay.created_at,
             ended_at: replay.ended_at,
         }
+    }
+}
+
+// The command line shows the same as HTTP. What is in a view can always be written as JSON.
+impl WebhookEndpoint {
+    /// The endpoint as `GET /webhooks/{id}` answers it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(EndpointView::of(self.clone())).unwrap_or_default()
+    }
+}
+
+impl WebhookDelivery {
+    /// The delivery as `GET /webhooks/{id}/deliveries` answers it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(DeliveryView::from(self.clone())).unwrap_or_default()
+    }
+}
+
+impl WebhookReplay {
+    /// The replay as `GET /webhooks/{id}/replays` answers it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        serde_json::to_value(ReplayView::from(self.clone())).unwrap_or_default()
     }
 }
