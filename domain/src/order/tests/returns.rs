@@ -226,3 +226,10 @@ fn what_a_receipt_and_a_cancellation_add_is_what_the_order_has_more_afterwards()
         assert_eq!(broken.decide(&before, command), Err(OrderError::TooMuch { limit_bytes: bytes - 1 }));
     }
 }
+
+#[test]
+fn goods_by_measure_are_not_put_back_among_pieces() {
+    let Order::Placed(order) = given([OrderEvent::OrderCreated(by_weight())]) else { panic!("it is placed") };
+    let back = ReceivedLine { line_number: 1, quantity: 200, condition: None, restock: true };
+    assert!(order.units_to_restock([&back]).is_empty());
+}
