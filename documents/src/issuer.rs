@@ -15,7 +15,8 @@ use error_chain::error_chain;
 use event_store::operations::begin_after;
 use event_store::read::last_position;
 use event_store::{
-    ConflictRetryPolicy, EventStore, HandleError, StoredEvent, StreamLocks, Subscriber, SubscriberError, lacks_rights,
+    ConflictRetryPolicy, EventStore, HandleError, ReadError, StoredEvent, StreamLocks, Subscriber, SubscriberError,
+    lacks_rights,
 };
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
@@ -122,9 +123,18 @@ impl DocumentIssuer {
 /// Nothing about an order makes it impossible to issue its documents, but an event that this build does not know.
 fn failed(error: HandleError<IssueError>) -> SubscriberError {
     match error {
-        HandleError::Undecidable(IssueError::Unknown(error)) => error.into(),
-        HandleError::Undecidable(IssueError::Database(error)) => error.into(),
-        error => SubscriberError::unavailable(error),
+        HandleError::Undecidable(IssueError::Unknown(error)) | HandleError::Read(ReadError::Decode(error)) => {
+            error.into()
+        }
+        HandleError::Undecidable(IssueError::Database(error)) | HandleError::Read(ReadError::Database(error)) => {
+            error.into()
+        }
+        error @ (HandleError::Undecidable(IssueError::Encode(_) | IssueError::Id(_) | IssueError::Series(_))
+        | HandleError::Refused(_)
+        | HandleError::Contended { .. }
+        | HandleError::KeyReused
+        | HandleError::Append(_)
+        | HandleError::Encode(_)) => SubscriberError::unavailable(error),
     }
 }
 

@@ -180,7 +180,7 @@ async fn hundreds_of_invoices_by_several_copies_that_crash_are_each_issued_once_
         }
     };
     let issue = async {
-        let mut copies = vec![fixture.copy().await, fixture.copy().await, fixture.copy().await];
+        let mut copies = [fixture.copy().await, fixture.copy().await, fixture.copy().await];
         let mut crashes = 0;
         while fixture.count("InvoiceIssued").await < INVOICES {
             tokio::time::sleep(Duration::from_millis(100)).await;

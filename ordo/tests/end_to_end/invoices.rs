@@ -88,6 +88,16 @@ async fn a_shop_gets_an_invoice_for_each_shipment_and_a_credit_note_for_a_refund
     assert_eq!(as_role(&ordo, Role::Warehouse).get(&at(0)).await.status, 403);
     assert_eq!(as_role(&ordo, Role::Finance).get(&at(0)).await.json(), first);
 
+    // As PDF, the same each time. Auditors get one without the buyer.
+    let pdf = shop.get_with(&at(0), "accept", "application/pdf").await;
+    assert_eq!((pdf.status, pdf.header("content-type")), (200, "application/pdf"));
+    assert_eq!(pdf.header("content-disposition"), format!("inline; filename=\"{}.pdf\"", numbers[0]));
+    assert!(pdf.body.starts_with(b"%PDF-"));
+    assert_eq!(shop.get_with(&at(0), "accept", "application/pdf").await.body, pdf.body);
+    let auditors = as_role(&ordo, Role::Auditor).get_with(&at(0), "accept", "application/pdf").await;
+    assert!(auditors.status == 200 && auditors.body.starts_with(b"%PDF-") && auditors.body != pdf.body);
+    assert_eq!(as_role(&ordo, Role::Warehouse).get_with(&at(0), "accept", "application/pdf").await.status, 403);
+
     // And all of it agrees.
     let told = verify(&ordo.database).await;
     assert_eq!((&told["ok"], &told["documents"]), (&json!(true), &json!(3)), "{told}");

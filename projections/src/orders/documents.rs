@@ -1,19 +1,24 @@
 //! An order's invoices and credit notes: `GET /orders/{id}/documents`, `/orders/{id}/documents/{documentId}`. The order's row names
 //! them. What one says is read from the log, from the stream of the series that numbers it.
 
-use access_control::AuthorizedCaller;
+use access_control::{AuthorizedCaller, HandlerRedacted, RoutePermission};
+use axum::Extension;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use chrono::NaiveDate;
 use cqrs_es::Aggregate;
+use documents::PdfError;
 use domain::document::{Buyer, DocumentEvent, DocumentIssued, DocumentKind, DocumentLine, DocumentSeries, DocumentTax};
 use domain::money::Money;
 use domain::order::{DocumentCause, OrderDocument, PlacedOrder};
 use domain::quantity::UnitOfMeasure;
+use event_store::StoredEvent;
 use event_store::read::read_stream_after;
 use http::HeaderMap;
-use problem::{Problem, QueryParameters};
+use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use problem::{ClientNetwork, Problem, QueryParameters};
 use read_models::Key;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -207,7 +212,11 @@ async fn list(
         MinPositionQuery,
     ),
     responses(
-        (status = 200, description = "All that it says", body = DocumentView),
+        (
+            status = 200,
+            description = "All that it says; as PDF, if `Accept` names that and not JSON",
+            content((DocumentView = "application/json"), (String = "application/pdf")),
+        ),
         (status = 404, description = "There is no such order or document"),
     )
 )]
@@ -216,8 +225,9 @@ async fn show(
     path: Result<Path<(String, String)>, PathRejection>,
     parameters: Result<QueryParameters<MinPositionQuery>, Problem>,
     caller: AuthorizedCaller,
+    peer: Option<Extension<ClientNetwork>>,
     headers: HeaderMap,
-) -> Result<Json<DocumentView>, Problem> {
+) -> Result<Response, Problem> {
     let (order_path, document_id) = match path {
         Ok(Path((order_id, document_id))) => (Ok(Path(order_id)), document_id),
         Err(rejection) => (Err(rejection), String::new()),
@@ -228,16 +238,53 @@ async fn show(
     let named = named.ok_or_else(|| Problem::not_found("the order has no such document"))?;
     let stream = (DocumentSeries::TYPE, named.series.as_str(), named.sequence.saturating_sub(1));
     let events = read_stream_after(reads.store.pool(), stream, 1, MAX_BYTES).await.map_err(unavailable)?;
-    let event = events.first().map(|event| event.decode::<DocumentSeries>()).transpose().map_err(Problem::internal)?;
+    let event = events.first().map(StoredEvent::decode::<DocumentSeries>).transpose().map_err(Problem::internal)?;
     match event {
         Some(DocumentEvent::DocumentIssued(issued)) if issued.document_id == named.id => {
+            if wants_pdf(&headers) {
+                return pdf(&reads, issued, &caller, peer.map(|Extension(peer)| peer)).await;
+            }
             let summary = DocumentSummary::of(named, &placed);
-            Ok(Json(DocumentView::of(issued, summary)))
+            Ok(Json(DocumentView::of(issued, summary)).into_response())
         }
         Some(DocumentEvent::DocumentIssued(_)) | None => {
             Err(Problem::internal(format!("the series {} does not have {}", named.series, named.number)))
         }
     }
+}
+
+/// Whether PDF is asked for, and JSON is not.
+fn wants_pdf(headers: &HeaderMap) -> bool {
+    let names = |media_type: &str| {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|range| range.trim().starts_with(media_type))
+    };
+    names("application/pdf") && !names("application/json")
+}
+
+/// The document as PDF. It is made of the document alone, so it is not kept. It takes a processor for some milliseconds: a caller has as
+/// many of them as searches.
+async fn pdf(
+    reads: &ReadRouteState,
+    mut document: DocumentIssued,
+    caller: &AuthorizedCaller,
+    peer: Option<ClientNetwork>,
+) -> Result<Response, Problem> {
+    let sees_people = match caller.grant {
+        RoutePermission::All | RoutePermission::Own | RoutePermission::UpToAmount => true,
+        RoutePermission::Masked | RoutePermission::WithoutPaymentDetails => false,
+    };
+    if !sees_people {
+        (document.buyer, document.reason) = (Buyer::default(), None);
+    }
+    let file_name = format!("inline; filename=\"{}.pdf\"", document.number);
+    let render = async {
+        let rendered = tokio::task::spawn_blocking(move || documents::render(&document)).await;
+        rendered.map_err(Problem::internal)?.map_err(|error: PdfError| Problem::internal(error))
+    };
+    let file = reads.search(caller, peer, render).await?;
+    let headers = [(CONTENT_TYPE, "application/pdf".to_owned()), (CONTENT_DISPOSITION, file_name)];
+    Ok((headers, Extension(HandlerRedacted), file).into_response())
 }
 
 /// The folded order, if the caller may see it.
