@@ -56,6 +56,9 @@ pub(crate) struct NewShipment {
     tracking: Option<String>,
     #[schema(min_items = 1, max_items = 20)]
     parcels: Option<Vec<NewParcel>>,
+    /// From where it is sent. Without `lines` it is then what is left there.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    location: Option<String>,
 }
 
 /// A parcel: with a carrier, a tracking number, or both.
@@ -193,6 +196,9 @@ pub(crate) struct Nothing {}
 pub(crate) struct StockReceipt {
     #[schema(minimum = 1, maximum = 1_000_000_000)]
     quantity: u32,
+    /// Where they are; `default` if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    location: Option<String>,
 }
 
 /// How far a count is put right, and why.
@@ -205,6 +211,21 @@ pub(crate) struct StockAdjustment {
     /// Not only spaces.
     #[schema(max_length = 500, pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
     reason: String,
+    /// Where it was counted; `default` if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    location: Option<String>,
+}
+
+/// Units that were moved. The names of both locations differ.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct StockTransfer {
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    from: String,
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    to: String,
+    #[schema(minimum = 1, maximum = 1_000_000_000)]
+    quantity: u32,
 }
 
 /// A command on an order was carried out. It names the id of what the command made.

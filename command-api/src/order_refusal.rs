@@ -45,6 +45,10 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
         OrderError::NoSuchLine { line_number } => field(line(*line_number, "lineNumber"), "no_such_line", detail),
         OrderError::LineTwice { line_number } => field(line(*line_number, "lineNumber"), "line_twice", detail),
         OrderError::TooMany { line_number, .. } => field(line(*line_number, "quantity"), "too_many", detail),
+        OrderError::TooManyAtLocation { line_number, .. } => {
+            field(line(*line_number, "quantity"), "too_many_at_location", detail)
+        }
+        OrderError::NothingAtLocation(_) => field("/location".to_owned(), "nothing_there", detail),
         OrderError::MoreThanCaptured { left_minor } => {
             let left = currency.filter(|_| *left_minor > 0).map(|currency| Money::from_minor(*left_minor, currency));
             let message = match left {

@@ -1,4 +1,4 @@
-//! `POST /stock/{sku}/receive` and `POST /stock/{sku}/adjust`: stock that arrived, and counts that are put right.
+//! `POST /stock/{sku}/receive`, `/adjust` and `/transfer`: stock that arrived, counts that are put right, units that were moved.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
 use crate::answer::{CommandResponse, CommandTarget};
-use crate::bodies::{StockAdjustment, StockReceipt};
+use crate::bodies::{StockAdjustment, StockReceipt, StockTransfer};
 use crate::operations::CommandDescription;
 use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
-pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 2] = [
+pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 3] = [
     StockRouteDefinition {
         path: "/stock/{sku}/receive",
         scope: "POST /stock/receive",
@@ -45,6 +45,17 @@ pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 2] = [
             "adjustStock",
             "The count of a SKU is put right",
             r#"{"delta": -3, "reason": "counted"}"#,
+        ),
+        successes: &[StatusCode::OK],
+    },
+    StockRouteDefinition {
+        path: "/stock/{sku}/transfer",
+        scope: "POST /stock/transfer",
+        parse: stock::parse_transfer,
+        description: CommandDescription::of::<StockTransfer>(
+            "transferStock",
+            "Units of a SKU were moved to another location",
+            r#"{"from": "berlin", "to": "hamburg", "quantity": 5}"#,
         ),
         successes: &[StatusCode::OK],
     },
@@ -125,17 +136,19 @@ fn refused(refusal: StockError) -> Problem {
         StockError::BelowReserved { reserved } => {
             Problem::new(ProblemType::BelowReserved, detail).with("pointer", "/delta").with("reserved", reserved)
         }
+        StockError::NotEnough { available } => {
+            Problem::new(ProblemType::NotEnough, detail).with("pointer", "/quantity").with("available", available)
+        }
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
-        StockError::TooMany => too_many(&refusal),
+        StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
-        StockError::ChangesNothing
-        | StockError::OutOfBounds
-        | StockError::NotEnough { .. }
-        | StockError::MoreThanReserved { .. } => Problem::internal(refusal),
+        StockError::ChangesNothing | StockError::OutOfBounds | StockError::MoreThanReserved { .. } => {
+            Problem::internal(refusal)
+        }
     }
 }
 
-/// There would be more of a SKU than can be counted.
+/// There would be more of a SKU than can be counted, or at more locations.
 pub(crate) fn too_many(refusal: &StockError) -> Problem {
     Problem::new(ProblemType::TooMany, refusal.to_string())
 }

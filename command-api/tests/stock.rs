@@ -4,7 +4,7 @@
 use axum::Router;
 use axum::body::Body;
 use command_api::SupportRefundLimits;
-use domain::ids::{OrderId, Sku};
+use domain::ids::{LocationId, OrderId, Sku};
 use domain::order::event::{PaymentAuthorized, SkuQuantity, StockReserved};
 use domain::order::{Order, OrderCommand, decide};
 use domain::stock;
@@ -58,11 +58,16 @@ impl Shop {
     async fn promises(&self, order_id: &str, sku: &str, quantity: u32) {
         let (id, sku_id) = (OrderId::parse(order_id).unwrap(), Sku::parse(sku).unwrap());
         let expires_at = chrono::DateTime::UNIX_EPOCH;
-        let made = StockEvent::ReservationMade(ReservationMade { order_id: id, quantity, expires_at });
+        let made = StockEvent::ReservationMade(ReservationMade {
+            order_id: id,
+            quantity,
+            expires_at,
+            location: LocationId::default(),
+        });
         let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![made.clone()]);
         let known = self.store.load(sku).await.unwrap();
         self.store.execute(sku, known, &Metadata::default(), reserve).await.unwrap();
-        let units = vec![SkuQuantity { sku: sku_id, quantity }];
+        let units = vec![SkuQuantity { sku: sku_id, quantity, location: LocationId::default() }];
         let authorized = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 4_000 };
         for command in [
             OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),
@@ -109,6 +114,43 @@ async fn what_came_in_is_counted() {
 }
 
 #[tokio::test]
+async fn units_are_received_and_counted_at_a_location() {
+    let shop = Shop::new().await;
+    shop.receives(10).await;
+    let there = json!({ "quantity": 2, "location": "berlin" });
+    assert_eq!(shop.posts("/stock/sku-1/receive", there, &[]).await.status, StatusCode::OK);
+    let fewer = |location: &str| json!({ "delta": -3, "reason": "counted", "location": location });
+    let refused = shop.posts("/stock/sku-1/adjust", fewer("berlin"), &[]).await;
+    assert_eq!((code(&refused), &refused.body["reserved"]), ((409, "below-reserved"), &json!(0)));
+    assert_eq!(shop.posts("/stock/sku-1/adjust", fewer("default"), &[]).await.status, StatusCode::OK);
+    assert_eq!(shop.on_hand("sku-1").await, (9, 3));
+    let unclear = shop.posts("/stock/sku-1/receive", json!({ "quantity": 1, "location": "" }), &[]).await;
+    assert_eq!((code(&unclear), &unclear.body["errors"][0]["pointer"]), ((422, "invalid"), &json!("/location")));
+}
+
+#[tokio::test]
+async fn units_are_moved_as_far_as_they_are_not_promised() {
+    let shop = Shop::new().await;
+    let shop = &shop;
+    let moves = |quantity: u32, key: &'static str| async move {
+        let body = json!({ "from": "default", "to": "berlin", "quantity": quantity });
+        shop.posts("/stock/sku-1/transfer", body, &[("idempotency-key", key)]).await
+    };
+    assert_eq!(code(&moves(1, "first").await), (409, "not-tracked"));
+    shop.receives(3).await;
+    assert_eq!(moves(2, "two").await.status, StatusCode::OK);
+    let refused = moves(2, "more").await;
+    assert_eq!((code(&refused), &refused.body["available"]), ((409, "not-enough"), &json!(1)));
+    // The same under the same key is done once.
+    let again = moves(2, "two").await;
+    assert_eq!((again.status, &again.body["version"]), (StatusCode::OK, &json!(2)));
+    assert_eq!(shop.on_hand("sku-1").await, (3, 2));
+    let nowhere = json!({ "from": "berlin", "to": "berlin", "quantity": 1 });
+    let unclear = shop.posts("/stock/sku-1/transfer", nowhere, &[]).await;
+    assert_eq!((code(&unclear), &unclear.body["errors"][0]["pointer"]), ((422, "invalid"), &json!("/to")));
+}
+
+#[tokio::test]
 async fn a_body_that_is_wrong_is_told_where() {
     let shop = Shop::new().await;
     let answer = shop.posts("/stock/sku-1/adjust", json!({ "delta": 0, "why": "" }), &[]).await;
@@ -136,7 +178,8 @@ async fn the_count_is_not_put_below_what_is_promised() {
     assert_eq!(code(&fewer().await), (409, "not-tracked"));
     shop.receives(3).await;
     let order_id = OrderId::parse("order-1").unwrap();
-    let made = ReservationMade { order_id, quantity: 2, expires_at: chrono::DateTime::UNIX_EPOCH };
+    let (expires_at, location) = (chrono::DateTime::UNIX_EPOCH, LocationId::default());
+    let made = ReservationMade { order_id, quantity: 2, expires_at, location };
     let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![StockEvent::ReservationMade(made.clone())]);
     let known = shop.store.load("sku-1").await.unwrap();
     shop.store.execute("sku-1", known, &Metadata::default(), reserve).await.unwrap();

@@ -156,6 +156,7 @@ fn sent(shipment_id: &str) -> [OrderEvent; 2] {
             shipment_id: shipment_id.clone(),
             lines: vec![LineQuantity { line_number: 1, quantity: 1 }],
             parcels: vec![],
+            location: None,
         }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
             payment_number: None,

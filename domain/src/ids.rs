@@ -1,5 +1,6 @@
 //! One type for each kind of id, so that no two can be swapped by mistake.
 
+mod location;
 mod sku;
 
 use std::fmt;
@@ -7,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::location::LocationId;
 pub use self::sku::{InvalidSku, Sku};
 
 /// Ids are 1 to 128 characters of `A-Z a-z 0-9 . _ : -`. They appear unescaped in URLs, message attributes and mail subjects.

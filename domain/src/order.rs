@@ -14,9 +14,11 @@
 //! - `documents`: which invoices and credit notes it calls for, and what each says.
 //! - `returns`: goods that come back, from the demand to the event.
 //! - `status`: how the payment, the goods and the returns stand, as people are told.
+//! - `sourcing`: from which locations its units come. `allocations`: at which location each of them is.
 //! - [`units`]: the stock commands that an order's events imply.
 //! - [`saga`]: the names of the saga's steps, and the decisions of operators about them.
 
+mod allocations;
 mod amounts;
 mod command;
 mod decide;
@@ -36,6 +38,7 @@ pub mod parse;
 mod payments;
 mod returns;
 pub mod saga;
+mod sourcing;
 mod state;
 mod status;
 mod stored_payments;
@@ -47,6 +50,7 @@ mod worth;
 use cqrs_es::event_sink::EventSink;
 use event_versions::{Upcast, Upcastable};
 
+pub use allocations::Allocation;
 pub use amounts::OrderTotals;
 pub use command::{CancelLines, DeliverShipment, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 pub use decide::decide;
@@ -61,6 +65,7 @@ pub use mails::{MailOutcome, MailWithOutcome};
 pub use manual_refunds::ManualRefund;
 pub use payments::{AuthorizationState, Payment, ShipmentCapture};
 pub use returns::{Return, ReturnReceipt};
+pub use sourcing::{NeededUnits, choose_locations};
 pub use state::{LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, UndoReason};
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
 pub use tracking::TrackingChanges;

@@ -1,10 +1,13 @@
 //! The stock of a SKU: its state, the commands it takes, the events that come of them.
 //!
 //! A SKU that nobody registered is untracked: it is always available, and has no events. The first receipt makes it tracked. From then
-//! on it never sells more than there is.
+//! on it never sells more than there is, at any of its locations.
 
+mod decide;
 mod event;
+mod evolve;
 mod parse;
+mod stored;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
@@ -12,17 +15,23 @@ use event_versions::{Snapshotted, Upcast, Upcastable};
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
+pub use decide::decide;
 pub use event::{
-    ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived, StockReturned,
+    ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived,
+    StockReturned, StockTransferred,
 };
-pub use parse::{parse_adjustment, parse_receipt};
+pub use evolve::evolve;
+pub use parse::{parse_adjustment, parse_receipt, parse_transfer};
 
-use crate::ids::OrderId;
+use crate::ids::{LocationId, OrderId};
 
 /// The most units of one receipt or one adjustment.
 pub(crate) const MAX_CHANGE: u32 = 1_000_000_000;
 /// The most units of a SKU. The number is exact in every JSON reader, and sums of it fit.
 pub(crate) const MAX_ON_HAND: i64 = 1_000_000_000_000;
+
+/// The most locations with units of one SKU.
+pub const MAX_LOCATIONS: usize = 100;
 
 /// A command to the stock of a SKU.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,19 +40,23 @@ pub enum StockCommand {
     Receive(StockReceived),
     /// Correct the count.
     Adjust(StockAdjusted),
+    /// Move units that are not reserved to another location.
+    Transfer(StockTransferred),
     /// Put units back that had been sent and came back.
     PutBack(StockReturned),
-    /// Reserve units for an order. An order has one reservation of a SKU, and a second command does not change it.
+    /// Reserve units for an order. An order has one reservation of a SKU at a location, and a second command does not change it.
     Reserve(ReservationMade),
-    /// Release the units of a reservation that have not shipped.
+    /// Release the units of an order's reservations that have not shipped, at all locations.
     Release {
-        /// Whose reservation.
+        /// Whose reservations.
         order_id: OrderId,
     },
     /// Release the units of a reservation that the order does not need any more. It can be repeated.
     ReleaseBeyond {
         /// Whose reservation.
         order_id: OrderId,
+        /// Where.
+        location: LocationId,
         /// How many units that have not shipped the order still needs.
         needed: u32,
     },
@@ -51,7 +64,9 @@ pub enum StockCommand {
     Commit {
         /// Whose reservation.
         order_id: OrderId,
-        /// How many units have shipped to this order so far, in all. So the command can be repeated.
+        /// From where.
+        location: LocationId,
+        /// How many units have shipped from there to this order so far, in all. So the command can be repeated.
         shipped: u32,
     },
 }
@@ -59,23 +74,23 @@ pub enum StockCommand {
 /// Why the stock refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StockError {
-    /// Fewer units are available than are to be reserved.
+    /// Fewer units are available at the location than are to be reserved or moved.
     #[error("only {available} are available")]
     NotEnough {
-        /// How many are available.
+        /// How many are available there.
         available: i64,
     },
     /// The count would fall below the reservations.
     #[error("{reserved} are reserved for orders: the count can't be lower")]
     BelowReserved {
-        /// How many units are reserved.
+        /// How many units are reserved at the location.
         reserved: i64,
     },
     /// There is no count to correct.
     #[error("this SKU is not tracked: receive it first")]
     NotTracked,
-    /// An adjustment by 0.
-    #[error("an adjustment must change the count")]
+    /// An adjustment by 0, or a transfer to where the units are.
+    #[error("it must change a count")]
     ChangesNothing,
     /// A receipt of 0, or a change beyond `MAX_CHANGE`.
     #[error("one change is 1 to {MAX_CHANGE} units")]
@@ -83,6 +98,9 @@ pub enum StockError {
     /// There would be more than `MAX_ON_HAND`.
     #[error("there can be at most {MAX_ON_HAND} of a SKU")]
     TooMany,
+    /// It would be at more than `MAX_LOCATIONS`.
+    #[error("a SKU can be at {MAX_LOCATIONS} locations at most: move its units away from one of them first")]
+    TooManyLocations,
     /// More units are to ship than are reserved.
     #[error("only {reserved} are still reserved for this order")]
     MoreThanReserved {
@@ -103,19 +121,30 @@ pub enum Stock {
 
 /// The stock of a tracked SKU. Its size is the number of its open reservations.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "stored::StoredStock", into = "stored::StoredStock")]
 pub struct TrackedStock {
+    /// How many units there are, including the reserved ones: the sum over its locations.
+    pub on_hand: i64,
+    /// How many of them are reserved: the sum over its locations.
+    pub reserved: i64,
+    /// How many units have shipped since the SKU is tracked.
+    pub sold: i64,
+    /// The locations that have units of it. Clones share their common parts, because many commands are decided on a clone at once.
+    pub locations: RedBlackTreeMapSync<LocationId, LocationStock>,
+}
+
+/// The units of a SKU at one location.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct LocationStock {
     /// How many units there are, including the reserved ones.
     pub on_hand: i64,
     /// How many of them are reserved: the sum of the reservations.
     pub reserved: i64,
-    /// How many units have shipped since the SKU is tracked.
-    pub sold: i64,
-    /// The reservations by order. An empty one is removed. Clones share their common parts, because many commands are decided on a
-    /// clone at once.
+    /// The reservations by order. An empty one is removed.
     pub reservations: RedBlackTreeMapSync<OrderId, Reservation>,
 }
 
-/// The units that are reserved for an order.
+/// The units that are reserved for an order at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// How many units are still reserved, at least one.
@@ -127,166 +156,26 @@ pub struct Reservation {
 }
 
 impl TrackedStock {
-    /// How many units can be reserved.
+    /// How many units can be reserved, at all locations.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
     }
-}
 
-/// The events that a command leads to. There are none if it changes nothing. So a command for an order can be repeated.
-///
-/// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
-pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
-    match (stock, command) {
-        (_, StockCommand::Receive(receipt)) => receive(stock, receipt),
-        (Stock::Untracked, StockCommand::Adjust(_)) => Err(StockError::NotTracked),
-        (
-            Stock::Untracked,
-            StockCommand::PutBack(_)
-            | StockCommand::Reserve(_)
-            | StockCommand::Release { .. }
-            | StockCommand::ReleaseBeyond { .. }
-            | StockCommand::Commit { .. },
-        ) => Ok(vec![]),
-        (Stock::Tracked(tracked), StockCommand::PutBack(returned)) => put_back(tracked, returned),
-        (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
-        (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
-        (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release(tracked, order_id, 0)),
-        (Stock::Tracked(tracked), StockCommand::ReleaseBeyond { order_id, needed }) => {
-            Ok(release(tracked, order_id, needed))
-        }
-        (Stock::Tracked(tracked), StockCommand::Commit { order_id, shipped }) => commit(tracked, order_id, shipped),
+    /// How many units can be reserved at a location.
+    pub(crate) fn available_at(&self, location: &LocationId) -> i64 {
+        self.locations.get(location).map_or(0, LocationStock::available)
+    }
+
+    /// An order's reservation at a location.
+    fn reservation(&self, order_id: &OrderId, location: &LocationId) -> Option<&Reservation> {
+        self.locations.get(location)?.reservations.get(order_id)
     }
 }
 
-fn receive(stock: &Stock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockError> {
-    let on_hand = match stock {
-        Stock::Untracked => 0,
-        Stock::Tracked(tracked) => tracked.on_hand,
-    };
-    if !(1..=MAX_CHANGE).contains(&receipt.quantity) {
-        return Err(StockError::OutOfBounds);
-    }
-    if on_hand.saturating_add(receipt.quantity.into()) > MAX_ON_HAND {
-        return Err(StockError::TooMany);
-    }
-    Ok(vec![StockEvent::StockReceived(receipt)])
-}
-
-fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<StockEvent>, StockError> {
-    let delta = adjustment.delta;
-    if delta == 0 {
-        return Err(StockError::ChangesNothing);
-    }
-    if delta.unsigned_abs() > MAX_CHANGE.into() {
-        return Err(StockError::OutOfBounds);
-    }
-    let on_hand = tracked.on_hand.saturating_add(delta);
-    if on_hand < tracked.reserved {
-        return Err(StockError::BelowReserved { reserved: tracked.reserved });
-    }
-    if on_hand > MAX_ON_HAND {
-        return Err(StockError::TooMany);
-    }
-    Ok(vec![StockEvent::StockAdjusted(adjustment)])
-}
-
-fn put_back(tracked: &TrackedStock, returned: StockReturned) -> Result<Vec<StockEvent>, StockError> {
-    if returned.quantity == 0 {
-        return Ok(vec![]);
-    }
-    if tracked.on_hand.saturating_add(returned.quantity.into()) > MAX_ON_HAND {
-        return Err(StockError::TooMany);
-    }
-    Ok(vec![StockEvent::StockReturned(returned)])
-}
-
-fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockError> {
-    if wanted.quantity == 0 || tracked.reservations.contains_key(&wanted.order_id) {
-        return Ok(vec![]);
-    }
-    if i64::from(wanted.quantity) > tracked.available() {
-        return Err(StockError::NotEnough { available: tracked.available() });
-    }
-    Ok(vec![StockEvent::ReservationMade(wanted)])
-}
-
-fn release(tracked: &TrackedStock, order_id: OrderId, needed: u32) -> Vec<StockEvent> {
-    let open = tracked.reservations.get(&order_id).map_or(0, |reservation| reservation.quantity);
-    let released = match open.saturating_sub(needed) {
-        0 => None,
-        quantity => Some(StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })),
-    };
-    released.into_iter().collect()
-}
-
-fn commit(tracked: &TrackedStock, order_id: OrderId, shipped: u32) -> Result<Vec<StockEvent>, StockError> {
-    let Some(reservation) = tracked.reservations.get(&order_id) else { return Ok(vec![]) };
-    let quantity = shipped.saturating_sub(reservation.shipped);
-    if quantity > reservation.quantity {
-        return Err(StockError::MoreThanReserved { reserved: reservation.quantity });
-    }
-    Ok(match quantity {
-        0 => vec![],
-        quantity => vec![StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity })],
-    })
-}
-
-/// Applies an event to the stock. An event that [`decide`] would not have made changes as much as there is to change.
-pub fn evolve(stock: &mut Stock, event: StockEvent) {
-    if let (Stock::Untracked, StockEvent::StockReceived(_)) = (&*stock, &event) {
-        *stock = Stock::Tracked(TrackedStock::default());
-    }
-    match (stock, event) {
-        (Stock::Tracked(tracked), StockEvent::StockReceived(StockReceived { quantity })) => {
-            tracked.on_hand = tracked.on_hand.saturating_add(quantity.into());
-        }
-        (Stock::Tracked(tracked), StockEvent::StockAdjusted(StockAdjusted { delta, reason: _ })) => {
-            tracked.on_hand = tracked.on_hand.saturating_add(delta);
-        }
-        (Stock::Tracked(tracked), StockEvent::StockReturned(StockReturned { quantity, order_id: _, return_id: _ })) => {
-            tracked.on_hand = tracked.on_hand.saturating_add(quantity.into());
-        }
-        (Stock::Tracked(tracked), StockEvent::ReservationMade(ReservationMade { order_id, quantity, expires_at })) => {
-            let made = Reservation { quantity, shipped: 0, expires_at };
-            let before = tracked.reservations.get(&order_id).map_or(0, |before| before.quantity.into());
-            tracked.reservations.insert_mut(order_id, made);
-            tracked.reserved += i64::from(quantity) - before;
-        }
-        (Stock::Tracked(tracked), StockEvent::ReservationReleased(ReservationReleased { order_id, quantity })) => {
-            tracked.take_reserved(&order_id, quantity);
-        }
-        (Stock::Tracked(tracked), StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity })) => {
-            let taken = tracked.take_reserved(&order_id, quantity);
-            if let Some(reservation) = tracked.reservations.get_mut(&order_id) {
-                reservation.shipped += taken;
-            }
-            tracked.on_hand -= i64::from(taken);
-            tracked.sold += i64::from(taken);
-        }
-        (
-            Stock::Untracked,
-            StockEvent::StockReceived(_)
-            | StockEvent::StockAdjusted(_)
-            | StockEvent::StockReturned(_)
-            | StockEvent::ReservationMade(_)
-            | StockEvent::ReservationReleased(_)
-            | StockEvent::ReservationCommitted(_),
-        ) => {}
-    }
-}
-
-impl TrackedStock {
-    /// Takes up to so many units out of a reservation, and returns how many these were.
-    fn take_reserved(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
-        let Some(reservation) = self.reservations.get_mut(order_id) else { return 0 };
-        let taken = quantity.min(reservation.quantity);
-        reservation.quantity -= taken;
-        self.reserved -= i64::from(taken);
-        if reservation.quantity == 0 {
-            self.reservations.remove_mut(order_id);
-        }
-        taken
+impl LocationStock {
+    /// How many units can be reserved here.
+    pub fn available(&self) -> i64 {
+        self.on_hand - self.reserved
     }
 }
 
@@ -315,7 +204,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 2;
+    const STATE_VERSION: i32 = 4;
 }
 
 #[cfg(test)]

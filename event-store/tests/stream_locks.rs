@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
-use domain::ids::OrderId;
+use domain::ids::{LocationId, OrderId, Sku};
 use domain::order::parse::PostedOrder;
-use domain::order::{Order, OrderEvent};
+use domain::order::{NeededUnits, Order, OrderEvent, choose_locations};
 use domain::stock::{self, ReservationMade, Stock, StockCommand, StockError, StockEvent, StockReceived, TrackedStock};
 use event_store::{
     AppendError, AppendPosition, AppendQueueSettings, EventStore, IdempotencyKey, LockedStreams, Metadata, NewEvent,
@@ -24,12 +24,13 @@ fn ids(ids: &[&str]) -> BTreeSet<String> {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive(StockReceived { quantity })
+    StockCommand::Receive(StockReceived { quantity, location: LocationId::default() })
 }
 
 fn reserve(order_id: &str) -> StockCommand {
     let expires_at: DateTime<Utc> = DateTime::from_timestamp(1_893_456_000, 0).unwrap();
-    StockCommand::Reserve(ReservationMade { order_id: OrderId::parse(order_id).unwrap(), quantity: 1, expires_at })
+    let (order_id, location) = (OrderId::parse(order_id).unwrap(), LocationId::default());
+    StockCommand::Reserve(ReservationMade { order_id, quantity: 1, expires_at, location })
 }
 
 /// What a command comes to on a stream.
@@ -73,6 +74,10 @@ async fn cached(stream_locks: &StreamLocks<Stock>, store: &EventStore, id: &str)
     cached
 }
 
+fn reservations(stock: &TrackedStock) -> usize {
+    stock.locations.values().map(|here| here.reservations.size()).sum()
+}
+
 fn tracked(stream: Versioned<Stock>) -> TrackedStock {
     match stream.state {
         Stock::Tracked(tracked) => tracked,
@@ -112,7 +117,63 @@ async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_mee
     assert_eq!(bought, 200);
     for (stream_locks, store) in locks_of.iter().zip(&stores) {
         let stock = tracked(cached(stream_locks, store, SKU).await);
-        assert_eq!((stock.on_hand, stock.reserved, stock.reservations.size()), (200, 200, 200));
+        assert_eq!((stock.on_hand, stock.reserved, reservations(&stock)), (200, 200, 200));
+    }
+}
+
+#[tokio::test]
+async fn of_hundreds_who_want_the_last_units_at_three_locations_each_unit_is_allocated_once() {
+    const UNITS: [(&str, u32); 3] = [("berlin", 90), ("hamburg", 61), ("ulm", 49)];
+    let database = testkit::database().await;
+    let stores = [copy(&database).await, copy(&database).await];
+    let locks_of = stores.clone().map(|store| StreamLocks::<Stock>::new(store, 10));
+    for (location, quantity) in UNITS {
+        let location = LocationId::parse(location).unwrap();
+        let received = StockCommand::Receive(StockReceived { quantity, location });
+        append(locks_of[0].lock(ids(&[SKU])).await.unwrap(), SKU, received).await.unwrap();
+    }
+
+    let buyers = (0..150).map(|n| {
+        let stream_locks = locks_of[n % 2].clone();
+        tokio::spawn(async move {
+            let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
+            let stream = locked.stream(SKU);
+            let Stock::Tracked(stock) = &stream.state else { panic!("not tracked") };
+            let sku = Sku::parse(SKU).unwrap();
+            let needed = [NeededUnits { sku: &sku, quantity: 2, stock }];
+            let Ok(units) = choose_locations(&needed, &[]) else { return 0 };
+            let events: Vec<StockEvent> = units
+                .iter()
+                .flat_map(|units| {
+                    let order_id = OrderId::parse(format!("order-{n}")).unwrap();
+                    let (quantity, location) = (units.quantity, units.location.clone());
+                    let expires_at = DateTime::UNIX_EPOCH;
+                    let made = ReservationMade { order_id, quantity, location, expires_at };
+                    stock::decide(&stream.state, StockCommand::Reserve(made)).unwrap()
+                })
+                .collect();
+            let reserved = at(SKU, stream.version, &events);
+            locked.append(vec![reserved]).await.unwrap();
+            units.iter().map(|units| units.quantity).sum()
+        })
+    });
+    let mut bought = 0;
+    for buyer in buyers.collect::<Vec<_>>() {
+        bought += buyer.await.unwrap();
+    }
+
+    assert_eq!(bought, 200);
+    for (stream_locks, store) in locks_of.iter().zip(&stores) {
+        let stock = tracked(cached(stream_locks, store, SKU).await);
+        for (location, quantity) in UNITS {
+            let here = stock.locations.get(&LocationId::parse(location).unwrap()).unwrap();
+            let listed: u32 = here.reservations.values().map(|it| it.quantity).sum();
+            assert_eq!(
+                (here.on_hand, here.reserved, listed),
+                (quantity.into(), quantity.into(), quantity),
+                "{location}"
+            );
+        }
     }
 }
 
@@ -174,7 +235,8 @@ async fn what_the_database_lost_is_not_cached() {
 
     // Somebody else has written another event in its place.
     lose(&database, 2).await;
-    let other = at(SKU, 2, &[StockEvent::StockReceived(StockReceived { quantity: 16 })]);
+    let other =
+        at(SKU, 2, &[StockEvent::StockReceived(StockReceived { quantity: 16, location: LocationId::default() })]);
     elsewhere.append(vec![other]).await.unwrap();
     assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 19);
 
@@ -298,7 +360,7 @@ async fn only_so_many_streams_are_cached_and_the_others_read_again() {
 async fn a_long_stream_is_folded_whole() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let received = StockEvent::StockReceived(StockReceived { quantity: 1 });
+    let received = StockEvent::StockReceived(StockReceived { quantity: 1, location: LocationId::default() });
     for begun in [0, 1_500] {
         store.append(vec![at(SKU, begun, &vec![received.clone(); 1_500])]).await.unwrap();
     }

@@ -348,6 +348,7 @@ async fn sagas(
         settings: SagaSettings {
             reply_deadline: settings.notification_deadline,
             reservation_hold: settings.reservation_hold,
+            locations: settings.locations.clone().unwrap_or_default().into(),
             step_deadline: settings.saga_deadline,
             payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
             mail_staff: !settings.mail_staff.is_empty(),

@@ -26,6 +26,7 @@ use ::publication::PublicationSettings;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
 use domain::document::Seller;
+use domain::ids::LocationId;
 use domain::order::OrderGrowthLimits;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageSigningKeys};
 
@@ -111,6 +112,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long units stay set aside for an order that is not confirmed.
     pub reservation_hold: Duration,
+    /// The locations that orders are served from where there is a choice, the preferred one first.
+    pub locations: Option<Vec<LocationId>>,
     /// How long a step of a saga is tried before it is stuck.
     pub saga_deadline: Duration,
     /// How long the saga waits for notification's answer before it asks again.

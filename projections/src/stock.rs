@@ -4,12 +4,14 @@
 //! |---|---|---|---|
 //! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` |
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use domain::ids::Sku;
+use domain::ids::{LocationId, Sku};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
@@ -46,8 +48,20 @@ struct StockRow {
     reserved: i64,
     /// Units sent so far.
     sold: i64,
+    /// The units at named locations. Those that are not here are at the default one. One that has none is removed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(ignore)]
+    named: BTreeMap<LocationId, UnitsRow>,
     version: i64,
     updated_at: DateTime<Utc>,
+}
+
+/// The units of a SKU at a location, as stored.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UnitsRow {
+    on_hand: i64,
+    reserved: i64,
 }
 
 /// A tracked SKU, as clients see it.
@@ -57,10 +71,28 @@ struct StockRow {
 struct StockView {
     #[serde(flatten)]
     item: StockRow,
+    /// The units at each location that has any, the default one first. It is left out while all are there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    locations: Vec<LocationView>,
     /// Whether its units are counted: here they are.
     #[schema(schema_with = described::yes)]
     tracked: bool,
     /// What can be reserved: `onHand` less `reserved`.
+    available: i64,
+}
+
+/// The units of a SKU at a location.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StockAtLocation)]
+#[serde(rename_all = "camelCase")]
+struct LocationView {
+    location: String,
+    /// Units there.
+    on_hand: i64,
+    /// Units of those that orders have reserved.
+    reserved: i64,
+    /// What can be reserved there: `onHand` less `reserved`.
     available: i64,
 }
 
@@ -114,6 +146,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
             None,
             StockEvent::StockAdjusted(_)
             | StockEvent::StockReturned(_)
+            | StockEvent::StockTransferred(_)
             | StockEvent::ReservationMade(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
@@ -130,22 +163,40 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
 impl StockRow {
     fn empty(recorded: &RecordedStockEvent) -> Self {
         let sku = recorded.stream_id.clone();
-        Self { sku, on_hand: 0, reserved: 0, sold: 0, version: recorded.version, updated_at: recorded.recorded_at }
+        let (version, updated_at) = (recorded.version, recorded.recorded_at);
+        Self { sku, on_hand: 0, reserved: 0, sold: 0, named: BTreeMap::new(), version, updated_at }
     }
 
     fn apply(&mut self, event: &StockEvent) {
         match event {
-            StockEvent::StockReceived(received) => self.on_hand += i64::from(received.quantity),
-            StockEvent::StockAdjusted(adjusted) => self.on_hand += adjusted.delta,
-            StockEvent::StockReturned(returned) => self.on_hand += i64::from(returned.quantity),
-            StockEvent::ReservationMade(made) => self.reserved += i64::from(made.quantity),
-            StockEvent::ReservationReleased(released) => self.reserved -= i64::from(released.quantity),
-            StockEvent::ReservationCommitted(committed) => {
-                let quantity = i64::from(committed.quantity);
-                self.reserved -= quantity;
-                self.on_hand -= quantity;
+            StockEvent::StockReceived(it) => self.change(&it.location, it.quantity.into(), 0),
+            StockEvent::StockAdjusted(it) => self.change(&it.location, it.delta, 0),
+            StockEvent::StockReturned(it) => self.change(&it.location, it.quantity.into(), 0),
+            StockEvent::StockTransferred(it) => {
+                self.change(&it.from, -i64::from(it.quantity), 0);
+                self.change(&it.to, it.quantity.into(), 0);
+            }
+            StockEvent::ReservationMade(it) => self.change(&it.location, 0, it.quantity.into()),
+            StockEvent::ReservationReleased(it) => self.change(&it.location, 0, -i64::from(it.quantity)),
+            StockEvent::ReservationCommitted(it) => {
+                let quantity = i64::from(it.quantity);
+                self.change(&it.location, -quantity, -quantity);
                 self.sold += quantity;
             }
+        }
+    }
+
+    fn change(&mut self, location: &LocationId, on_hand: i64, reserved: i64) {
+        self.on_hand += on_hand;
+        self.reserved += reserved;
+        if location.is_default() {
+            return;
+        }
+        let here = self.named.entry(location.clone()).or_default();
+        here.on_hand += on_hand;
+        here.reserved += reserved;
+        if *here == UnitsRow::default() {
+            self.named.remove(location);
         }
     }
 }
@@ -243,7 +294,23 @@ async fn all(
 }
 
 impl StockView {
-    fn of(item: StockRow) -> Self {
-        Self { tracked: true, available: item.on_hand - item.reserved, item }
+    fn of(mut item: StockRow) -> Self {
+        let named = std::mem::take(&mut item.named);
+        let mut at_default = UnitsRow { on_hand: item.on_hand, reserved: item.reserved };
+        for here in named.values() {
+            at_default.on_hand -= here.on_hand;
+            at_default.reserved -= here.reserved;
+        }
+        let mut locations: Vec<_> = named.iter().map(|(location, here)| LocationView::of(location, *here)).collect();
+        if !locations.is_empty() && at_default != UnitsRow::default() {
+            locations.insert(0, LocationView::of(&LocationId::default(), at_default));
+        }
+        Self { tracked: true, available: item.on_hand - item.reserved, locations, item }
+    }
+}
+
+impl LocationView {
+    fn of(location: &LocationId, UnitsRow { on_hand, reserved }: UnitsRow) -> Self {
+        Self { location: location.to_string(), on_hand, reserved, available: on_hand - reserved }
     }
 }

@@ -5,7 +5,7 @@ use axum::Router;
 use axum::body::Body;
 use chrono::DateTime;
 use cqrs_es::Aggregate;
-use domain::ids::OrderId;
+use domain::ids::{LocationId, OrderId};
 use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
@@ -88,11 +88,12 @@ fn order(n: usize) -> OrderId {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive(StockReceived { quantity })
+    StockCommand::Receive(StockReceived { quantity, location: LocationId::default() })
 }
 
 fn reserve(n: usize, quantity: u32) -> StockCommand {
-    StockCommand::Reserve(ReservationMade { order_id: order(n), quantity, expires_at: DateTime::UNIX_EPOCH })
+    let (expires_at, location) = (DateTime::UNIX_EPOCH, LocationId::default());
+    StockCommand::Reserve(ReservationMade { order_id: order(n), quantity, expires_at, location })
 }
 
 #[tokio::test]
@@ -112,7 +113,7 @@ async fn a_sku_is_shown_as_its_events_add_up() {
     let fixture = Fixture::running().await;
     fixture.does("sku-2", vec![receive(7)]).await;
     let mut commands = vec![receive(10), reserve(1, 4), reserve(2, 3)];
-    let counted = StockAdjusted { delta: -1, reason: "counted".into() };
+    let counted = StockAdjusted { delta: -1, reason: "counted".into(), location: LocationId::default() };
     commands.push(StockCommand::Adjust(counted));
     let position = fixture.does("sku-1", commands).await;
     assert_eq!(
@@ -120,13 +121,38 @@ async fn a_sku_is_shown_as_its_events_add_up() {
         json!({ "sku": "sku-1", "tracked": true, "onHand": 9, "reserved": 7, "available": 2, "sold": 0, "version": 4 })
     );
 
-    let shipped = StockCommand::Commit { order_id: order(1), shipped: 3 };
+    let shipped = StockCommand::Commit { order_id: order(1), location: LocationId::default(), shipped: 3 };
     let position = fixture.does("sku-1", vec![shipped, StockCommand::Release { order_id: order(2) }]).await;
     assert_eq!(
         fixture.shown("sku-1", position).await,
         json!({ "sku": "sku-1", "tracked": true, "onHand": 6, "reserved": 1, "available": 5, "sold": 3, "version": 6 })
     );
     assert_eq!(fixture.shown("sku-2", position).await["onHand"], 7);
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn units_at_named_locations_are_shown_where_they_are() {
+    let fixture = Fixture::running().await;
+    let berlin = || LocationId::parse("berlin").unwrap();
+    let received = StockCommand::Receive(StockReceived { quantity: 4, location: berlin() });
+    let made =
+        ReservationMade { order_id: order(1), quantity: 3, expires_at: DateTime::UNIX_EPOCH, location: berlin() };
+    let position = fixture.does("sku-1", vec![receive(2), received, StockCommand::Reserve(made), reserve(1, 1)]).await;
+    let at = |location: &str, on_hand: i64, reserved: i64| {
+        let available = on_hand - reserved;
+        json!({ "location": location, "onHand": on_hand, "reserved": reserved, "available": available })
+    };
+    let shown = fixture.shown("sku-1", position).await;
+    assert_eq!((&shown["onHand"], &shown["reserved"], &shown["available"]), (&json!(6), &json!(4), &json!(2)));
+    assert_eq!(shown["locations"], json!([at("default", 2, 1), at("berlin", 4, 3)]));
+
+    // All of it leaves Berlin, which is forgotten.
+    let shipped = StockCommand::Commit { order_id: order(1), location: berlin(), shipped: 3 };
+    let counted = StockAdjusted { delta: -1, reason: "counted".into(), location: berlin() };
+    let position = fixture.does("sku-1", vec![shipped, StockCommand::Adjust(counted)]).await;
+    let shown = fixture.shown("sku-1", position).await;
+    assert_eq!((&shown["onHand"], &shown["sold"], shown.get("locations")), (&json!(2), &json!(3), None));
     fixture.stop.cancel();
 }
 
@@ -200,7 +226,7 @@ async fn a_read_waits_for_as_long_as_its_client_prefers() {
     let fixture = Fixture::new().await;
     let applied =
         |headers: &HeaderMap| headers.get("preference-applied").map(|value| value.to_str().unwrap().to_owned());
-    let position = fixture.does("mug", vec![StockCommand::Receive(StockReceived { quantity: 1 })]).await;
+    let position = fixture.does("mug", vec![receive(1)]).await;
     let uri = format!("/stock/mug?minPosition={position}");
 
     let (status, headers, problem) = fixture.get_preferring(&uri, "respond-async, wait=0").await;

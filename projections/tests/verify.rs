@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bounds::Budget;
 use cqrs_es::Aggregate;
+use domain::ids::LocationId;
 use domain::order::event::OrderConfirmed;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
@@ -42,7 +43,7 @@ impl Shop {
             shop.happens(order_id, 1, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
         }
         for sku in ["sku-1", "sku-2"] {
-            let received = StockReceived { quantity: 10 };
+            let received = StockReceived { quantity: 10, location: LocationId::default() };
             let events = decide(&Stock::default(), StockCommand::Receive(received)).unwrap();
             let events = events.iter().map(|event| NewEvent::new(event, &Metadata::default()).unwrap()).collect();
             shop.append(Stock::TYPE, sku, 0, events).await;

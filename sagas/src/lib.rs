@@ -44,6 +44,7 @@ mod unit_of_work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ids::LocationId;
 use domain::stock::Stock;
 use event_store::{EventStore, StreamLocks};
 use messaging::{Consumer, MessageFailureCounts, Producer};
@@ -73,13 +74,15 @@ pub struct SagaDependencies {
     pub settings: SagaSettings,
 }
 
-/// The deadlines of the sagas, and whom they tell.
-#[derive(Debug, Clone, Copy)]
+/// The deadlines of the sagas, what they go by, and whom they tell.
+#[derive(Debug, Clone)]
 pub struct SagaSettings {
     /// How long a step waits for notification's reply before it sends its request again. It doubles with each request.
     pub reply_deadline: Duration,
     /// How long units are reserved for an order that is not confirmed.
     pub reservation_hold: Duration,
+    /// The locations that orders are served from, if there is a choice: the first is preferred.
+    pub locations: Arc<[LocationId]>,
     /// How long a step is tried before it is stuck and an operator has to decide.
     pub step_deadline: Duration,
     /// How long a payment call may take, with some margin. After that the step is tried again.
@@ -93,6 +96,7 @@ impl Default for SagaSettings {
         Self {
             reply_deadline: Duration::from_secs(15),
             reservation_hold: Duration::from_secs(1_800),
+            locations: Arc::default(),
             step_deadline: Duration::from_secs(600),
             payment_call_timeout: Duration::from_secs(5),
             mail_staff: false,

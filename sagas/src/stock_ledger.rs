@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::ids::{OrderId, Sku};
 use domain::order::units::implied_stock_commands;
-use domain::stock::{self, Stock, StockCommand};
+use domain::stock::{self, Stock, StockCommand, TrackedStock};
 use event_store::{Append, LockedStreams, Metadata, NewEvent, ReadError, StreamAppend, StreamLocks};
 
 use crate::order_session::{DecisionEventIds, OrderSession};
@@ -32,11 +32,11 @@ impl<'a> StockLedger<'a> {
         Ok(Self { locked: locks.lock(skus).await?, decided: StockChanges::default() })
     }
 
-    /// How many units can be reserved; `None`: the SKU is not tracked.
-    pub(crate) fn available(&self, sku: &Sku) -> Option<i64> {
+    /// The stock of a SKU; `None`: it is not tracked.
+    pub(crate) fn tracked(&self, sku: &Sku) -> Option<&TrackedStock> {
         match self.stock(sku.as_str()) {
             Stock::Untracked => None,
-            Stock::Tracked(tracked) => Some(tracked.available()),
+            Stock::Tracked(tracked) => Some(tracked),
         }
     }
 

@@ -152,6 +152,9 @@ pub struct OrderView {
     pub payments: Vec<Payment>,
     #[serde(default)]
     pub lines: Vec<Line>,
+    /// At which location its units are. Empty while all are at the default one.
+    #[serde(default)]
+    pub allocations: Vec<Allocation>,
     #[serde(default)]
     pub shipments: Vec<Shipment>,
     #[serde(default)]
@@ -275,26 +278,17 @@ pub struct Event {
     pub data: Value,
 }
 
-/// The units of a SKU.
+/// Units of a SKU that an order has at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
-pub struct StockLevel {
+pub struct Allocation {
     pub sku: String,
-    /// Whether its units are counted. If not, there are no numbers.
-    pub tracked: bool,
-    #[serde(default)]
-    pub on_hand: i64,
-    #[serde(default)]
-    pub reserved: i64,
-    #[serde(default)]
-    pub available: i64,
-    #[serde(default)]
-    pub sold: i64,
-    #[serde(default)]
-    pub version: i64,
-    #[serde(default)]
-    pub updated_at: Option<DateTime<Utc>>,
+    pub location: String,
+    /// Units, without those that were cancelled.
+    pub quantity: u32,
+    /// Units of those that were sent.
+    pub shipped: u32,
 }
 
 /// What was ordered on some days.

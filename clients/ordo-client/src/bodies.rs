@@ -202,6 +202,9 @@ pub struct NewShipment {
     pub lines: Vec<LineQuantity>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parcels: Vec<NewTrackingInfo>,
+    /// From where it is sent; without lines it is then what is left there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 /// When a shipment arrived; by default now.

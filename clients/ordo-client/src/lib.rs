@@ -50,8 +50,8 @@ mod stock;
 mod transport;
 
 pub use answers::{
-    AcceptedCommand, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup, LineQuantity,
-    Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Replay, Sales, Shipment, StockLevel,
+    AcceptedCommand, Allocation, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup,
+    LineQuantity, Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Replay, Sales, Shipment,
     TrackingInfo, WaitingSagaSummary,
 };
 pub use bodies::{
@@ -69,3 +69,4 @@ pub use payments::{NewPayment, Payment, Refund, RefundShare};
 pub use quantity::Quantity;
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};
+pub use stock::{StockAtLocation, StockLevel};

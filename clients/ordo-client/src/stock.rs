@@ -1,8 +1,10 @@
 //! Stock and sales.
 
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::{AcceptedCommand, Client, Command, PagedQuery, ReadRequest, Sales, StockLevel};
+use crate::{AcceptedCommand, Client, Command, PagedQuery, ReadRequest, Sales};
 
 impl Client {
     /// Tells that units of a SKU came in. From then on it is tracked.
@@ -10,9 +12,21 @@ impl Client {
         Command::post(self, &["stock", sku, "receive"], Some(&json!({ "quantity": quantity })))
     }
 
+    /// Adds units to a SKU's stock at a location.
+    pub fn receive_stock_at(&self, sku: &str, quantity: u32, location: &str) -> Command<AcceptedCommand> {
+        let body = json!({ "quantity": quantity, "location": location });
+        Command::post(self, &["stock", sku, "receive"], Some(&body))
+    }
+
     /// Puts the count right by so many units, more or fewer.
     pub fn adjust_stock(&self, sku: &str, delta: i64, reason: &str) -> Command<AcceptedCommand> {
         Command::post(self, &["stock", sku, "adjust"], Some(&json!({ "delta": delta, "reason": reason })))
+    }
+
+    /// Moves units of a SKU to another location.
+    pub fn transfer_stock(&self, sku: &str, from: &str, to: &str, quantity: u32) -> Command<AcceptedCommand> {
+        let body = json!({ "from": from, "to": to, "quantity": quantity });
+        Command::post(self, &["stock", sku, "transfer"], Some(&body))
     }
 
     /// The units of a SKU.
@@ -29,4 +43,40 @@ impl Client {
     pub fn sales(&self, from: &str, to: &str) -> ReadRequest<Sales> {
         ReadRequest::new(self, &["sales"]).parameter("from", from).parameter("to", to)
     }
+}
+
+/// The units of a SKU.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StockLevel {
+    pub sku: String,
+    /// Whether its units are counted. If not, there are no numbers.
+    pub tracked: bool,
+    #[serde(default)]
+    pub on_hand: i64,
+    #[serde(default)]
+    pub reserved: i64,
+    #[serde(default)]
+    pub available: i64,
+    #[serde(default)]
+    pub sold: i64,
+    /// The units at each location that has any. Empty while all are at the default one.
+    #[serde(default)]
+    pub locations: Vec<StockAtLocation>,
+    #[serde(default)]
+    pub version: i64,
+    #[serde(default)]
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// The units of a SKU at a location.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StockAtLocation {
+    pub location: String,
+    pub on_hand: i64,
+    pub reserved: i64,
+    pub available: i64,
 }

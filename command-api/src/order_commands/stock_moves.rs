@@ -10,10 +10,10 @@ use problem::Problem;
 
 use crate::stock_commands::too_many;
 
-/// Whatever the order's rules let pass fits its SKUs, but that so much can't be counted.
+/// Whatever the order's rules let pass fits its SKUs, but that so much can't be counted, or at so many locations.
 fn refused(refusal: StockError) -> Problem {
     match refusal {
-        StockError::TooMany => too_many(&refusal),
+        StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
         StockError::NotEnough { .. }
         | StockError::BelowReserved { .. }
         | StockError::NotTracked

@@ -9,7 +9,7 @@ use super::event::{
     PaymentRefunded, PaymentVoided, ReceivedLine, ReturnCancelled, ReturnRequested, ShipmentTrackingChanged,
     StockReleased, StockReservationFailed, StockReserved,
 };
-use crate::ids::{CancellationId, HoldId, ReceiptId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, LocationId, ReceiptId, RefundId, ReturnId, ShipmentId};
 
 /// A command to an order. The `Record…` commands report what happened elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +86,8 @@ pub struct ShipOrder {
     pub lines: Option<Vec<LineQuantity>>,
     /// The parcels that the customer can follow.
     pub parcels: Vec<Parcel>,
+    /// From where; `None`: from wherever the units are.
+    pub location: Option<LocationId>,
 }
 
 /// A shipment that arrived.

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::transitions::{OrderAction, OrderStage};
-use crate::ids::{HoldId, ReturnId, ShipmentId};
+use crate::ids::{HoldId, LocationId, ReturnId, ShipmentId};
 use crate::quantity::Quantity;
 
 /// Why an order refuses a command. Each states the fact that stands against it.
@@ -51,6 +51,19 @@ pub enum OrderError {
         /// How much of it there is.
         left: Quantity,
     },
+    /// Of the line, less than that is left at the location.
+    #[error("of line {line_number} only {left} are left at {location}")]
+    TooManyAtLocation {
+        /// From 1.
+        line_number: u32,
+        /// How many there are.
+        left: u32,
+        /// Where.
+        location: LocationId,
+    },
+    /// Nothing of the order is left to ship at the location.
+    #[error("nothing of the order is left at {0}")]
+    NothingAtLocation(LocationId),
     /// Lines can be cancelled only after the order is confirmed.
     #[error("single lines can be cancelled once the order is confirmed; all of it can be now")]
     NotConfirmed,

@@ -26,13 +26,17 @@ impl PlacedOrder {
     pub fn apply(&mut self, event: OrderEvent) {
         match event {
             OrderEvent::OrderCreated(_) => {}
-            OrderEvent::StockReserved(reserved) => self.stock = OrderStockState::Reserved(reserved),
+            OrderEvent::StockReserved(reserved) => {
+                self.allocate(&reserved.units);
+                self.stock = OrderStockState::Reserved(reserved);
+            }
             OrderEvent::StockReservationFailed(failed) => {
                 self.stock = OrderStockState::Short;
                 self.reject(RejectionReason::OutOfStock { shortages: failed.shortages });
             }
             OrderEvent::StockReleased(released) => {
                 self.stock = OrderStockState::Released;
+                self.allocations.clear();
                 if released.expired {
                     self.reject(RejectionReason::NotPaidInTime);
                 }
@@ -78,8 +82,11 @@ impl PlacedOrder {
             }
             OrderEvent::OrderShipped(shipped) => {
                 count(&mut self.counts, &shipped.lines, |it| &mut it.shipped);
+                let taken = self.ship_allocated(&shipped.lines, shipped.location.as_ref());
                 self.shipments.push(Shipment {
                     id: shipped.shipment_id,
+                    taken,
+                    location: shipped.location,
                     lines: shipped.lines,
                     parcels: shipped.parcels,
                     delivered: false,
@@ -90,6 +97,7 @@ impl PlacedOrder {
             }
             OrderEvent::LinesCancelled(cancelled) => {
                 count(&mut self.counts, &cancelled.lines, |it| &mut it.cancelled);
+                self.cancel_allocated(&cancelled.lines);
                 self.cancellations.push(LineCancellation {
                     id: cancelled.cancellation_id,
                     lines: cancelled.lines,
@@ -253,7 +261,10 @@ impl PlacedOrder {
     fn skip(&mut self, step: SagaStep, payment_number: Option<u32>, notification_id: Option<Uuid>) {
         match step {
             SagaStep::ReserveStock => self.stock = OrderStockState::NotNeeded,
-            SagaStep::ReleaseStock => self.stock = OrderStockState::Released,
+            SagaStep::ReleaseStock => {
+                self.stock = OrderStockState::Released;
+                self.allocations.clear();
+            }
             SagaStep::AuthorizePayment => self.set_authorization(payment_number, AuthorizationState::NotNeeded),
             SagaStep::VoidPayment | SagaStep::VoidRest => self.void_payment(payment_number),
             SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually => {

@@ -76,7 +76,7 @@ pub fn import(order: &Order, import: OrderImport, actor: &str) -> Result<Vec<Ord
         imported.carry_out(OrderCommand::ConfirmOrder { mail_staff: false })?;
     }
     if status.has_shipment() {
-        let shipped = ShipOrder { shipment_id: ShipmentId::of_import(), lines: None, parcels };
+        let shipped = ShipOrder { shipment_id: ShipmentId::of_import(), lines: None, parcels, location: None };
         imported.carry_out(OrderCommand::ShipOrder(shipped))?;
     }
     if status == ImportedStatus::Delivered {

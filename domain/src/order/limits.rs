@@ -13,6 +13,7 @@ use super::event::{
 };
 use super::state::{Order, PlacedOrder, Shipment};
 use super::transitions::OrderAction;
+use crate::ids::LocationId;
 
 /// How much people can add to one order. What sagas and operators record is not limited: it follows from what people asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,9 +114,11 @@ impl OrderGrowth {
             OrderSubject::Note(NoteEvent::NoteAdded(note)) => {
                 (OrderAction::AddNote, order.notes.len(), note_bytes(note))
             }
-            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !order.is_rest(&it.lines) => {
-                (OrderAction::Ship, order.shipments.len(), lines_bytes(&it.lines) + parcels_bytes(&it.parcels))
-            }
+            OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !order.is_rest(&it.lines) => (
+                OrderAction::Ship,
+                order.shipments.len(),
+                lines_bytes(&it.lines) + parcels_bytes(&it.parcels) + location_bytes(it.location.as_ref()),
+            ),
             OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !order.is_rest(&it.lines) => {
                 (OrderAction::Cancel, order.cancellations.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
             }
@@ -183,7 +186,10 @@ impl PlacedOrder {
         let reason = |reason: &Option<String>| text_bytes(reason.as_deref());
         let notes = self.notes.values().map(note_bytes);
         let changes = |it: &Shipment| it.tracking_changes.as_ref().map_or(0, |changes| changes.bytes);
-        let shipment = |it: &Shipment| lines_bytes(&it.lines) + parcels_bytes(it.parcels_as_shipped()) + changes(it);
+        let shipment = |it: &Shipment| {
+            let said = lines_bytes(&it.lines) + parcels_bytes(it.parcels_as_shipped());
+            said + location_bytes(it.location.as_ref()) + changes(it)
+        };
         let shipments = self.shipments.iter().map(shipment);
         let holds = self.holds.iter().map(|it| BYTES_EACH + text_bytes(Some(&it.reason)));
         let cancellations = self.cancellations.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
@@ -206,6 +212,10 @@ fn lines_bytes(lines: &[LineQuantity]) -> u64 {
 
 fn received_bytes(lines: &[ReceivedLine]) -> u64 {
     BYTES_EACH * (1 + lines.len() as u64)
+}
+
+fn location_bytes(location: Option<&LocationId>) -> u64 {
+    text_bytes(location.map(LocationId::as_str))
 }
 
 fn parcels_bytes(parcels: &[Parcel]) -> u64 {

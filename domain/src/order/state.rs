@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::allocations::Allocation;
 use super::documents::OrderDocument;
-use super::event::{LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, StockReserved};
+use super::event::{
+    LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, SkuQuantity, StockReserved,
+};
 use super::holds::Hold;
 use super::lines::LineUnitCounts;
 use super::mails::MailWithOutcome;
@@ -11,7 +14,7 @@ use super::payments::{Payment, ShipmentCapture};
 use super::returns::Return;
 use super::stored_payments;
 use super::tracking::TrackingChanges;
-use crate::ids::{CancellationId, NoteId, RefundId, ShipmentId};
+use crate::ids::{CancellationId, LocationId, NoteId, RefundId, ShipmentId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -37,6 +40,10 @@ pub struct PlacedOrder {
     pub undoing: Option<UndoReason>,
     /// The state of its units.
     pub stock: OrderStockState,
+    /// Where its units are: those of a SKU in the order in which they are shipped. Empty if all of them are at the default location, or if
+    /// none are reserved. Builds that knew no locations stored an order without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allocations: Vec<Allocation>,
     /// Its payments, in the order in which they were posted. Never empty.
     #[serde(rename = "payment", with = "stored_payments::payments")]
     pub payments: Vec<Payment>,
@@ -156,6 +163,12 @@ pub struct Shipment {
     /// Its parcels. Builds that knew of one parcel only stored an order without.
     #[serde(default)]
     pub parcels: Vec<Parcel>,
+    /// From where it was sent, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationId>,
+    /// From which locations its units were taken. Empty if all of them came from the default one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken: Vec<SkuQuantity>,
     /// Whether it is recorded that this shipment arrived. See [`PlacedOrder::is_delivered`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub delivered: bool,
@@ -210,6 +223,7 @@ impl PlacedOrder {
             status: OrderStatus::Pending,
             undoing: None,
             stock: OrderStockState::None,
+            allocations: vec![],
             payments,
             shipments: vec![],
             cancellations: vec![],

@@ -1,6 +1,7 @@
 use cqrs_es::Aggregate;
 use uuid::Uuid;
 
+mod allocations;
 mod amounts;
 mod cancelled_lines;
 mod delivered;
@@ -25,7 +26,9 @@ use super::saga::*;
 use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
-use crate::ids::{CancellationId, DocumentId, HoldId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use crate::ids::{
+    CancellationId, DocumentId, HoldId, LocationId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku,
+};
 use crate::quantity::Quantity;
 
 fn content() -> OrderCreated {
@@ -92,7 +95,8 @@ fn confirmed() -> OrderEvent {
 }
 
 fn reserved() -> OrderEvent {
-    let units = vec![SkuQuantity { sku: Sku::parse("sku-123").unwrap(), quantity: 1 }];
+    let sku = Sku::parse("sku-123").unwrap();
+    let units = vec![SkuQuantity { sku, quantity: 1, location: LocationId::default() }];
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     OrderEvent::StockReserved(StockReserved { units, expires_at })
 }
@@ -161,6 +165,7 @@ fn every_event() -> Vec<OrderEvent> {
             shipment_id,
             lines: line(1),
             parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("JD0146".into()) }],
+            location: None,
         }),
         OrderEvent::LinesCancelled(LinesCancelled {
             cancellation_id: CancellationId::parse("c-1").unwrap(),

@@ -8,7 +8,7 @@ use super::event::{
 };
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
-use crate::ids::{OrderId, Sku};
+use crate::ids::{LocationId, OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand, StockReturned};
 
 /// Whether an event implies stock commands.
@@ -39,7 +39,8 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
     if let OrderEvent::StockReserved(reserved) = event {
         let reserve = |units: &SkuQuantity| {
             let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
-            let made = ReservationMade { order_id, quantity: units.quantity, expires_at };
+            let (quantity, location) = (units.quantity, units.location.clone());
+            let made = ReservationMade { order_id, quantity, location, expires_at };
             (units.sku.clone(), StockCommand::Reserve(made))
         };
         return reserved.units.iter().map(reserve).collect();
@@ -47,10 +48,10 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
     if let OrderEvent::LinesCancelled(cancelled) = event {
         let lines = cancelled.lines.iter().filter_map(|it| order.line(it.line_number));
         let skus: BTreeSet<&Sku> = lines.map(|line| &line.sku).collect();
-        let mut needed = order.needed_by_sku();
-        needed.retain(|sku, _| skus.contains(sku));
-        let keep = |(sku, needed): (&Sku, u32)| {
-            (sku.clone(), StockCommand::ReleaseBeyond { order_id: order_id.clone(), needed })
+        let mut needed = order.needed_by_location();
+        needed.retain(|(sku, _, _)| skus.contains(sku));
+        let keep = |(sku, location, needed): (&Sku, LocationId, u32)| {
+            (sku.clone(), StockCommand::ReleaseBeyond { order_id: order_id.clone(), location, needed })
         };
         return needed.into_iter().map(keep).collect();
     }
@@ -60,22 +61,28 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
     if !implies_stock_commands(event) {
         return vec![];
     }
-    let command = |shipped: u32| {
-        let order_id = order_id.clone();
-        if let OrderEvent::StockReleased(_) = event {
-            StockCommand::Release { order_id }
-        } else {
-            StockCommand::Commit { order_id, shipped }
-        }
+    if let OrderEvent::StockReleased(_) = event {
+        let skus: BTreeSet<&Sku> = order.content.lines.iter().map(|line| &line.sku).collect();
+        let release = |sku: &Sku| (sku.clone(), StockCommand::Release { order_id: order_id.clone() });
+        return skus.into_iter().map(release).collect();
+    }
+    let commit = |(sku, location, shipped): (&Sku, LocationId, u32)| {
+        (sku.clone(), StockCommand::Commit { order_id: order_id.clone(), location, shipped })
     };
-    order.settled_by_sku().into_iter().map(|(sku, shipped)| (sku.clone(), command(shipped))).collect()
+    order.settled_by_location().into_iter().map(commit).collect()
 }
 
 /// The units of a receipt that are put back, by SKU.
 fn restocked(order_id: &OrderId, order: &PlacedOrder, received: &ReturnReceived) -> Vec<(Sku, StockCommand)> {
+    let so_far = order.restocked_by_sku();
     let put_back = |(sku, quantity): (&Sku, u32)| {
-        let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
-        (sku.clone(), StockCommand::PutBack(StockReturned { order_id, return_id, quantity }))
+        // The order knows of these already.
+        let before = so_far.get(sku).copied().unwrap_or(0).saturating_sub(quantity);
+        let sku = sku.clone();
+        order.origins(&sku, before, quantity).into_iter().map(move |(location, quantity)| {
+            let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
+            (sku.clone(), StockCommand::PutBack(StockReturned { order_id, return_id, quantity, location }))
+        })
     };
-    order.units_to_restock(&received.lines).into_iter().map(put_back).collect()
+    order.units_to_restock(&received.lines).into_iter().flat_map(put_back).collect()
 }

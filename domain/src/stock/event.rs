@@ -2,24 +2,49 @@
 //! stays readable forever.
 
 use chrono::{DateTime, Utc};
-use event_versions::Upcast;
+use event_versions::{FIRST, Upcast};
 use serde::{Deserialize, Serialize};
 
 use crate::events::events;
-use crate::ids::{OrderId, ReturnId};
+use crate::ids::{LocationId, OrderId, ReturnId};
 
-/// Every change of their shapes; those of the same event oldest first. So far all are as they began.
-pub(super) const UPCASTS: &[Upcast] = &[];
+/// Every change of their shapes; those of the same event oldest first. Each may name a location. What they say is read alike in both
+/// versions.
+pub(super) const UPCASTS: &[Upcast] = &[
+    Upcast { event_type: "StockReceived", to: "2.0", change: None },
+    Upcast { event_type: "StockAdjusted", to: "2.0", change: None },
+    Upcast { event_type: "StockReturned", to: "2.0", change: None },
+    Upcast { event_type: "ReservationMade", to: "2.0", change: None },
+    Upcast { event_type: "ReservationReleased", to: "2.0", change: None },
+    Upcast { event_type: "ReservationCommitted", to: "2.0", change: None },
+];
+
+/// The version in which an event is written, where that is not the newest one. A build that knows the first version only would count the
+/// units of all locations as one. It stops at the second version instead.
+fn earlier_version(event: &StockEvent) -> Option<&'static str> {
+    let location = match event {
+        StockEvent::StockReceived(it) => &it.location,
+        StockEvent::StockAdjusted(it) => &it.location,
+        StockEvent::StockReturned(it) => &it.location,
+        StockEvent::StockTransferred(_) => return None,
+        StockEvent::ReservationMade(it) => &it.location,
+        StockEvent::ReservationReleased(it) => &it.location,
+        StockEvent::ReservationCommitted(it) => &it.location,
+    };
+    location.is_default().then_some(FIRST)
+}
 
 events! {
     /// Something that happened to the stock of a SKU. Which SKU is the stream's id; who did it and when is the event's metadata.
-    StockEvent, UPCASTS {
+    StockEvent, UPCASTS, earlier_version {
         /// Units came in. The first makes the SKU tracked.
         StockReceived,
         /// The count was corrected.
         StockAdjusted,
         /// Units that had been sent came back, and are for sale again.
         StockReturned,
+        /// Units were moved to another location.
+        StockTransferred,
         /// Units were reserved for an order.
         ReservationMade,
         /// Reserved units are for sale again.
@@ -36,6 +61,9 @@ events! {
 pub struct StockReceived {
     /// How many, at least one.
     pub quantity: u32,
+    /// Where they are.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }
 
 /// The count was corrected.
@@ -47,6 +75,9 @@ pub struct StockAdjusted {
     pub delta: i64,
     /// Why, in the words of whoever counted.
     pub reason: String,
+    /// Where it was counted.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }
 
 /// Units that had been sent came back, and are for sale again.
@@ -58,6 +89,22 @@ pub struct StockReturned {
     pub order_id: OrderId,
     /// In which of its returns they came back.
     pub return_id: ReturnId,
+    /// How many, at least one.
+    pub quantity: u32,
+    /// Where they are now.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
+}
+
+/// Units were moved to another location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockTransferred {
+    /// From where. None of these was reserved there.
+    pub from: LocationId,
+    /// To where.
+    pub to: LocationId,
     /// How many, at least one.
     pub quantity: u32,
 }
@@ -73,6 +120,9 @@ pub struct ReservationMade {
     pub quantity: u32,
     /// Until when.
     pub expires_at: DateTime<Utc>,
+    /// Where they are.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }
 
 /// Reserved units are for sale again.
@@ -84,6 +134,9 @@ pub struct ReservationReleased {
     pub order_id: OrderId,
     /// How many.
     pub quantity: u32,
+    /// Where they are.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }
 
 /// Reserved units have shipped.
@@ -95,4 +148,7 @@ pub struct ReservationCommitted {
     pub order_id: OrderId,
     /// How many, this time.
     pub quantity: u32,
+    /// From where.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }

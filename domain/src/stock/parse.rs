@@ -1,27 +1,49 @@
 //! Parses the bodies of commands to the stock of a SKU.
 
-use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived};
+use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
+use crate::ids::LocationId;
 
 const MAX_REASON_CHARS: usize = 500;
 
-/// Reads `{"quantity": 10}`.
+/// Reads `{"quantity": 10, "location"?: "berlin"}`.
 pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
-        let [quantity] = reader.object(fields, ["quantity"]);
-        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE))?;
-        Some(StockCommand::Receive(StockReceived { quantity }))
+        let [quantity, location] = reader.object(fields, ["quantity", "location"]);
+        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE));
+        let location = read_location(reader, &location);
+        Some(StockCommand::Receive(StockReceived { quantity: quantity?, location: location? }))
     })
 }
 
-/// Reads `{"delta": -3, "reason": "counted"}`.
+/// Reads `{"delta": -3, "reason": "counted", "location"?: "berlin"}`.
 pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
-        let [delta, reason] = reader.object(fields, ["delta", "reason"]);
+        let [delta, reason, location] = reader.object(fields, ["delta", "reason", "location"]);
         let delta = reader.required(&delta, read_delta);
         let reason = reader.required(&reason, read_reason);
-        Some(StockCommand::Adjust(StockAdjusted { delta: delta?, reason: reason? }))
+        let location = read_location(reader, &location);
+        Some(StockCommand::Adjust(StockAdjusted { delta: delta?, reason: reason?, location: location? }))
     })
+}
+
+/// Reads `{"from": "berlin", "to": "hamburg", "quantity": 5}`.
+pub fn parse_transfer(body: &[u8]) -> Result<StockCommand, InvalidBody> {
+    read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
+        let [from, to_field, quantity] = reader.object(fields, ["from", "to", "quantity"]);
+        let from = reader.required(&from, |r, field| r.text(field, LocationId::parse));
+        let to = reader.required(&to_field, |r, field| r.text(field, LocationId::parse));
+        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE));
+        if from.is_some() && from == to {
+            reader.violation_at(&to_field, "changes_nothing", "must not be where the units are");
+        }
+        Some(StockCommand::Transfer(StockTransferred { from: from?, to: to?, quantity: quantity? }))
+    })
+}
+
+/// A location; the default one if none is named.
+fn read_location(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<LocationId> {
+    reader.optional(field, |r, field| r.text(field, LocationId::parse)).map(Option::unwrap_or_default)
 }
 
 fn read_delta(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<i64> {
@@ -60,10 +82,44 @@ mod tests {
 
     #[test]
     fn what_came_in_and_what_was_counted_are_read() {
-        let receipt = StockCommand::Receive(StockReceived { quantity: 10 });
-        assert_eq!(parse_receipt(br#"{"quantity": 10}"#), Ok(receipt));
-        let adjustment = StockCommand::Adjust(StockAdjusted { delta: -3, reason: "counted".into() });
-        assert_eq!(parse_adjustment(br#"{"delta": -3, "reason": "counted"}"#), Ok(adjustment));
+        let receipt = |location| StockCommand::Receive(StockReceived { quantity: 10, location });
+        assert_eq!(parse_receipt(br#"{"quantity": 10}"#), Ok(receipt(LocationId::default())));
+        assert_eq!(parse_receipt(br#"{"quantity": 10, "location": "berlin"}"#), Ok(receipt(berlin())));
+        let adjustment =
+            |location| StockCommand::Adjust(StockAdjusted { delta: -3, reason: "counted".into(), location });
+        let body = br#"{"delta": -3, "reason": "counted"}"#;
+        assert_eq!(parse_adjustment(body), Ok(adjustment(LocationId::default())));
+        let body = br#"{"delta": -3, "reason": "counted", "location": "berlin"}"#;
+        assert_eq!(parse_adjustment(body), Ok(adjustment(berlin())));
+    }
+
+    fn berlin() -> LocationId {
+        LocationId::parse("berlin").unwrap()
+    }
+
+    #[test]
+    fn a_transfer_is_read_and_goes_to_another_location() {
+        let (from, to) = (berlin(), LocationId::default());
+        let transfer = StockCommand::Transfer(StockTransferred { from, to, quantity: 5 });
+        assert_eq!(parse_transfer(br#"{"from": "berlin", "to": "default", "quantity": 5}"#), Ok(transfer));
+        let missing = [at("/from", "required"), at("/to", "required"), at("/quantity", "required")];
+        assert_eq!(wrong(parse_transfer(b"{}")), missing);
+        let nowhere = parse_transfer(br#"{"from": "berlin", "to": "berlin", "quantity": 0}"#);
+        assert_eq!(wrong(nowhere), [at("/quantity", "out_of_range"), at("/to", "changes_nothing")]);
+    }
+
+    #[test]
+    fn the_default_location_may_be_named() {
+        assert_eq!(parse_receipt(br#"{"quantity": 10, "location": "default"}"#), parse_receipt(br#"{"quantity": 10}"#));
+    }
+
+    #[test]
+    fn a_location_that_can_be_none_is_named() {
+        for location in [r#""""#, r#""Halle 3""#, "7", "[]"] {
+            let body = format!(r#"{{"quantity": 0, "location": {location}}}"#);
+            let wrong: Vec<String> = wrong(parse_receipt(body.as_bytes())).into_iter().map(|it| it.0).collect();
+            assert_eq!(wrong, ["/quantity", "/location"], "{location}");
+        }
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl io::Write for BoundedBuffer {
 
 #[cfg(test)]
 mod tests {
+    use domain::ids::LocationId;
     use domain::stock::{Stock, StockEvent, StockReceived};
 
     use super::*;
@@ -109,7 +110,7 @@ mod tests {
     /// A stream of three events as it was after each of them.
     async fn three(pool: &PgPool) -> Vec<Versioned<Stock>> {
         let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
-        let received = StockEvent::StockReceived(StockReceived { quantity: 1 });
+        let received = StockEvent::StockReceived(StockReceived { quantity: 1, location: LocationId::default() });
         let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
         let events = vec![event(), event(), event()];
         let stream_id = "sku".to_owned();

@@ -118,6 +118,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/orders/{order_id}/notes", Shop,                   [ALL, OWN,  NO,     ALL,   NO,   NO]),
     route("POST", "/stock/{sku}/receive", Shop,                       [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/stock/{sku}/adjust", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),
+    route("POST", "/stock/{sku}/transfer", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),
 
     route("GET", "/orders", Read,                                     [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/export", Read,                              [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),

@@ -114,11 +114,14 @@ problem_types! {
         "Units of the SKU were never received, so that there is no count to adjust.",
         "Receive units of it first.";
     TooMany = "too-many", CONFLICT, "There would be too many units",
-        "The count would be larger than a SKU can have.",
-        "Check the quantity.";
+        "The count would be larger than a SKU can have, or the SKU would be at more locations than it can.",
+        "Check the quantity, and the location's name.";
     BelowReserved = "below-reserved", CONFLICT, "More units are reserved",
         "The count can't be lower than what is `reserved` for orders.",
         "Cancel orders first, or adjust by less.";
+    NotEnough = "not-enough", CONFLICT, "There are not enough units",
+        "Fewer units are `available` at the location than are to be moved.",
+        "Move fewer, or cancel orders first.";
     ReplayRunning = "replay-running", CONFLICT, "A replay is running",
         "Another replay rebuilds the same read model.",
         "Wait for it, or cancel it.";

@@ -13,8 +13,8 @@ use super::mistakes::SettingMistakes;
 use super::reader::SettingsReader;
 use super::sources::RawSettings;
 use super::value_types::{
-    endpoint, host_names, integer, log_filter, mail_address, mail_addresses, mail_locale, message_keys, name, seconds,
-    sender, socket_address, truth,
+    endpoint, host_names, integer, locations, log_filter, mail_address, mail_addresses, mail_locale, message_keys,
+    name, seconds, sender, socket_address, truth,
 };
 use super::{
     AwsSettings, QueueConsumerSettings, Settings, SettingsWithSources, access, authentication, edge, payment,
@@ -164,6 +164,11 @@ fn read(table: &mut SettingsReader) -> Settings {
             Duration::from_secs(1_800),
             &seconds(1..=86_400),
             "How long units stay set aside for an order that is not confirmed; then they go back and the order is rejected",
+        ),
+        locations: table.optional(
+            "ORDO_LOCATIONS",
+            &locations(),
+            "The locations that orders are served from where there is a choice, the preferred one first; `default` is the one of units without a location. Others come after them, by name",
         ),
         saga_deadline: table.value(
             "ORDO_SAGA_DEADLINE",

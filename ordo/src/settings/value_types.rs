@@ -1,10 +1,13 @@
 //! The types of values: how the text of a setting is parsed, shown and described.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use domain::ids::LocationId;
+use domain::stock::MAX_LOCATIONS;
 use http::Uri;
 use messaging::MessageSigningKeys;
 use notification::{MAX_STAFF, NotificationSettings};
@@ -104,6 +107,18 @@ pub(super) fn name() -> SettingType<String> {
         let fits = (1..=40).contains(&text.len());
         let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
         (fits && plain).then(|| text.to_owned())
+    })
+}
+
+/// A comma list of locations.
+pub(super) fn locations() -> SettingType<Vec<LocationId>> {
+    let allowed = "a comma list of 1 to 100 locations such as berlin,hamburg, none of them twice";
+    let print = |locations: &Vec<LocationId>| locations.iter().map(LocationId::as_str).collect::<Vec<_>>().join(",");
+    SettingType::new(allowed, print, |text| {
+        let locations: Vec<LocationId> =
+            text.split(',').map(|name| LocationId::parse(name.trim()).ok()).collect::<Option<_>>()?;
+        let distinct: HashSet<&LocationId> = locations.iter().collect();
+        (locations.len() <= MAX_LOCATIONS && distinct.len() == locations.len()).then_some(locations)
     })
 }
 

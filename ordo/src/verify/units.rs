@@ -2,18 +2,18 @@
 //!
 //! Both are stored in one transaction. Orders without units are not kept in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use domain::ids::Sku;
+use domain::ids::{LocationId, OrderId, Sku};
 use domain::order::OrderStockState;
 use domain::order::saga::SagaStep;
-use domain::stock::{self, Stock, StockEvent};
+use domain::stock::{self, LocationStock, Stock, StockEvent, TrackedStock};
 
 use super::findings::Findings;
 use super::order::AuditedOrder;
 
-/// An order's units of a SKU.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+/// An order's units of a SKU, at all locations.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct UnitCount {
     /// Reserved.
     open: i64,
@@ -21,6 +21,22 @@ struct UnitCount {
     sent: i64,
     /// Put back into the stock after they had come back.
     put_back: i64,
+    /// Those that are reserved at named locations, or were shipped from there. Most orders have none.
+    named: BTreeMap<LocationId, (i64, i64)>,
+}
+
+impl UnitCount {
+    fn add(&mut self, location: &LocationId, open: i64, sent: i64) {
+        self.open += open;
+        self.sent += sent;
+        if !location.is_default() {
+            let here = self.named.entry(location.clone()).or_default();
+            *here = (here.0 + open, here.1 + sent);
+            if *here == (0, 0) {
+                self.named.remove(location);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +50,8 @@ struct UnitsBySide {
 impl UnitsBySide {
     /// What came back of a SKU that was not tracked then was not put back anywhere. So the order may say more.
     fn differ(&self) -> bool {
-        let (order, sku) = (self.by_order, self.by_sku);
-        (order.open, order.sent) != (sku.open, sku.sent) || sku.put_back > order.put_back
+        let (order, sku) = (&self.by_order, &self.by_sku);
+        (order.open, order.sent, &order.named) != (sku.open, sku.sent, &sku.named) || sku.put_back > order.put_back
     }
 }
 
@@ -53,6 +69,12 @@ impl ReservationReconciliation {
             return;
         }
         match &order.placed.stock {
+            OrderStockState::Reserved(_) if !order.placed.allocations.is_empty() => {
+                for it in &order.placed.allocations {
+                    let (sent, left) = (i64::from(it.settled), i64::from(it.quantity) - i64::from(it.settled));
+                    self.of(it.sku.as_str(), &order.id).by_order.add(&it.location, left, sent);
+                }
+            }
             OrderStockState::Reserved(reserved) => {
                 let (settled, cancelled) = (order.placed.settled_by_sku(), order.placed.cancelled_by_sku());
                 for units in &reserved.units {
@@ -60,7 +82,7 @@ impl ReservationReconciliation {
                         |counted: &BTreeMap<&Sku, u32>| i64::from(counted.get(&units.sku).copied().unwrap_or(0));
                     let sent = of_sku(&settled);
                     let open = i64::from(units.quantity) - sent - of_sku(&cancelled);
-                    self.of(units.sku.as_str(), &order.id).by_order = UnitCount { open, sent, put_back: 0 };
+                    self.of(units.sku.as_str(), &order.id).by_order.add(&LocationId::default(), open, sent);
                 }
             }
             OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
@@ -89,7 +111,11 @@ impl ReservationReconciliation {
             for (order_id, UnitsBySide { by_order, by_sku, .. }) in differ {
                 let words = |has: &UnitCount| {
                     let back = if has.put_back > 0 { format!(", {} put back", has.put_back) } else { String::new() };
-                    format!("{} set aside, {} shipped{back}", has.open, has.sent)
+                    let at = |(location, (open, sent)): (&LocationId, &(i64, i64))| {
+                        format!(" (at {location}: {open} set aside, {sent} shipped)")
+                    };
+                    let named: String = has.named.iter().map(at).collect();
+                    format!("{} set aside, {} shipped{back}{named}", has.open, has.sent)
                 };
                 let what = format!("for order {order_id}: {}; by the order: {}", words(by_sku), words(by_order));
                 findings.add(format!("SKU {sku}"), what);
@@ -102,11 +128,19 @@ impl ReservationReconciliation {
     }
 }
 
+/// What the events of a SKU say of one location.
+#[derive(Debug, Default)]
+struct LocationSums {
+    came_in: i64,
+    open: i64,
+    sent: i64,
+}
+
 /// The check of one SKU's folded stock against sums that are counted from its events independently.
 pub(super) struct StockFoldCheck {
     sku: String,
     pub(super) stock: Stock,
-    came_in: i64,
+    locations: BTreeMap<LocationId, LocationSums>,
     orders: HashMap<String, UnitCount>,
     /// Whether overselling was already found.
     oversold: bool,
@@ -114,33 +148,57 @@ pub(super) struct StockFoldCheck {
 
 impl StockFoldCheck {
     pub(super) fn of(sku: &str) -> Self {
-        Self { sku: sku.to_owned(), stock: Stock::Untracked, came_in: 0, orders: HashMap::new(), oversold: false }
+        Self {
+            sku: sku.to_owned(),
+            stock: Stock::Untracked,
+            locations: BTreeMap::new(),
+            orders: HashMap::new(),
+            oversold: false,
+        }
     }
 
     pub(super) fn apply(&mut self, event: StockEvent, position: i64, findings: &mut Findings) {
         match &event {
-            StockEvent::StockReceived(it) => self.came_in += i64::from(it.quantity),
-            StockEvent::StockAdjusted(it) => self.came_in += it.delta,
+            StockEvent::StockReceived(it) => self.sums_at(&it.location).came_in += i64::from(it.quantity),
+            StockEvent::StockAdjusted(it) => self.sums_at(&it.location).came_in += it.delta,
             StockEvent::StockReturned(it) => {
-                self.came_in += i64::from(it.quantity);
+                self.sums_at(&it.location).came_in += i64::from(it.quantity);
                 self.count_of(it.order_id.as_str()).put_back += i64::from(it.quantity);
             }
-            StockEvent::ReservationMade(it) => self.count_of(it.order_id.as_str()).open += i64::from(it.quantity),
-            StockEvent::ReservationReleased(it) => self.count_of(it.order_id.as_str()).open -= i64::from(it.quantity),
+            StockEvent::StockTransferred(it) => {
+                self.sums_at(&it.from).came_in -= i64::from(it.quantity);
+                self.sums_at(&it.to).came_in += i64::from(it.quantity);
+            }
+            StockEvent::ReservationMade(it) => self.count(&it.order_id, &it.location, it.quantity.into(), 0),
+            StockEvent::ReservationReleased(it) => {
+                self.count(&it.order_id, &it.location, -i64::from(it.quantity), 0);
+            }
             StockEvent::ReservationCommitted(it) => {
-                let has = self.count_of(it.order_id.as_str());
-                has.open -= i64::from(it.quantity);
-                has.sent += i64::from(it.quantity);
+                let sent = i64::from(it.quantity);
+                self.count(&it.order_id, &it.location, -sent, sent);
             }
         }
         stock::evolve(&mut self.stock, event);
-        if let Stock::Tracked(it) = &self.stock
-            && (it.available() < 0 || it.on_hand < 0 || it.reserved < 0)
+        let Stock::Tracked(tracked) = &self.stock else { return };
+        let is_oversold =
+            |(_, it): &(&LocationId, &LocationStock)| it.available() < 0 || it.on_hand < 0 || it.reserved < 0;
+        if let Some((location, it)) = tracked.locations.iter().find(is_oversold)
             && !std::mem::replace(&mut self.oversold, true)
         {
-            let what = format!("at position {position}, {} are on hand and {} set aside", it.on_hand, it.reserved);
+            let (at, on_hand, reserved) = (at(location), it.on_hand, it.reserved);
+            let what = format!("at position {position}, {on_hand} are on hand{at} and {reserved} set aside");
             findings.add(format!("SKU {}", self.sku), what);
         }
+    }
+
+    fn count(&mut self, order_id: &OrderId, location: &LocationId, open: i64, sent: i64) {
+        self.count_of(order_id.as_str()).add(location, open, sent);
+        let sums = self.sums_at(location);
+        (sums.open, sums.sent) = (sums.open + open, sums.sent + sent);
+    }
+
+    fn sums_at(&mut self, location: &LocationId) -> &mut LocationSums {
+        self.locations.entry(location.clone()).or_default()
     }
 
     fn count_of(&mut self, order_id: &str) -> &mut UnitCount {
@@ -150,26 +208,52 @@ impl StockFoldCheck {
         self.orders.entry(order_id.to_owned()).or_default()
     }
 
-    /// Checks that the fold equals the sums.
+    /// Checks that the fold equals the sums, at each location.
     fn check(&self, findings: &mut Findings) {
-        let (on_hand, reserved, listed) = match &self.stock {
-            Stock::Untracked => (0, 0, 0),
-            Stock::Tracked(it) => {
-                (it.on_hand, it.reserved, it.reservations.values().map(|it| i64::from(it.quantity)).sum())
-            }
+        let nothing = TrackedStock::default();
+        let tracked = match &self.stock {
+            Stock::Untracked => &nothing,
+            Stock::Tracked(tracked) => tracked,
         };
-        let open: i64 = self.orders.values().map(|has| has.open).sum();
-        let sent: i64 = self.orders.values().map(|has| has.sent).sum();
-        let about = || format!("SKU {}", self.sku);
-        if on_hand != self.came_in - sent {
-            let what = format!("{on_hand} are on hand, but {} came in and {sent} were shipped", self.came_in);
+        let (nowhere, no_events) = (LocationStock::default(), LocationSums::default());
+        let known: BTreeSet<&LocationId> = tracked.locations.keys().chain(self.locations.keys()).collect();
+        let (mut on_hand, mut reserved) = (0, 0);
+        for location in known {
+            let here = tracked.locations.get(location).unwrap_or(&nowhere);
+            self.check_location(location, here, self.locations.get(location).unwrap_or(&no_events), findings);
+            (on_hand, reserved) = (on_hand + here.on_hand, reserved + here.reserved);
+        }
+        if (tracked.on_hand, tracked.reserved) != (on_hand, reserved) {
+            let (all, aside) = (tracked.on_hand, tracked.reserved);
+            let what = format!("{all} are on hand and {aside} set aside, at its locations {on_hand} and {reserved}");
+            findings.add(format!("SKU {}", self.sku), what);
+        }
+    }
+
+    fn check_location(
+        &self,
+        location: &LocationId,
+        here: &LocationStock,
+        LocationSums { came_in, open, sent }: &LocationSums,
+        findings: &mut Findings,
+    ) {
+        let LocationStock { on_hand, reserved, reservations } = here;
+        let listed: i64 = reservations.values().map(|it| i64::from(it.quantity)).sum();
+        let (about, at) = (|| format!("SKU {}", self.sku), at(location));
+        if *on_hand != came_in - sent {
+            let what = format!("{on_hand} are on hand{at}, but {came_in} came in and {sent} were shipped");
             findings.add(about(), what);
         }
-        if reserved != open || reserved != listed {
+        if *reserved != *open || *reserved != listed {
             findings.add(
                 about(),
-                format!("{reserved} are set aside, its reservations come to {listed}, its events to {open}"),
+                format!("{reserved} are set aside{at}, its reservations come to {listed}, its events to {open}"),
             );
         }
     }
+}
+
+/// Where, if that has to be said.
+fn at(location: &LocationId) -> String {
+    if location.is_default() { String::new() } else { format!(" at {location}") }
 }

@@ -33,6 +33,7 @@ mod journey;
 mod key_rotation;
 mod killed_platform;
 mod live;
+mod locations;
 mod mail_languages;
 mod mail_preview;
 mod mail_refused;

@@ -81,6 +81,17 @@ async fn an_orders_whole_life_can_be_programmed() {
 }
 
 #[tokio::test]
+async fn units_are_received_at_a_location_and_moved_to_another() {
+    let ordo = Ordo::up(&[]).await;
+    let client = Client::new(&ordo.api).unwrap();
+    client.receive_stock_at("mug", 3, "berlin").await.unwrap();
+    let moved = client.transfer_stock("mug", "berlin", "ulm", 1).await.unwrap();
+    let level = client.stock_level("mug").min_position(moved.position).await.unwrap();
+    let levels: Vec<(&str, i64)> = level.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
+    assert_eq!(levels, [("berlin", 2), ("ulm", 1)]);
+}
+
+#[tokio::test]
 async fn refusals_are_typed_and_lists_are_walked() {
     let ordo = Ordo::up(&[]).await;
     let client = Client::new(&ordo.api).unwrap();

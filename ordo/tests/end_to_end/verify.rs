@@ -122,18 +122,30 @@ const SPOILED: &[(&str, &str, &str)] = &[
         "SKU sku",
         "but 100 came in and 50 were shipped",
     ),
+    (
+        r#"update events set payload = replace(payload::text, '"quantity":100', '"quantity":100,"location":"ulm"')::json
+            where aggregate_id = 'sku' and event_type = 'StockReceived'"#,
+        "SKU sku",
+        "0 are on hand and",
+    ),
+    (
+        r#"update events set payload = replace(payload::text, '"expiresAt"', '"location":"ulm","expiresAt"')::json
+            where aggregate_type = 'stock' and event_type = 'ReservationMade' and payload::text like '%"waiting"%'"#,
+        "SKU sku",
+        "(at ulm: 1 set aside, 0 shipped); by the order: 1 set aside, 0 shipped",
+    ),
     // Snapshots.
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 2, '"Untracked"',
-                  sha256(uuid_send(event_id) || int4send(2) || convert_to('"Untracked"', 'UTF8'))
+           select aggregate_type, aggregate_id, sequence, event_id, 4, '"Untracked"',
+                  sha256(uuid_send(event_id) || int4send(4) || convert_to('"Untracked"', 'UTF8'))
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is not what its events come to",
     ),
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 2, '"Untracked"', ''
+           select aggregate_type, aggregate_id, sequence, event_id, 4, '"Untracked"', ''
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is damaged",

@@ -5,7 +5,7 @@ mod money;
 use access_control::AuthorizedCaller;
 use domain::money::Money;
 use domain::order::event::OrderCreated;
-use domain::order::{OrderTotals, PlacedOrder, Shipment};
+use domain::order::{Allocation, OrderTotals, PlacedOrder, Shipment};
 use domain::quantity::Quantity;
 use read_models::Item;
 use serde::Serialize;
@@ -55,6 +55,11 @@ pub(crate) struct OrderView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     payments: Vec<PaymentView>,
     lines: Vec<LineView>,
+    /// At which location its units are, if any is at a named one: those of a SKU in the order in which they are shipped. Customers do not
+    /// see it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    allocations: Vec<AllocationView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancellations: Vec<CancellationRow>,
@@ -110,6 +115,18 @@ pub(super) struct LineView {
     returned: Quantity,
 }
 
+/// Units of a SKU that an order has at a location.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Allocation)]
+struct AllocationView {
+    sku: String,
+    location: String,
+    /// Units, without those that were cancelled.
+    quantity: u32,
+    /// Units of those that were sent.
+    shipped: u32,
+}
+
 /// A shipment, as `GET /orders/{id}` answers it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Shipment)]
@@ -156,6 +173,7 @@ impl OrderView {
             payments: PaymentView::all(payments, placed),
             totals: placed.and_then(|placed| TotalsView::of(&placed.content)),
             lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
+            allocations: AllocationView::all(placed),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
             cancellations,
             returns,
@@ -193,6 +211,18 @@ impl LineView {
         let [shipped, cancelled, returned] =
             [counts.shipped, counts.cancelled, counts.received].map(|count| Quantity::of(count, line.unit));
         Self { line, shipped, cancelled, returned }
+    }
+}
+
+impl AllocationView {
+    fn all(placed: Option<&PlacedOrder>) -> Vec<Self> {
+        let view = |it: &Allocation| Self {
+            sku: it.sku.to_string(),
+            location: it.location.to_string(),
+            quantity: it.quantity,
+            shipped: it.shipped,
+        };
+        placed.into_iter().flat_map(|placed| &placed.allocations).map(view).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The events of an order's life.
 
 use chrono::DateTime;
-use domain::ids::{RefundId, ReturnId, ShipmentId, Sku};
+use domain::ids::{LocationId, RefundId, ReturnId, ShipmentId, Sku};
 use domain::order::OrderEvent;
 use domain::order::event::{
     LineQuantity, OperatorIntervened, OrderConfirmed, OrderDelivered, OrderShipped, Parcel, PaymentAuthorized,
@@ -23,7 +23,7 @@ pub(crate) fn created() -> OrderEvent {
 }
 
 pub(crate) fn reserved() -> OrderEvent {
-    let units = vec![SkuQuantity { sku: Sku::parse("cable").unwrap(), quantity: 1 }];
+    let units = vec![SkuQuantity { sku: Sku::parse("cable").unwrap(), quantity: 1, location: LocationId::default() }];
     let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     OrderEvent::StockReserved(StockReserved { units, expires_at })
 }
@@ -52,6 +52,7 @@ pub(crate) fn shipped(id: &str, sent: &[(u32, u32)]) -> OrderEvent {
             Parcel { carrier: Some("DHL".into()), tracking: Some(format!("J-{id}")) },
             Parcel { carrier: None, tracking: Some(format!("K-{id}")) },
         ],
+        location: None,
     })
 }
 

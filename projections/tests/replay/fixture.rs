@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cqrs_es::Aggregate;
+use domain::ids::LocationId;
 use domain::order::event::OrderConfirmed;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
@@ -50,7 +51,7 @@ impl Fixture {
             event(OrderEvent::OrderConfirmed(OrderConfirmed::default())),
         ];
         self.append(Order::TYPE, &id, 0, events).await;
-        let received = StockEvent::StockReceived(StockReceived { quantity: 5 });
+        let received = StockEvent::StockReceived(StockReceived { quantity: 5, location: LocationId::default() });
         let received = NewEvent::new(&received, &Metadata::default()).unwrap();
         self.append(Stock::TYPE, &format!("sku-{nth}"), 0, vec![received]).await
     }

@@ -67,7 +67,12 @@ impl World {
 
 fn shipped(id: &str) -> OrderEvent {
     let lines = vec![LineQuantity { line_number: 1, quantity: 1 }];
-    OrderEvent::OrderShipped(OrderShipped { shipment_id: ShipmentId::parse(id).unwrap(), lines, parcels: vec![] })
+    OrderEvent::OrderShipped(OrderShipped {
+        shipment_id: ShipmentId::parse(id).unwrap(),
+        lines,
+        parcels: vec![],
+        location: None,
+    })
 }
 
 fn captured(id: &str) -> OrderEvent {

@@ -1,11 +1,11 @@
-//! Reserves the units of an order: all of them, or none. The compensation releases them.
+//! Reserves the units of an order at the locations that are chosen for it: all of them, or none. The compensation releases them.
 
 use std::collections::BTreeMap;
 
 use domain::ids::Sku;
-use domain::order::event::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved};
+use domain::order::event::{StockReleased, StockReservationFailed, StockReserved};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, OrderStage, OrderStockState, PlacedOrder};
+use domain::order::{NeededUnits, OrderCommand, OrderStage, OrderStockState, PlacedOrder, choose_locations};
 
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
@@ -29,25 +29,17 @@ pub(super) const STEP: Step = Step {
 pub(crate) const EXPIRE: StepHandler = StepHandler::DecideWithStock(|order, _, _| release_stock(order, true));
 
 fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &SagaSettings) -> StepOutcome {
-    let (mut units, mut shortages) = (Vec::new(), Vec::new());
-    for (sku, quantity) in needed_by_sku(&order.order) {
-        match stock.available(sku) {
-            None => {}
-            Some(available) if available >= i64::from(quantity) => {
-                units.push(SkuQuantity { sku: sku.clone(), quantity });
-            }
-            Some(available) => {
-                shortages.push(Shortage { sku: sku.clone(), requested: quantity, available });
-            }
+    let tracked = |(sku, quantity)| stock.tracked(sku).map(|stock| NeededUnits { sku, quantity, stock });
+    let needed: Vec<_> = needed_by_sku(&order.order).into_iter().filter_map(tracked).collect();
+    let command = match choose_locations(&needed, &settings.locations) {
+        Ok(units) => {
+            let expires_at = order.now + settings.reservation_hold;
+            OrderCommand::RecordStockReserved(StockReserved { units, expires_at })
         }
-    }
+        Err(shortages) => OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages }),
+    };
     // After a conflict the stock is another. So this is decided anew then, and not repeated.
-    order.decide_once(if shortages.is_empty() {
-        let expires_at = order.now + settings.reservation_hold;
-        OrderCommand::RecordStockReserved(StockReserved { units, expires_at })
-    } else {
-        OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
-    })?;
+    order.decide_once(command)?;
     Ok(StepProgress::Advanced)
 }
 

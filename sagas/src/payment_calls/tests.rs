@@ -50,7 +50,7 @@ async fn free_and_shipped(store: &EventStore) -> OrderSession {
     for command in [
         reserved(),
         OrderCommand::ConfirmOrder { mail_staff: false },
-        OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: None, parcels }),
+        OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: None, parcels, location: None }),
     ] {
         order.decide(command).unwrap();
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{TimeDelta, Utc};
-use domain::ids::{NoteId, Sku};
+use domain::ids::{LocationId, NoteId, Sku};
 use domain::order::event::{CancellationRequested, NoteAdded, SkuQuantity, StockReleased, StockReserved};
 use domain::order::parse::PostedOrder;
 use domain::order::{OrderCommand, OrderEvent};
@@ -25,7 +25,9 @@ impl World {
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
         let stock = StreamLocks::new(store.clone(), 100);
         for (sku, quantity) in units {
-            let receive = |stock: &Stock| stock::decide(stock, StockCommand::Receive(StockReceived { quantity }));
+            let receive = |stock: &Stock| {
+                stock::decide(stock, StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }))
+            };
             let stream = store.load::<Stock>(sku).await.unwrap();
             store.execute(sku, stream, &Metadata::default(), receive).await.unwrap();
         }
@@ -66,7 +68,11 @@ impl World {
 }
 
 fn reserved(units: &[(&str, u32)]) -> OrderCommand {
-    let units = units.iter().map(|(sku, quantity)| SkuQuantity { sku: Sku::parse(*sku).unwrap(), quantity: *quantity });
+    let units = units.iter().map(|(sku, quantity)| SkuQuantity {
+        sku: Sku::parse(*sku).unwrap(),
+        quantity: *quantity,
+        location: LocationId::default(),
+    });
     let expires_at = Utc::now() + TimeDelta::hours(1);
     OrderCommand::RecordStockReserved(StockReserved { units: units.collect(), expires_at })
 }

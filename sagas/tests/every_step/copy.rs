@@ -24,7 +24,7 @@ pub(crate) struct Copy {
 impl Copy {
     pub(crate) fn start(world: &World, payments: Arc<dyn PaymentGateway>) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (stop, settings) = (CancellationToken::new(), world.settings);
+        let (stop, settings) = (CancellationToken::new(), world.settings.clone());
         let (url, sqs, queues) = (world.database.url().to_owned(), world.sqs.url(), world.queues.clone());
         let stopped = stop.clone();
         let task = runtime.spawn(async move {

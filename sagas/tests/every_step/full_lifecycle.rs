@@ -14,7 +14,7 @@ pub(crate) fn units(quantity: u32) -> Vec<LineQuantity> {
 pub(crate) fn ship(shipment: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(shipment).unwrap();
     let parcels = vec![Parcel { carrier: Some("c".into()), tracking: None }];
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels, location: None })
 }
 
 pub(crate) fn refund(refund: &str, amount_minor: Option<i64>) -> OrderCommand {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use cqrs_es::Aggregate;
-use domain::ids::OrderId;
+use domain::ids::{LocationId, OrderId};
 use domain::order::event::{CancellationRequested, OperatorIntervened};
 use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -155,7 +155,9 @@ impl World {
     // What people do.
 
     pub(crate) async fn receive(&self, sku: &str, quantity: u32) {
-        let receive = |stock: &Stock| stock::decide(stock, StockCommand::Receive(StockReceived { quantity }));
+        let receive = |stock: &Stock| {
+            stock::decide(stock, StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }))
+        };
         let stream = self.store.load::<Stock>(sku).await.unwrap();
         self.store.execute(sku, stream, &Metadata::default(), receive).await.unwrap();
     }

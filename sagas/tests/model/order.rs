@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::ids::OrderId;
+use domain::ids::{LocationId, OrderId};
 use domain::order::parse::PostedOrder;
 use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent, PlacedOrder};
@@ -109,7 +109,7 @@ impl Hash for SkuStock {
 impl SkuStock {
     pub(crate) fn with(quantity: u32) -> Self {
         let mut stock = Self(Stock::Untracked);
-        stock.decide(StockCommand::Receive(StockReceived { quantity }));
+        stock.decide(StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }));
         stock
     }
 

@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use domain::ids::Sku;
+use domain::ids::{LocationId, Sku};
 use domain::order::event::{
     PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
     Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
@@ -173,7 +173,7 @@ fn is_captured_by_provider(order: &PlacedOrder) -> bool {
 fn reserve(world: &World) -> OrderCommand {
     let (sku, available) = (Sku::parse("s").unwrap(), world.stock.available());
     if available >= i64::from(ORDERED) {
-        let units = vec![SkuQuantity { sku, quantity: ORDERED }];
+        let units = vec![SkuQuantity { sku, quantity: ORDERED, location: LocationId::default() }];
         return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
     }
     let shortages = vec![Shortage { sku, requested: ORDERED, available }];

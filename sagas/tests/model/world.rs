@@ -207,7 +207,7 @@ impl World {
                 left.ships -= 1;
                 let shipment_id = ShipmentId::parse(format!("s-{}", left.ships)).ok()?;
                 let lines = Some(vec![LineQuantity { line_number: 1, quantity: 1 }]);
-                let demand = ShipOrder { shipment_id, lines, parcels: vec![] };
+                let demand = ShipOrder { shipment_id, lines, parcels: vec![], location: None };
                 world.asks(OrderCommand::ShipOrder(demand))?;
             }
             Action::Return => {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use anyhow::Context;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::{Aggregate, DomainEvent};
+use domain::ids::LocationId;
 use domain::order::event::{
     MailTemplate, NotificationSent, OrderConfirmed, OrderCreated, PaymentAuthorized, SkuQuantity, StockReserved,
 };
@@ -87,6 +88,7 @@ impl GeneratedLog {
                 let units = |line: &domain::order::event::OrderLine| SkuQuantity {
                     sku: line.sku.clone(),
                     quantity: line.quantity,
+                    location: LocationId::default(),
                 };
                 let units = self.created.lines.iter().map(units).collect();
                 let expires_at = self.event.recorded_at + TimeDelta::minutes(30);

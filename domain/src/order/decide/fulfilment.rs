@@ -56,17 +56,30 @@ impl PlacedOrder {
         Ok(events)
     }
 
-    pub(super) fn ship(&self, ShipOrder { shipment_id, lines, parcels }: ShipOrder) -> OrderDecision {
+    pub(super) fn ship(&self, ShipOrder { shipment_id, lines, parcels, location }: ShipOrder) -> OrderDecision {
         if let Some(known) = self.shipments.iter().find(|shipment| shipment.id == shipment_id) {
-            let same = lines.is_none_or(|lines| lines == known.lines) && parcels == known.parcels_as_shipped();
+            let same = lines.is_none_or(|lines| lines == known.lines)
+                && parcels == known.parcels_as_shipped()
+                && self.names_location(location.as_ref()) == known.location.as_ref();
             return if same { UNCHANGED } else { Err(OrderError::IdTaken { what: "shipment" }) };
         }
         self.check(OrderAction::Ship)?;
-        let lines = lines.unwrap_or_else(|| self.unshipped());
+        let lines = match (lines, &location) {
+            (Some(lines), _) => lines,
+            (None, None) => self.unshipped(),
+            (None, Some(location)) => self.unshipped_at(location),
+        };
+        if let Some(location) = location.as_ref().filter(|_| lines.is_empty()) {
+            return Err(OrderError::NothingAtLocation(location.clone()));
+        }
         self.check_lines(&lines, |line_number, ordered| self.left_of(line_number, ordered))?;
+        if let Some(location) = &location {
+            self.check_location(&lines, location)?;
+        }
+        let location = self.names_location(location.as_ref()).cloned();
         let (is_rest, is_here_at_once) = (self.is_rest(&lines), self.needs_no_delivery(&lines, &parcels));
         let id = shipment_id.clone();
-        let mut events = vec![OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels })];
+        let mut events = vec![OrderEvent::OrderShipped(OrderShipped { shipment_id, lines, parcels, location })];
         if is_here_at_once {
             events.extend(self.arrival(ShipmentDelivered { shipment_id: id, delivered_at: None }, is_rest));
         }

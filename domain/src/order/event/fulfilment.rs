@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::ids::{CancellationId, HoldId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, LocationId, ShipmentId};
 
 /// Units of one line of the order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -27,6 +27,9 @@ pub struct OrderShipped {
     pub lines: Vec<LineQuantity>,
     /// The parcels that the customer can follow.
     pub parcels: Vec<Parcel>,
+    /// From where, if somebody said so. Otherwise the units of a SKU came from where they had been allocated first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationId>,
 }
 
 /// How a customer can follow a parcel. At least one of both is given.

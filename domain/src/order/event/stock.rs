@@ -3,26 +3,36 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::Sku;
+use crate::ids::{LocationId, Sku};
 
 /// All units of the order are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockReserved {
-    /// The reserved units by SKU, without SKUs that are not tracked.
+    /// The reserved units by SKU and location, without SKUs that are not tracked.
     pub units: Vec<SkuQuantity>,
     /// When the reservation runs out if the order is not confirmed by then.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Units of one SKU.
+/// Units of one SKU at one location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SkuQuantity {
     pub sku: Sku,
     pub quantity: u32,
+    /// Where they are.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
+}
+
+impl StockReserved {
+    /// Whether it says no more than the first version could: builds that know no other would release and ship the units elsewhere.
+    pub(super) fn is_of_first_version(&self) -> bool {
+        self.units.iter().all(|it| it.location.is_default())
+    }
 }
 
 /// There were not enough units. Nothing was reserved.

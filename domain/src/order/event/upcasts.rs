@@ -9,6 +9,8 @@ use crate::order::saga::SagaStep;
 /// Every change of an event's shape. The changes of one event are in order, oldest first.
 pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderShipped", to: "2.0", change: Some(shipments_have_parcels) },
+    // It may say from which location.
+    Upcast { event_type: "OrderShipped", to: "3.0", change: None },
     // These may say more than the version before. What they say is read alike in both.
     Upcast { event_type: "OrderCreated", to: "2.0", change: None },
     Upcast { event_type: "OrderCreated", to: "3.0", change: None },
@@ -23,6 +25,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OperatorIntervened", to: "2.0", change: None },
     // It may call for a mail to staff.
     Upcast { event_type: "OrderConfirmed", to: "2.0", change: None },
+    // Its units may be at several locations.
+    Upcast { event_type: "StockReserved", to: "2.0", change: None },
     // It may be about some of the return.
     Upcast { event_type: "ReturnReceived", to: "2.0", change: None },
 ];
@@ -45,16 +49,16 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         OrderEvent::OperatorIntervened(it) => of_payment(it.payment_number),
         // Its mail to staff would not be known, here and in the events that tell of it.
         OrderEvent::OrderConfirmed(confirmed) => (!confirmed.mail_staff).then_some(FIRST),
+        OrderEvent::OrderShipped(shipped) => shipped.location.is_none().then_some("2.0"),
         // It would be taken for all of the return.
         OrderEvent::ReturnReceived(received) => received.is_of_first_version().then_some(FIRST),
-        OrderEvent::StockReserved(_)
-        | OrderEvent::StockReservationFailed(_)
+        OrderEvent::StockReserved(reserved) => reserved.is_of_first_version().then_some(FIRST),
+        OrderEvent::StockReservationFailed(_)
         | OrderEvent::StockReleased(_)
         | OrderEvent::RefundRequested(_)
         | OrderEvent::OrderRejected(_)
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderCancelled(_)
-        | OrderEvent::OrderShipped(_)
         | OrderEvent::LinesCancelled(_)
         | OrderEvent::ShipmentDelivered(_)
         | OrderEvent::ShipmentTrackingChanged(_)

@@ -48,6 +48,7 @@ impl PlacedOrder {
         captures.for_each(|capture| (capture.settled, capture.given_up) = (true, given_up));
         if !was_settled && shipment.is_settled() {
             count(&mut self.counts, &shipment.lines, |it| &mut it.settled);
+            Self::settle_allocated(&mut self.allocations, &shipment.taken);
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::create::{MAX_ITEMS, MAX_QUANTITY, read_instant};
 use crate::body::{BodyReader, InvalidBody, JsonField, read_body};
-use crate::ids::{CancellationId, HoldId, InvalidId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, HoldId, InvalidId, LocationId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId};
 use crate::money::{Currency, Money};
 use crate::order::event::{
     CancellationRequested, ItemCondition, LineQuantity, NoteAdded, OrderHeld, OrderLine, Parcel, ReceivedLine,
@@ -52,22 +52,23 @@ pub fn parse_cancellation(body: &[u8], ordered: &[OrderLine], generated: Uuid) -
     })
 }
 
-/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}]}`. For a single
-/// parcel, `"carrier"?, "tracking"?` can be given instead.
+/// Reads `{"shipmentId"?, "lines"?: [{"lineNumber": 1, "quantity": 1}], "parcels"?: [{"carrier"?, "tracking"?}],
+/// "location"?}`. For a single parcel, `"carrier"?, "tracking"?` can be given instead.
 pub fn parse_shipment(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Result<ShipOrder, InvalidBody> {
     read_body(body, |reader, fields| {
-        let [id, lines, carrier, tracking, parcels] =
-            reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels"]);
+        let [id, lines, carrier, tracking, parcels, location] =
+            reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels", "location"]);
         let shipment_id = read_id(reader, &id, ShipmentId::parse, generated);
         let lines = reader.optional(&lines, |r, field| read_lines(r, field, ordered));
         let the_only = read_parcel(reader, &carrier, &tracking);
         let several = reader.optional(&parcels, |r, field| read_parcels(r, field, 1));
-        let (the_only, several) = (the_only?, several?);
+        let location = reader.optional(&location, |r, field| r.text(field, LocationId::parse));
+        let (the_only, several, location) = (the_only?, several?, location?);
         if the_only.is_some() && several.is_some() {
             reader.violation_at(&parcels, "invalid", "must be all there is: give no carrier and no tracking beside it");
         }
         let parcels = several.unwrap_or_else(|| the_only.into_iter().collect());
-        Some(ShipOrder { shipment_id: shipment_id?, lines: lines?, parcels })
+        Some(ShipOrder { shipment_id: shipment_id?, lines: lines?, parcels, location })
     })
 }
 

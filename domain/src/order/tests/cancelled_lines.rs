@@ -13,7 +13,7 @@ fn cancel_the_rest() -> OrderCommand {
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![], location: None })
 }
 
 fn captured(id: &str, amount_minor: i64) -> OrderCommand {
@@ -114,7 +114,8 @@ fn units_that_will_not_be_sent_go_back_and_those_that_were_sent_stay_set_aside_u
     let [event] = order.decide(cancel_the_rest()).unwrap().try_into().unwrap();
     order.apply(event.clone());
     let sku = Sku::parse("sku-123").unwrap();
-    let beyond = |needed| StockCommand::ReleaseBeyond { order_id: order_id.clone(), needed };
+    let beyond =
+        |needed| StockCommand::ReleaseBeyond { order_id: order_id.clone(), location: LocationId::default(), needed };
     assert_eq!(implied_stock_commands(&order_id, &order, &event), [(sku, beyond(1))]);
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![], location: None })
 }
 
 fn deliver(id: &str) -> OrderCommand {
@@ -115,7 +115,7 @@ fn what_no_parcel_is_sent_for_arrives_when_it_is_shipped() {
     assert_eq!(carry_out(&mut together, ship("s-1", None)), ["OrderShipped"]);
     let parcels = vec![Parcel { carrier: Some("DHL".into()), tracking: None }];
     let shipment_id = ShipmentId::parse("s-1").unwrap();
-    let voucher = OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: units(2, 1), parcels });
+    let voucher = OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: units(2, 1), parcels, location: None });
     assert_eq!(carry_out(&mut order(true), voucher), ["OrderShipped"]);
 }
 

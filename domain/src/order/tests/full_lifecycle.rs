@@ -13,7 +13,7 @@ fn cancel_lines(id: &str, lines: Vec<LineQuantity>) -> OrderCommand {
 
 fn ship(id: &str, lines: Option<Vec<LineQuantity>>) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines, parcels: vec![], location: None })
 }
 
 fn deliver(id: &str) -> OrderCommand {

@@ -12,7 +12,7 @@ fn release(id: &str) -> OrderCommand {
 
 fn ship(id: &str, quantity: u32) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(line(quantity)), parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(line(quantity)), parcels: vec![], location: None })
 }
 
 fn cancel() -> OrderCommand {

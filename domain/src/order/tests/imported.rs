@@ -80,7 +80,8 @@ fn it_is_imported_once_and_no_other_takes_its_place() {
 fn what_comes_after_is_as_of_any_order() {
     // Given one that is confirmed, when it is shipped, then its mail is owed, and its share is captured from what was paid elsewhere.
     let (mut order, _) = imported(ImportedStatus::Confirmed);
-    let shipped = ShipOrder { shipment_id: ShipmentId::parse("s-1").unwrap(), lines: None, parcels: vec![] };
+    let shipped =
+        ShipOrder { shipment_id: ShipmentId::parse("s-1").unwrap(), lines: None, parcels: vec![], location: None };
     for event in order.decide(OrderCommand::ShipOrder(shipped)).unwrap() {
         order.apply(event);
     }

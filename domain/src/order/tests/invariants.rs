@@ -32,7 +32,8 @@ fn people() -> impl Strategy<Value = OrderCommand> {
         (0..3_u8, prop::option::of(lines())).prop_map(|(n, lines)| OrderCommand::ShipOrder(ShipOrder {
             shipment_id: id(ShipmentId::parse, n),
             lines,
-            parcels: vec![]
+            parcels: vec![],
+            location: None
         })),
         (0..3_u8, lines()).prop_map(|(n, lines)| OrderCommand::CancelLines(CancelLines {
             cancellation_id: id(CancellationId::parse, n),

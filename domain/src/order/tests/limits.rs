@@ -22,7 +22,7 @@ fn note(n: u32, text: &str) -> OrderCommand {
 
 fn ship(id: &str, quantity: u32) -> OrderCommand {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(line(quantity)), parcels: vec![] })
+    OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(line(quantity)), parcels: vec![], location: None })
 }
 
 fn bring_back(id: &str) -> OrderCommand {
@@ -138,7 +138,7 @@ fn what_leaves_nothing_is_taken_in_whatever_order_its_lines_are_named() {
     };
     let ship = |id: &str, lines| {
         let shipment_id = ShipmentId::parse(id).unwrap();
-        OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(lines), parcels: vec![] })
+        OrderCommand::ShipOrder(ShipOrder { shipment_id, lines: Some(lines), parcels: vec![], location: None })
     };
     let cancel = |id: &str, lines| {
         let cancellation_id = CancellationId::parse(id).unwrap();
@@ -217,7 +217,7 @@ fn many_shipments_of_many_lines_cost_each_command_the_lines_alone() {
     // At a step for each line of each shipment and command this would be 125 billion.
     for n in 0..999 {
         let shipment_id = ShipmentId::parse(format!("s-{n}")).unwrap();
-        let shipped = OrderShipped { shipment_id, lines: all(), parcels: vec![] };
+        let shipped = OrderShipped { shipment_id, lines: all(), parcels: vec![], location: None };
         evolve(&mut order, OrderEvent::OrderShipped(shipped));
         assert_eq!(order.stage(), Some(OrderStage::PartiallyShipped));
     }

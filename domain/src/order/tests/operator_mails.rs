@@ -39,7 +39,10 @@ fn the_answer_to_a_mail_that_was_skipped_does_not_stand_for_the_next() {
         events.into_iter().for_each(|event| evolve(&mut order, event));
     }
     let shipment_id = ShipmentId::parse("t").unwrap();
-    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    evolve(
+        &mut order,
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None }),
+    );
     assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 1)));
     // One that was to be sent again and was skipped then is the same mail.
     evolve(
@@ -70,7 +73,10 @@ fn the_answer_to_the_mail_after_one_that_was_skipped_is_its_own() {
     events.push(shipped());
     let mut order = order_after(events, OperatorDecision::Skip, SagaStep::NotifyCustomer);
     let shipment_id = ShipmentId::parse("t").unwrap();
-    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    evolve(
+        &mut order,
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None }),
+    );
 
     evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_001)));
 
@@ -100,7 +106,10 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
     };
     evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_000)));
     let shipment_id = ShipmentId::parse("t").unwrap();
-    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    evolve(
+        &mut order,
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None }),
+    );
 
     // It comes while the next is owed and nobody knows the name of that.
     evolve(&mut order, OrderEvent::NotificationSent(sent_as(1_000)));
@@ -118,7 +127,10 @@ fn the_late_answer_to_a_mail_that_was_skipped_is_about_that_one_whatever_is_owed
     evolve(&mut order, OrderEvent::OperatorIntervened(retry));
     evolve(&mut order, OrderEvent::OperatorIntervened(skip(1_002)));
     let shipment_id = ShipmentId::parse("u").unwrap();
-    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    evolve(
+        &mut order,
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None }),
+    );
     for late in [1_001, 1_002] {
         evolve(&mut order, OrderEvent::NotificationSent(sent_as(late)));
         assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::OrderShipped, 2)), "{late}");
@@ -149,7 +161,10 @@ fn the_late_answer_to_a_mail_that_was_sent_again_meanwhile_does_not_stand_for_th
     evolve(&mut order, OrderEvent::OperatorIntervened(retry));
     evolve(&mut order, OrderEvent::NotificationSent(of_shipment(1_001)));
     let shipment_id = ShipmentId::parse("t").unwrap();
-    evolve(&mut order, OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    evolve(
+        &mut order,
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None }),
+    );
 
     let late = decide(&order, OrderCommand::RecordNotificationSent(of_shipment(1_000))).unwrap();
     late.into_iter().for_each(|event| evolve(&mut order, event));
@@ -166,7 +181,7 @@ fn each_answer_to_a_mail_that_was_wanted_again_twice_is_about_that_mail() {
     };
     let another_shipment = || {
         let shipment_id = ShipmentId::parse("t").unwrap();
-        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] })
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None })
     };
     let mut order = Order::Absent;
     promised().into_iter().for_each(|event| evolve(&mut order, event));

@@ -29,7 +29,7 @@ fn unknown() -> OrderEvent {
 
 pub(super) fn shipped() -> OrderEvent {
     let shipment_id = ShipmentId::parse("s").unwrap();
-    OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] })
+    OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![], location: None })
 }
 
 fn captured() -> PaymentCaptured {
@@ -123,7 +123,12 @@ fn an_order_is_given_up_only_before_it_is_sent() {
     );
     let mut shipped = promised();
     let shipment_id = ShipmentId::parse("s").unwrap();
-    shipped.push(OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(1), parcels: vec![] }));
+    shipped.push(OrderEvent::OrderShipped(OrderShipped {
+        shipment_id,
+        lines: line(1),
+        parcels: vec![],
+        location: None,
+    }));
     let refused = decided(&shipped, OperatorDecision::Compensate, SagaStep::CapturePayment);
     assert!(matches!(refused, Err(OrderError::CannotIntervene(_))));
 }

@@ -35,7 +35,7 @@ pub(super) fn reserved_nothing() -> OrderEvent {
 
 pub(super) fn shipped(id: &str, quantity: u32) -> OrderEvent {
     let shipment_id = ShipmentId::parse(id).unwrap();
-    OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(quantity), parcels: vec![] })
+    OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: line(quantity), parcels: vec![], location: None })
 }
 
 pub(super) fn wants_back(id: &str, amount_minor: i64) -> OrderCommand {

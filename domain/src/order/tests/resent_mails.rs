@@ -122,7 +122,8 @@ fn retry() -> OrderCommand {
 
 /// An order with two shipments. The customer was told of the first, and the mail about the second was given up.
 fn told_of_one_of_two() -> StoredOrder {
-    let second = OrderShipped { shipment_id: ShipmentId::parse("t").unwrap(), lines: line(1), parcels: vec![] };
+    let second =
+        OrderShipped { shipment_id: ShipmentId::parse("t").unwrap(), lines: line(1), parcels: vec![], location: None };
     let given_up = NotificationFailed {
         notification_id: Uuid::from_u128(3),
         template: MailTemplate::OrderShipped,

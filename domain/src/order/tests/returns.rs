@@ -55,7 +55,7 @@ fn three(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
         panic!("never placed")
     };
     let shipment_id = ShipmentId::parse("s").unwrap();
-    let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: None, parcels: vec![] };
+    let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: None, parcels: vec![], location: None };
     let captured = PaymentCaptured { payment_number: None, shipment_id, amount_minor: 1_000, reference: "cap".into() };
     let sent = [OrderCommand::ShipOrder(ship), OrderCommand::RecordPaymentCaptured(captured)];
     for command in sent.into_iter().chain(commands) {
@@ -189,7 +189,8 @@ fn what_is_put_back_into_stock_is_said_line_by_line() {
     let bad = ReceivedLine { condition: Some(ItemCondition::Damaged), ..units(1) };
     let events = carry_out(&mut order, &receive("r", "e", Some(vec![good, unseen, bad])));
     let order_id = OrderId::parse("o").unwrap();
-    let returned = StockReturned { order_id: order_id.clone(), return_id: return_id("r"), quantity: 2 };
+    let (return_id, location) = (return_id("r"), LocationId::default());
+    let returned = StockReturned { order_id: order_id.clone(), return_id, quantity: 2, location };
     assert!(implies_stock_commands(&events[0]));
     assert_eq!(
         implied_stock_commands(&order_id, &order, &events[0]),

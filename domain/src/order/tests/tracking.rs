@@ -7,7 +7,12 @@ fn parcel(tracking: &str) -> Parcel {
 }
 
 fn ship(parcels: Vec<Parcel>) -> OrderCommand {
-    OrderCommand::ShipOrder(ShipOrder { shipment_id: ShipmentId::parse("s-1").unwrap(), lines: None, parcels })
+    OrderCommand::ShipOrder(ShipOrder {
+        shipment_id: ShipmentId::parse("s-1").unwrap(),
+        lines: None,
+        parcels,
+        location: None,
+    })
 }
 
 fn change(id: &str, parcels: Vec<Parcel>) -> OrderCommand {

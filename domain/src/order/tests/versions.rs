@@ -38,6 +38,7 @@ fn shipment(parcels: &[(Option<&str>, Option<&str>)]) -> OrderEvent {
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         lines: line(1),
         parcels: parcels.iter().map(parcel).collect(),
+        location: None,
     })
 }
 

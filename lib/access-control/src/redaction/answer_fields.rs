@@ -75,6 +75,7 @@ const ORDER: &[FieldRow] = &[
     ("totals",            ALL,                 Object(TOTALS)),
     ("payments",          [SHOW,  NO,    SHOW], Object(PAYMENT)),
     ("lines",             ALL,                 Object(LINE)),
+    ("allocations",       [NO,    SHOW,  SHOW], Object(ALLOCATION)),
     ("shipments",         ALL,                 Object(SHIPMENT)),
     ("cancellations",     ALL,                 Object(CANCELLATION)),
     ("returns",           ALL,                 Object(RETURN)),
@@ -84,6 +85,14 @@ const ORDER: &[FieldRow] = &[
     ("more",              ALL,                 Value),
     ("events",            ALL,                 Object(TIMELINE)),
     ("saga",              [NO,    NO,    SHOW], Object(SAGAS_OF_ORDER)),
+];
+
+#[rustfmt::skip]
+const ALLOCATION: &[FieldRow] = &[
+    ("sku",               [NO,    SHOW,  SHOW], Value),
+    ("location",          [NO,    SHOW,  SHOW], Value),
+    ("quantity",          [NO,    SHOW,  SHOW], Value),
+    ("shipped",           [NO,    SHOW,  SHOW], Value),
 ];
 
 #[rustfmt::skip]

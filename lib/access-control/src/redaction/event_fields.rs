@@ -131,6 +131,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("parcels",                     [SHOW,  SHOW,  SHOW]),
         ("parcels.carrier",             [SHOW,  SHOW,  SHOW]),
         ("parcels.tracking",            [SHOW,  SHOW,  MASK]),
+        ("location",                    [NO,    SHOW,  SHOW]),
         // As earlier builds wrote it.
         ("carrier",                     [SHOW,  SHOW,  SHOW]),
         ("tracking",                    [SHOW,  SHOW,  MASK]),
@@ -158,6 +159,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("units",                       [SHOW,  SHOW,  SHOW]),
         ("units.sku",                   [SHOW,  SHOW,  SHOW]),
         ("units.quantity",              [SHOW,  SHOW,  SHOW]),
+        ("units.location",              [NO,    SHOW,  SHOW]),
         ("expiresAt",                   [SHOW,  SHOW,  SHOW]),
     ]),
     ("StockReservationFailed", &[
@@ -269,28 +271,39 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     // A SKU's events. Customers see no stock.
     ("StockReceived", &[
         ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
     ("StockAdjusted", &[
         ("delta",                       [NO,    SHOW,  SHOW]),
         ("reason",                      [NO,    SHOW,  MASK]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
     ("StockReturned", &[
         ("orderId",                     [NO,    SHOW,  SHOW]),
         ("returnId",                    [NO,    SHOW,  SHOW]),
+        ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
+    ]),
+    ("StockTransferred", &[
+        ("from",                        [NO,    SHOW,  SHOW]),
+        ("to",                          [NO,    SHOW,  SHOW]),
         ("quantity",                    [NO,    SHOW,  SHOW]),
     ]),
     ("ReservationMade", &[
         ("orderId",                     [NO,    SHOW,  SHOW]),
         ("quantity",                    [NO,    SHOW,  SHOW]),
         ("expiresAt",                   [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
     ("ReservationCommitted", &[
         ("orderId",                     [NO,    SHOW,  SHOW]),
         ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
     ("ReservationReleased", &[
         ("orderId",                     [NO,    SHOW,  SHOW]),
         ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
 ];
 

@@ -25,7 +25,7 @@ fn invoiced(order_id: &str, sequence: i64) -> (Vec<OrderEvent>, DocumentIssued) 
         OrderEvent::OrderCreated(content),
         OrderEvent::PaymentAuthorized(PaymentAuthorized { payment_number: None, reference: "p".into(), amount_minor }),
         OrderEvent::OrderConfirmed(OrderConfirmed::default()),
-        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: vec![line], parcels: vec![] }),
+        OrderEvent::OrderShipped(OrderShipped { shipment_id, lines: vec![line], parcels: vec![], location: None }),
         OrderEvent::PaymentCaptured(captured),
     ];
     let mut order = Order::default();

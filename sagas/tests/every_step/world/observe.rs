@@ -147,7 +147,10 @@ impl World {
         }
         for line in &order.content.lines {
             if let Stock::Tracked(stock) = self.store.load::<Stock>(line.sku.as_str()).await.unwrap().state {
-                assert!(stock.reservations.keys().all(|id| id.as_str() != order_id), "{stock:?}");
+                assert!(
+                    stock.locations.values().flat_map(|it| it.reservations.keys()).all(|id| id.as_str() != order_id),
+                    "{stock:?}"
+                );
             }
         }
     }

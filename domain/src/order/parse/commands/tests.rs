@@ -27,7 +27,7 @@ fn at(pointer: &str, code: &'static str) -> (String, &'static str) {
 fn what_is_left_out_is_made_or_left_open() {
     let all = OrderCommand::CancelOrder(CancellationRequested { reason: None });
     assert_eq!(parse_cancellation(b"{}", &[], GENERATED), Ok(all));
-    let shipment = ShipOrder { shipment_id: ShipmentId::from(GENERATED), lines: None, parcels: vec![] };
+    let shipment = ShipOrder { shipment_id: ShipmentId::from(GENERATED), lines: None, parcels: vec![], location: None };
     assert_eq!(parse_shipment(b"{}", &[], GENERATED), Ok(shipment.clone()));
     assert_eq!(parse_shipment(br#"{"lines": null, "shipmentId": null}"#, &[], GENERATED), Ok(shipment));
     let refund = RequestRefund { refund_id: RefundId::from(GENERATED), amount_minor: None, reason: None };
@@ -43,6 +43,7 @@ fn what_is_given_is_taken() {
         shipment_id: ShipmentId::parse("s-1").unwrap(),
         lines: Some(lines.clone()),
         parcels: vec![Parcel { carrier: Some("DHL".into()), tracking: Some("J".into()) }],
+        location: None,
     };
     assert_eq!(parse_shipment(&bytes(&body), &[], GENERATED), Ok(shipment));
     let body = json!({ "cancellationId": "c-1", "lines": [{ "lineNumber": 2, "quantity": 3 }], "reason": "sold out" });

@@ -68,7 +68,12 @@ impl Life {
         match kind {
             StepKind::Ship => {
                 let shipment_id = ShipmentId::parse(format!("s-{nth}")).unwrap();
-                let ship = ShipOrder { shipment_id: shipment_id.clone(), lines: Some(lines.clone()), parcels: vec![] };
+                let ship = ShipOrder {
+                    shipment_id: shipment_id.clone(),
+                    lines: Some(lines.clone()),
+                    parcels: vec![],
+                    location: None,
+                };
                 if self.does(OrderCommand::ShipOrder(ship)) {
                     let amount_minor = self.order.capture_minor(&shipment_id, 1);
                     // Not a unit more can be taken for it.

@@ -1,0 +1,189 @@
+//! Where the units of an order are: at which location they are reserved, and from which they were shipped.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::OrderError;
+use super::event::{LineQuantity, SkuQuantity};
+use super::state::{OrderStockState, PlacedOrder};
+use crate::ids::{LocationId, Sku};
+
+/// Units of a SKU that an order has at a location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allocation {
+    /// Of which SKU.
+    pub sku: Sku,
+    /// Where.
+    pub location: LocationId,
+    /// How many, without those that were cancelled.
+    pub quantity: u32,
+    /// How many of them were shipped.
+    pub shipped: u32,
+    /// How many of them were shipped in shipments whose money was taken or given up.
+    pub settled: u32,
+}
+
+impl Allocation {
+    /// How many can still be shipped.
+    fn left(&self) -> u32 {
+        self.quantity.saturating_sub(self.shipped)
+    }
+}
+
+impl PlacedOrder {
+    /// Remembers where the units are. Units at the default location alone need no memory.
+    pub(super) fn allocate(&mut self, units: &[SkuQuantity]) {
+        self.allocations.clear();
+        if units.iter().all(|it| it.location.is_default()) {
+            return;
+        }
+        let allocation = |it: &SkuQuantity| Allocation {
+            sku: it.sku.clone(),
+            location: it.location.clone(),
+            quantity: it.quantity,
+            shipped: 0,
+            settled: 0,
+        };
+        self.allocations.extend(units.iter().map(allocation));
+    }
+
+    /// Takes what is shipped out of the allocations: of each SKU first from where it was allocated first, or all from `location`. Returns
+    /// what came from where.
+    pub(super) fn ship_allocated(&mut self, lines: &[LineQuantity], location: Option<&LocationId>) -> Vec<SkuQuantity> {
+        let mut taken = Vec::new();
+        for (sku, mut quantity) in self.units_of(lines) {
+            let is_there = |it: &Allocation| it.sku == sku && location.is_none_or(|location| it.location == *location);
+            for it in self.allocations.iter_mut().filter(|it| is_there(it)) {
+                let units = quantity.min(it.left());
+                if units > 0 {
+                    (it.shipped, quantity) = (it.shipped + units, quantity - units);
+                    taken.push(SkuQuantity { sku: sku.clone(), quantity: units, location: it.location.clone() });
+                }
+            }
+        }
+        taken
+    }
+
+    /// The location as a shipment names it. If all units are at the default one, nobody has to.
+    pub(super) fn names_location<'a>(&self, location: Option<&'a LocationId>) -> Option<&'a LocationId> {
+        location.filter(|location| !location.is_default() || !self.allocations.is_empty())
+    }
+
+    /// What can still be shipped from a location, line by line.
+    pub(super) fn unshipped_at(&self, location: &LocationId) -> Vec<LineQuantity> {
+        let mut left = self.left_at(location);
+        let mut lines = self.unshipped();
+        for it in &mut lines {
+            it.quantity = self.take_left(&mut left, it, location);
+        }
+        lines.retain(|it| it.quantity > 0);
+        lines
+    }
+
+    /// Refuses lines of which less is left at a location.
+    pub(super) fn check_location(&self, lines: &[LineQuantity], location: &LocationId) -> Result<(), OrderError> {
+        let mut left = self.left_at(location);
+        for it in lines {
+            let there = self.take_left(&mut left, it, location);
+            if there < it.quantity {
+                let (line_number, location) = (it.line_number, location.clone());
+                return Err(OrderError::TooManyAtLocation { line_number, left: there, location });
+            }
+        }
+        Ok(())
+    }
+
+    /// How many units of each SKU can still be shipped from a location.
+    fn left_at(&self, location: &LocationId) -> BTreeMap<&Sku, u32> {
+        let there = self.allocations.iter().filter(|it| it.location == *location);
+        there.map(|it| (&it.sku, it.left())).collect()
+    }
+
+    /// Takes as many units of a line as are left, and returns how many these are. What is not counted is everywhere; the other units of
+    /// an order without allocations are at the default location.
+    fn take_left(&self, left: &mut BTreeMap<&Sku, u32>, line: &LineQuantity, location: &LocationId) -> u32 {
+        let Some(ordered) = self.line(line.line_number) else { return 0 };
+        let sku = &ordered.sku;
+        let is_reserved = match &self.stock {
+            OrderStockState::Reserved(reserved) => reserved.units.iter().any(|it| it.sku == *sku),
+            OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
+                false
+            }
+        };
+        if !is_reserved || ordered.unit.is_some() || (self.allocations.is_empty() && location.is_default()) {
+            return line.quantity;
+        }
+        let Some(left) = left.get_mut(sku) else { return 0 };
+        let taken = line.quantity.min(*left);
+        *left -= taken;
+        taken
+    }
+
+    /// Takes what will not be shipped out of the allocations: of each SKU first from where it was allocated last.
+    pub(super) fn cancel_allocated(&mut self, lines: &[LineQuantity]) {
+        for (sku, mut quantity) in self.units_of(lines) {
+            for it in self.allocations.iter_mut().rev().filter(|it| it.sku == sku) {
+                let units = quantity.min(it.left());
+                (it.quantity, quantity) = (it.quantity - units, quantity - units);
+            }
+        }
+    }
+
+    /// The money for units was taken, or was given up.
+    pub(super) fn settle_allocated(allocations: &mut [Allocation], taken: &[SkuQuantity]) {
+        for units in taken {
+            let is_it = |it: &&mut Allocation| (&it.sku, &it.location) == (&units.sku, &units.location);
+            if let Some(it) = allocations.iter_mut().find(is_it) {
+                it.settled = it.settled.saturating_add(units.quantity);
+            }
+        }
+    }
+
+    /// How many units of each SKU were shipped in settled shipments, by location.
+    pub(super) fn settled_by_location(&self) -> Vec<(&Sku, LocationId, u32)> {
+        if self.allocations.is_empty() {
+            return self.settled_by_sku().into_iter().map(|(sku, units)| (sku, LocationId::default(), units)).collect();
+        }
+        self.allocations.iter().map(|it| (&it.sku, it.location.clone(), it.settled)).collect()
+    }
+
+    /// How many units of each SKU the order still needs reserved, by location: they were neither cancelled nor shipped and settled.
+    pub(super) fn needed_by_location(&self) -> Vec<(&Sku, LocationId, u32)> {
+        if self.allocations.is_empty() {
+            return self.needed_by_sku().into_iter().map(|(sku, units)| (sku, LocationId::default(), units)).collect();
+        }
+        let needed = |it: &Allocation| it.quantity.saturating_sub(it.settled);
+        self.allocations.iter().map(|it| (&it.sku, it.location.clone(), needed(it))).collect()
+    }
+
+    /// Where units of a SKU that come back belong: where they were sent from. Those that were sent first come back first; `before` are
+    /// those that came back earlier.
+    pub(super) fn origins(&self, sku: &Sku, before: u32, quantity: u32) -> Vec<(LocationId, u32)> {
+        let (mut skipped, mut left, mut origins) = (before, quantity, Vec::new());
+        let taken = self.shipments.iter().flat_map(|shipment| &shipment.taken).filter(|it| it.sku == *sku);
+        for it in taken {
+            let skip = skipped.min(it.quantity);
+            let units = left.min(it.quantity - skip);
+            (skipped, left) = (skipped - skip, left - units);
+            if units > 0 {
+                origins.push((it.location.clone(), units));
+            }
+        }
+        // Of these nobody knows where they were.
+        if left > 0 {
+            origins.push((LocationId::default(), left));
+        }
+        origins
+    }
+
+    /// The units of lines in pieces, by SKU. Of an order that has no allocations there are none.
+    fn units_of(&self, lines: &[LineQuantity]) -> Vec<(Sku, u32)> {
+        if self.allocations.is_empty() {
+            return vec![];
+        }
+        let pieces = |line_number| self.line(line_number).filter(|line| line.unit.is_none());
+        let units = |it: &LineQuantity| pieces(it.line_number).map(|line| (line.sku.clone(), it.quantity));
+        lines.iter().filter_map(units).collect()
+    }
+}

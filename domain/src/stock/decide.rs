@@ -1,0 +1,137 @@
+//! Which events a command leads to.
+
+use super::{
+    LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted, ReservationMade, ReservationReleased,
+    Stock, StockAdjusted, StockCommand, StockError, StockEvent, StockReceived, StockReturned, StockTransferred,
+    TrackedStock,
+};
+use crate::ids::{LocationId, OrderId};
+
+/// The events that a command leads to. There are none if it changes nothing. So a command for an order can be repeated.
+///
+/// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
+pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
+    match (stock, command) {
+        (Stock::Untracked, StockCommand::Receive(receipt)) => receive(&TrackedStock::default(), receipt),
+        (Stock::Untracked, StockCommand::Adjust(_) | StockCommand::Transfer(_)) => Err(StockError::NotTracked),
+        (
+            Stock::Untracked,
+            StockCommand::PutBack(_)
+            | StockCommand::Reserve(_)
+            | StockCommand::Release { .. }
+            | StockCommand::ReleaseBeyond { .. }
+            | StockCommand::Commit { .. },
+        ) => Ok(vec![]),
+        (Stock::Tracked(tracked), StockCommand::Receive(receipt)) => receive(tracked, receipt),
+        (Stock::Tracked(tracked), StockCommand::PutBack(returned)) => put_back(tracked, returned),
+        (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
+        (Stock::Tracked(tracked), StockCommand::Transfer(transfer)) => move_units(tracked, transfer),
+        (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
+        (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release_all(tracked, &order_id)),
+        (Stock::Tracked(tracked), StockCommand::ReleaseBeyond { order_id, location, needed }) => {
+            Ok(release(tracked, order_id, location, needed).into_iter().collect())
+        }
+        (Stock::Tracked(tracked), StockCommand::Commit { order_id, location, shipped }) => {
+            commit(tracked, order_id, location, shipped)
+        }
+    }
+}
+
+fn receive(tracked: &TrackedStock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockError> {
+    if !(1..=MAX_CHANGE).contains(&receipt.quantity) {
+        return Err(StockError::OutOfBounds);
+    }
+    check_room(tracked, &receipt.location, receipt.quantity.into())?;
+    Ok(vec![StockEvent::StockReceived(receipt)])
+}
+
+fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<StockEvent>, StockError> {
+    let delta = adjustment.delta;
+    if delta == 0 {
+        return Err(StockError::ChangesNothing);
+    }
+    if delta.unsigned_abs() > MAX_CHANGE.into() {
+        return Err(StockError::OutOfBounds);
+    }
+    let nothing = LocationStock::default();
+    let here = tracked.locations.get(&adjustment.location).unwrap_or(&nothing);
+    if here.on_hand.saturating_add(delta) < here.reserved {
+        return Err(StockError::BelowReserved { reserved: here.reserved });
+    }
+    check_room(tracked, &adjustment.location, delta)?;
+    Ok(vec![StockEvent::StockAdjusted(adjustment)])
+}
+
+fn move_units(tracked: &TrackedStock, transfer: StockTransferred) -> Result<Vec<StockEvent>, StockError> {
+    if transfer.from == transfer.to {
+        return Err(StockError::ChangesNothing);
+    }
+    if !(1..=MAX_CHANGE).contains(&transfer.quantity) {
+        return Err(StockError::OutOfBounds);
+    }
+    let available = tracked.available_at(&transfer.from);
+    if i64::from(transfer.quantity) > available {
+        return Err(StockError::NotEnough { available });
+    }
+    check_room(tracked, &transfer.to, 0)?;
+    Ok(vec![StockEvent::StockTransferred(transfer)])
+}
+
+fn put_back(tracked: &TrackedStock, returned: StockReturned) -> Result<Vec<StockEvent>, StockError> {
+    if returned.quantity == 0 {
+        return Ok(vec![]);
+    }
+    check_room(tracked, &returned.location, returned.quantity.into())?;
+    Ok(vec![StockEvent::StockReturned(returned)])
+}
+
+/// Refuses a change after which there would be more units or locations than can be counted.
+fn check_room(tracked: &TrackedStock, location: &LocationId, change: i64) -> Result<(), StockError> {
+    if tracked.on_hand.saturating_add(change) > MAX_ON_HAND {
+        return Err(StockError::TooMany);
+    }
+    if !tracked.locations.contains_key(location) && tracked.locations.size() >= MAX_LOCATIONS {
+        return Err(StockError::TooManyLocations);
+    }
+    Ok(())
+}
+
+fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockEvent>, StockError> {
+    if wanted.quantity == 0 || tracked.reservation(&wanted.order_id, &wanted.location).is_some() {
+        return Ok(vec![]);
+    }
+    let available = tracked.available_at(&wanted.location);
+    if i64::from(wanted.quantity) > available {
+        return Err(StockError::NotEnough { available });
+    }
+    Ok(vec![StockEvent::ReservationMade(wanted)])
+}
+
+fn release_all(tracked: &TrackedStock, order_id: &OrderId) -> Vec<StockEvent> {
+    tracked.locations.keys().filter_map(|location| release(tracked, order_id.clone(), location.clone(), 0)).collect()
+}
+
+fn release(tracked: &TrackedStock, order_id: OrderId, location: LocationId, needed: u32) -> Option<StockEvent> {
+    let open = tracked.reservation(&order_id, &location)?.quantity;
+    match open.saturating_sub(needed) {
+        0 => None,
+        quantity => Some(StockEvent::ReservationReleased(ReservationReleased { order_id, quantity, location })),
+    }
+}
+
+fn commit(
+    tracked: &TrackedStock,
+    order_id: OrderId,
+    location: LocationId,
+    shipped: u32,
+) -> Result<Vec<StockEvent>, StockError> {
+    let Some(reservation) = tracked.reservation(&order_id, &location) else { return Ok(vec![]) };
+    let quantity = shipped.saturating_sub(reservation.shipped);
+    if quantity > reservation.quantity {
+        return Err(StockError::MoreThanReserved { reserved: reservation.quantity });
+    }
+    Ok(match quantity {
+        0 => vec![],
+        quantity => vec![StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity, location })],
+    })
+}

@@ -1,0 +1,106 @@
+//! What each event changes about the stock.
+
+use super::{
+    LocationStock, Reservation, ReservationCommitted, ReservationMade, ReservationReleased, Stock, StockAdjusted,
+    StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
+};
+use crate::ids::{LocationId, OrderId};
+
+/// Applies an event to the stock. An event that [`super::decide()`] would not have made changes as much as there is to change.
+pub fn evolve(stock: &mut Stock, event: StockEvent) {
+    if let (Stock::Untracked, StockEvent::StockReceived(_)) = (&*stock, &event) {
+        *stock = Stock::Tracked(TrackedStock::default());
+    }
+    match stock {
+        Stock::Tracked(tracked) => tracked.apply(event),
+        Stock::Untracked => {}
+    }
+}
+
+impl TrackedStock {
+    fn apply(&mut self, event: StockEvent) {
+        match event {
+            StockEvent::StockReceived(StockReceived { quantity, location })
+            | StockEvent::StockReturned(StockReturned { quantity, location, order_id: _, return_id: _ }) => {
+                self.change(&location, |here| here.add(quantity.into()));
+            }
+            StockEvent::StockAdjusted(StockAdjusted { delta, location, reason: _ }) => {
+                self.change(&location, |here| here.add(delta));
+            }
+            StockEvent::StockTransferred(StockTransferred { from, to, quantity }) => {
+                let moved = self.change(&from, |here| here.remove(quantity.into()));
+                self.change(&to, |here| here.add(moved));
+            }
+            StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at }) => {
+                let made = Reservation { quantity, shipped: 0, expires_at };
+                self.change(&location, |here| here.reserve(order_id, made));
+            }
+            StockEvent::ReservationReleased(ReservationReleased { order_id, quantity, location }) => {
+                self.change(&location, |here| {
+                    here.take_reserved(&order_id, quantity);
+                });
+            }
+            StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity, location }) => {
+                let shipped = self.change(&location, |here| here.ship(&order_id, quantity));
+                self.sold += i64::from(shipped);
+            }
+        }
+    }
+
+    /// Changes the units at a location, and the sums. A location without units is removed.
+    fn change<T: Default>(&mut self, location: &LocationId, change: impl FnOnce(&mut LocationStock) -> T) -> T {
+        if !self.locations.contains_key(location) {
+            self.locations.insert_mut(location.clone(), LocationStock::default());
+        }
+        let Some(here) = self.locations.get_mut(location) else { return T::default() };
+        let before = (here.on_hand, here.reserved);
+        let changed = change(here);
+        self.on_hand = self.on_hand.saturating_add(here.on_hand.saturating_sub(before.0));
+        self.reserved += here.reserved - before.1;
+        if here.on_hand == 0 && here.reservations.is_empty() {
+            self.locations.remove_mut(location);
+        }
+        changed
+    }
+}
+
+impl LocationStock {
+    fn add(&mut self, units: i64) {
+        self.on_hand = self.on_hand.saturating_add(units);
+    }
+
+    /// Takes up to so many units away, and returns how many these were.
+    fn remove(&mut self, units: i64) -> i64 {
+        let removed = units.min(self.on_hand.max(0));
+        self.on_hand -= removed;
+        removed
+    }
+
+    fn reserve(&mut self, order_id: OrderId, made: Reservation) {
+        let before = self.reservations.get(&order_id).map_or(0, |before| before.quantity.into());
+        self.reserved += i64::from(made.quantity) - before;
+        self.reservations.insert_mut(order_id, made);
+    }
+
+    /// Takes up to so many units out of a reservation and out of the stock, and returns how many these were.
+    fn ship(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
+        let taken = self.take_reserved(order_id, quantity);
+        if let Some(reservation) = self.reservations.get_mut(order_id) {
+            reservation.shipped += taken;
+        }
+        self.on_hand -= i64::from(taken);
+        taken
+    }
+
+    /// Takes up to so many units out of a reservation, and returns how many these were.
+    fn take_reserved(&mut self, order_id: &OrderId, quantity: u32) -> u32 {
+        let Some(reservation) = self.reservations.get_mut(order_id) else { return 0 };
+        let taken = quantity.min(reservation.quantity);
+        reservation.quantity -= taken;
+        self.reserved -= i64::from(taken);
+        if reservation.quantity == 0 {
+            self.reservations.remove_mut(order_id);
+        }
+        taken
+    }
+}

@@ -1,0 +1,42 @@
+//! How the stock of a tracked SKU is stored: one without named locations as builds did that knew of none.
+
+use rpds::RedBlackTreeMapSync;
+use serde::{Deserialize, Serialize};
+
+use super::{LocationStock, Reservation, TrackedStock};
+use crate::ids::{LocationId, OrderId};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredStock {
+    on_hand: i64,
+    reserved: i64,
+    sold: i64,
+    /// Those at the default location. What is not at a named location is there.
+    reservations: RedBlackTreeMapSync<OrderId, Reservation>,
+    #[serde(default = "RedBlackTreeMapSync::new_sync", skip_serializing_if = "RedBlackTreeMapSync::is_empty")]
+    named: RedBlackTreeMapSync<LocationId, LocationStock>,
+}
+
+impl From<TrackedStock> for StoredStock {
+    fn from(TrackedStock { on_hand, reserved, sold, locations: mut named }: TrackedStock) -> Self {
+        let default = LocationId::default();
+        let reservations = named.get(&default).map(|here| here.reservations.clone()).unwrap_or_default();
+        named.remove_mut(&default);
+        Self { on_hand, reserved, sold, reservations, named }
+    }
+}
+
+impl From<StoredStock> for TrackedStock {
+    fn from(StoredStock { on_hand, reserved, sold, reservations, named }: StoredStock) -> Self {
+        let mut here = LocationStock { on_hand, reserved, reservations };
+        for there in named.values() {
+            here.on_hand = here.on_hand.saturating_sub(there.on_hand);
+            here.reserved = here.reserved.saturating_sub(there.reserved);
+        }
+        let mut locations = named;
+        if here != LocationStock::default() {
+            locations.insert_mut(LocationId::default(), here);
+        }
+        Self { on_hand, reserved, sold, locations }
+    }
+}

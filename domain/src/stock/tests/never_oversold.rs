@@ -1,0 +1,84 @@
+//! Whatever is asked of a SKU, in whatever order: nothing is sold or promised that is not there, at any location.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// How many units were ever at a location, and how many were shipped from it.
+type Books = BTreeMap<LocationId, (i64, i64)>;
+
+fn any_command() -> impl Strategy<Value = StockCommand> {
+    let id = || prop::sample::select(vec!["a", "b", "c", "d"]);
+    let name = prop::sample::select(vec!["default", "berlin", "ulm"]);
+    let command = prop_oneof![
+        (0..20_u32).prop_map(receive),
+        (-10..10_i64).prop_map(adjust),
+        (id(), 0..8_u32).prop_map(|(id, quantity)| reserve(id, quantity)),
+        id().prop_map(release),
+        (id(), 0..8_u32).prop_map(|(id, quantity)| StockCommand::PutBack(came_back(id, quantity))),
+        (id(), 0..8_u32).prop_map(|(id, needed)| release_beyond(id, needed)),
+        (id(), 0..8_u32).prop_map(|(id, shipped)| commit(id, shipped)),
+        (name.clone(), name.clone(), 0..8_u32).prop_map(|(from, to, quantity)| move_units(from, to, quantity)),
+    ];
+    (name, command).prop_map(|(name, command)| there(&location(name), command))
+}
+
+fn book(books: &mut Books, event: &StockEvent) {
+    let mut at = |location: &LocationId, came: i64, shipped: i64| {
+        let it = books.entry(location.clone()).or_default();
+        *it = (it.0 + came, it.1 + shipped);
+    };
+    match event {
+        StockEvent::StockReceived(it) => at(&it.location, it.quantity.into(), 0),
+        StockEvent::StockAdjusted(it) => at(&it.location, it.delta, 0),
+        StockEvent::StockReturned(it) => at(&it.location, it.quantity.into(), 0),
+        StockEvent::StockTransferred(it) => {
+            at(&it.from, -i64::from(it.quantity), 0);
+            at(&it.to, it.quantity.into(), 0);
+        }
+        StockEvent::ReservationCommitted(it) => at(&it.location, 0, it.quantity.into()),
+        StockEvent::ReservationMade(_) | StockEvent::ReservationReleased(_) => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_sold_or_promised_that_is_not_there(commands in prop::collection::vec(any_command(), 1..60)) {
+        let (mut stock, mut books) = (Stock::default(), Books::new());
+        for command in commands {
+            let Ok(events) = decide(&stock, command.clone()) else { continue };
+            for event in events {
+                book(&mut books, &event);
+                evolve(&mut stock, event);
+            }
+            match &command {
+                StockCommand::Receive(_)
+                | StockCommand::Adjust(_)
+                | StockCommand::Transfer(_)
+                | StockCommand::PutBack(_) => {}
+                StockCommand::Reserve(_)
+                | StockCommand::Release { .. }
+                | StockCommand::ReleaseBeyond { .. }
+                | StockCommand::Commit { .. } => {
+                    prop_assert_eq!(decide(&stock, command), Ok(vec![]), "given twice");
+                }
+            }
+            let Stock::Tracked(now) = &stock else { continue };
+            for (location, (came, shipped)) in &books {
+                let nothing = LocationStock::default();
+                let here = now.locations.get(location).unwrap_or(&nothing);
+                let open = |count: fn(&Reservation) -> u32| here.reservations.values().map(count).map(i64::from).sum::<i64>();
+                prop_assert_eq!(here.reserved, open(|reservation| reservation.quantity));
+                prop_assert!(open(|reservation| reservation.shipped) <= *shipped);
+                prop_assert!(here.reservations.values().all(|reservation| reservation.quantity > 0));
+                prop_assert_eq!(here.on_hand + shipped, *came);
+                prop_assert!(here.available() >= 0 && here.on_hand >= 0 && here.reserved >= 0 && *shipped >= 0);
+            }
+            let sum = |count: fn(&LocationStock) -> i64| now.locations.values().map(count).sum::<i64>();
+            prop_assert_eq!((now.on_hand, now.reserved), (sum(|here| here.on_hand), sum(|here| here.reserved)));
+            prop_assert_eq!(now.sold, books.values().map(|it| it.1).sum::<i64>());
+        }
+    }
+}
