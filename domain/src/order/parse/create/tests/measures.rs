@@ -3,6 +3,7 @@
 use super::*;
 
 /// An order of one item.
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
 fn of(item: Value, total: &str) -> Value {
     let mut body = demo();
     body["items"] = json!([item]);
@@ -10,6 +11,7 @@ fn of(item: Value, total: &str) -> Value {
     body
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
 fn apples(quantity: Value, unit_price: Value) -> Value {
     json!({ "sku": "APPLES", "quantity": quantity, "unit": "kg", "unitPrice": unit_price })
 }
