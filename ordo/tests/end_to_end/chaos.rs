@@ -1,23 +1,27 @@
-//! Orders that are paid for in every way, cancelled, shipped and returned at any moment, while every role is killed again and again,
-//! operators decide at random, and the queues and the payment provider are away in turns. Nothing may be left half done, and all who
-//! tell of it say the same.
+//! Orders of every kind, of which everything is asked at any moment, while every role is killed again and again, operators decide at
+//! random, and the queues and the payment provider are away in turns. Nothing may be left half done, and all who tell of it say the same.
 
+mod clerk;
+mod lives;
 mod operator;
+mod orders;
 mod outages;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::eventually;
 use tokio::sync::watch;
 
-use crate::support::{Client, Deployment, NoAnswer, Ordo, Setting, TOKENS, at_rest, order_of};
+use self::lives::Shop;
+use self::orders::SKUS;
+use crate::support::{Client, Deployment, Ordo, Setting, at_rest};
 
 /// `ORDO_CHAOS_ORDERS=1000 ORDO_CHAOS_KILLS=50` takes some minutes; another seed makes other moments.
 const ORDERS: usize = 200;
@@ -30,9 +34,6 @@ const LATER_MS: std::ops::Range<u64> = 0..300;
 /// How long it may take after the last kill until nothing is under way.
 const BOUND: Duration = Duration::from_secs(120);
 const ROLES: [&str; 3] = ["command-api,projections", "sagas", "notification"];
-/// How many there are of each; of the last one nobody keeps count.
-const SKUS: [(&str, Option<usize>); 4] =
-    [("plenty", Some(10_000)), ("some", Some(60)), ("few", Some(10)), ("any", None)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
@@ -60,7 +61,7 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     // When orders come in and go through their lives, and roles die meanwhile.
     let (api, address) = watch::channel(roles[0].api.clone());
     let (stop, stopped) = watch::channel(false);
-    let shop = Arc::new(Shop { api: address, next: AtomicUsize::new(0), orders });
+    let shop = Arc::new(Shop::new(address, orders));
     let lives = (0..CLIENTS).map(|nth| tokio::spawn(Arc::clone(&shop).run(seed + 1 + nth as u64)));
     let lives: Vec<_> = lives.collect();
     let settings = deployment.settings();
@@ -90,25 +91,52 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
     let quiet = std::time::Instant::now();
 
     // Then
-    let told = at_rest(deployment.database.url(), orders, BOUND).await;
+    let client = roles[0].client();
+    let told = settled(&deployment, &client, orders).await;
     println!(
         "{decisions} decisions, {outages} outages, at rest {:.1} s after the last: {told}",
         quiet.elapsed().as_secs_f64()
     );
+    println!("{}", what_happened(&deployment).await);
     for stuck in told["stuck"].as_array().unwrap() {
         assert_ne!(stuck["reason"], "", "{told}");
     }
-    everybody_says_the_same(&deployment, &roles[0].client(), orders).await;
+    everybody_says_the_same(&deployment, &client, orders).await;
     drop::<Vec<Ordo>>(roles);
+}
+
+/// How often each event is in the log.
+async fn what_happened(deployment: &Deployment) -> String {
+    let counts: Vec<(String, i64)> =
+        sqlx::query_as("select event_type, count(*) from events group by event_type order by 2 desc, 1")
+            .fetch_all(deployment.database.pool())
+            .await
+            .unwrap();
+    counts.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+}
+
+/// What `ordo verify` says once nothing is under way, while a person gives back what was paid elsewhere.
+async fn settled(deployment: &Deployment, client: &Client, orders: usize) -> Value {
+    let settings = deployment.settings();
+    let rest = tokio::time::timeout(BOUND, async {
+        tokio::select! {
+            told = at_rest(deployment.database.url(), orders, BOUND * 2) => told,
+            () = clerk::gives_back(&settings, client) => unreachable!("a clerk's work is never done"),
+        }
+    });
+    match rest.await {
+        Ok(told) => told,
+        Err(_) => panic!("under way after {BOUND:?}: {}", operator::list(&settings, "running").await),
+    }
 }
 
 /// What the payment provider answers late can still get an order that is stuck to its end: then all are asked once more.
 async fn everybody_says_the_same(deployment: &Deployment, client: &Client, orders: usize) {
-    let (database, settings) = (deployment.database.url(), deployment.settings());
-    let mut told = at_rest(database, orders, BOUND).await;
+    let settings = deployment.settings();
+    let mut told = settled(deployment, client, orders).await;
     for _ in 0..5 {
         let compared = compare(&told, &settings, client, orders).await;
-        let now = at_rest(database, orders, BOUND).await;
+        let now = settled(deployment, client, orders).await;
         if now["position"] == told["position"] {
             return compared.unwrap();
         }
@@ -152,90 +180,4 @@ async fn compare(told: &Value, settings: &[Setting<'_>], client: &Client, orders
 
 fn same(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(otherwise()) }
-}
-
-/// Those who order, and look after their orders.
-struct Shop {
-    api: watch::Receiver<String>,
-    next: AtomicUsize,
-    orders: usize,
-}
-
-impl Shop {
-    async fn run(self: Arc<Self>, seed: u64) {
-        let mut random = StdRng::seed_from_u64(seed);
-        loop {
-            let nth = self.next.fetch_add(1, Ordering::Relaxed);
-            if nth >= self.orders {
-                return;
-            }
-            let id = format!("chaos-{nth}");
-            let token = [None, Some(TOKENS[random.random_range(0..TOKENS.len())].0)][random.random_range(0..2)];
-            let mut lines: Vec<(&str, u32)> = Vec::new();
-            for (sku, _) in SKUS {
-                if random.random_bool(0.4) {
-                    lines.push((sku, random.random_range(1..4)));
-                }
-            }
-            if lines.is_empty() {
-                lines.push((SKUS[1].0, 1));
-            }
-            assert_eq!(self.ask("/orders", &order_of(&id, token, &lines)).await, 201);
-            if random.random_bool(0.7) {
-                self.wait_for(&id).await;
-            }
-            self.look_after(&id, &mut random).await;
-        }
-    }
-
-    /// Waits until the order is decided, but not for long.
-    async fn wait_for(&self, id: &str) {
-        for _ in 0..20 {
-            let client = Client::new(&self.api.borrow());
-            if let Ok(answer) = client.try_get(&format!("/orders/{id}")).await
-                && answer.status == 200
-                && answer.json()["status"] != "pending"
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Asks for things that an order may or may not be ready for; each is an answer that it can get.
-    async fn look_after(&self, id: &str, random: &mut StdRng) {
-        for (what, odds) in [("cancel", 0.15), ("ship", 0.6), ("cancel", 0.1), ("ship", 0.5), ("deliver", 0.5)] {
-            if random.random_bool(odds) {
-                tokio::time::sleep(Duration::from_millis(random.random_range(0..80))).await;
-                let body = match what {
-                    "ship" if random.random_bool(0.5) => json!({ "lines": [{ "lineNumber": 1, "quantity": 1 }] }),
-                    _ => json!({}),
-                };
-                self.ask(&format!("/orders/{id}/{what}"), &body).await;
-            }
-        }
-        if random.random_bool(0.3) {
-            let back = json!({ "returnId": "back", "lines": [{ "lineNumber": 1, "quantity": 1 }] });
-            self.ask(&format!("/orders/{id}/returns"), &back).await;
-            self.ask(&format!("/orders/{id}/returns/back/receive"), &json!({})).await;
-            self.ask(&format!("/orders/{id}/refunds"), &json!({ "refundId": "more", "amount": "1.00" })).await;
-        }
-    }
-
-    /// Posts until there is an answer, and says which. What comes twice is done once, or twice if it has no name: both are fine.
-    async fn ask(&self, path: &str, body: &Value) -> u16 {
-        let mut api = self.api.clone();
-        loop {
-            let client = Client::new(&api.borrow_and_update());
-            match client.try_post(path, body).await {
-                Ok(answer) if answer.status == 503 => {}
-                Ok(answer) => {
-                    assert!(matches!(answer.status, 200..=202 | 409 | 422), "{path}: {}", answer.text());
-                    return answer.status;
-                }
-                Err(NoAnswer::NotSent | NoAnswer::Unknown(_)) => {}
-            }
-            let _ = tokio::time::timeout(Duration::from_millis(100), api.changed()).await;
-        }
-    }
 }

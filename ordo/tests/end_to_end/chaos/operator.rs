@@ -52,7 +52,16 @@ pub(super) async fn decides(
 
 /// What `ordo saga list` says of a state.
 pub(super) async fn list(settings: &[Setting<'_>], state: &str) -> Value {
-    let told = run(&["saga", "list", "--state", state, "--json", "--limit", "10000"], settings).await;
+    list_by(settings, ["--state", state]).await
+}
+
+/// What `ordo saga list` says of those that wait for a step.
+pub(super) async fn list_step(settings: &[Setting<'_>], step: &str) -> Value {
+    list_by(settings, ["--step", step]).await
+}
+
+async fn list_by(settings: &[Setting<'_>], filter: [&str; 2]) -> Value {
+    let told = run(&["saga", "list", filter[0], filter[1], "--json", "--limit", "10000"], settings).await;
     assert_eq!(told.code, 0, "{told:?}");
     serde_json::from_str(&told.out).unwrap()
 }

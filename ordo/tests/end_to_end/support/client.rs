@@ -93,7 +93,13 @@ impl Client {
 
     /// Posts JSON to a server that may not be there.
     pub(crate) async fn try_post(&self, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
-        self.send(self.posting(path, "application/json"), Body::from(body.to_string())).await
+        self.try_send(Method::POST, path, body).await
+    }
+
+    /// Sends JSON to a server that may not be there.
+    pub(crate) async fn try_send(&self, method: Method, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
+        let request = Request::builder().method(method).uri(self.uri(path)).header(CONTENT_TYPE, "application/json");
+        self.send(request, Body::from(body.to_string())).await
     }
 
     /// Has units of a SKU come in.
