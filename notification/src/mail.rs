@@ -56,6 +56,8 @@ pub(crate) enum ComposeError {
         #[from]
         source: InvalidRecipient,
     },
+    #[error("no addresses of staff are set where the mail was to be sent")]
+    NoStaff,
     #[error("the template could not be rendered")]
     Template {
         #[from]
@@ -73,11 +75,21 @@ impl Mail {
         let is_for_staff = request.template == NotificationTemplate::StaffNewOrder;
         let to = match &request.recipient {
             Some(recipient) => vec![parse_recipient(recipient)?],
-            None if is_for_staff && !staff.addresses.is_empty() => staff.addresses.clone(),
+            None if is_for_staff && staff.addresses.is_empty() => return Err(ComposeError::NoStaff),
+            None if is_for_staff => staff.addresses.clone(),
             None => vec![default_recipient.clone()],
         };
         let locale = if is_for_staff { Some(&*staff.locale) } else { request.locale.as_deref() };
         Ok(Self { from: from.clone(), to, content: content(request, locale)? })
+    }
+
+    /// Why it was refused, as records and answers say it. The mail service may name addresses, and those of staff are nobody else's
+    /// business.
+    pub(crate) fn public_reason(&self, template: NotificationTemplate, reason: String) -> String {
+        match (template, reason.split_once(": ")) {
+            (NotificationTemplate::StaffNewOrder, Some((public, _))) => public.to_owned(),
+            _ => reason,
+        }
     }
 
     /// Whom it goes to, as records and answers say it. The addresses of staff are nobody else's business.

@@ -109,8 +109,11 @@ impl MailRequestHandler {
                     self.send_rate.paused(turn, &reason);
                     continue;
                 }
-                Err(SesSendError::Refused { reason }) => delivery.failed(reason).await,
+                Err(SesSendError::Refused { reason }) => {
+                    delivery.failed(mail.public_reason(request.template, reason)).await
+                }
                 Err(SesSendError::Failed { reason }) if message.is_last_attempt => {
+                    let reason = mail.public_reason(request.template, reason);
                     delivery.failed(format!("given up after {} attempts: {reason}", message.attempt)).await
                 }
                 Err(SesSendError::Failed { reason }) => return Err(MessageHandlerError::retry(reason)),

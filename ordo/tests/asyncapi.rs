@@ -138,6 +138,7 @@ fn webhook_delivery() -> (String, Value) {
 fn published_event() -> (String, Value) {
     let text = |about: &str| json!({ "type": "string", "description": about });
     let dataref = text("Where the order's events can be read, in place of `data` that is too large.");
+    let sequence = text("The event's `version`, where there is no `data` to say it.");
     let message = json!({
         "name": "publishedEvent",
         "contentType": "application/cloudevents+json",
@@ -146,7 +147,7 @@ fn published_event() -> (String, Value) {
             "properties": { "ce-type": text("The event's name."), "ce-id": text("The event's id."), "content-type": text("That of the body.") },
             "required": ["ce-type", "ce-id", "content-type"],
         },
-        "payload": envelope(&json!({ "dataref": dataref }), &[]),
+        "payload": envelope(&json!({ "dataref": dataref, "sequence": sequence }), &[]),
     });
     ("publishedEvent".to_owned(), message)
 }

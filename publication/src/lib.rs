@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use access_control::Role;
 use error_chain::error_chain;
+use event_store::EventStore;
 use event_store::operations::begin_after;
 use event_store::read::last_position;
-use event_store::{EventStore, lacks_rights};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
@@ -56,11 +56,10 @@ pub async fn follow(
     stop: CancellationToken,
 ) {
     while let Err(error) = begin(store.pool()).await {
-        tracing::warn!(error = error_chain(&error), "the publication of events can't begin to follow the log");
-        // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
-        if lacks_rights(&error) {
-            break;
-        }
+        // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
+        let problem = format!("the publication of events can't begin to follow the log: {}", error_chain(&error));
+        tracing::warn!("{problem}");
+        health.set(Some(problem));
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
             return;
         }

@@ -41,6 +41,8 @@ struct EventEnvelope<'a> {
     data: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dataref: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<String>,
 }
 
 impl<'a> EventEnvelope<'a> {
@@ -57,6 +59,7 @@ impl<'a> EventEnvelope<'a> {
             traceparent: event.metadata().traceparent,
             data: None,
             dataref: None,
+            sequence: None,
         }
     }
 }
@@ -99,11 +102,12 @@ pub fn event_envelope(event: &StoredEvent, role: Role) -> Result<String, Envelop
     Ok(serde_json::to_string(&envelope)?)
 }
 
-/// The envelope of an event that is too large to be sent: in place of its data it says where that can be read (`dataref`, an extension
-/// of CloudEvents).
+/// The envelope of an event that is too large to be sent: in place of its data it says where that can be read, and which of the order's
+/// events it is (`dataref` and `sequence`, extensions of CloudEvents).
 pub fn envelope_by_reference(event: &StoredEvent) -> Result<String, EnvelopeError> {
     let dataref = Some(format!("/orders/{}/events", event.stream_id));
-    Ok(serde_json::to_string(&EventEnvelope { dataref, ..EventEnvelope::without_data(event) })?)
+    let sequence = Some(event.version.to_string());
+    Ok(serde_json::to_string(&EventEnvelope { dataref, sequence, ..EventEnvelope::without_data(event) })?)
 }
 
 /// What is in a stored payload: these look like `{"OrderConfirmed": {…}}`.

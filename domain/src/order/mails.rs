@@ -68,8 +68,8 @@ pub enum MailOutcome {
 }
 
 impl PlacedOrder {
-    /// How many mails of each template the order calls for. The outcome of a confirmation that is withdrawn has to be known, too. It is
-    /// asked for last, because it is mostly known by then.
+    /// How many mails of each template the order calls for. The outcome of a confirmation that is withdrawn has to be known, too, the
+    /// customer's and that of staff. It is asked for last, because it is mostly known by then.
     fn mails_owed(&self) -> [(MailTemplate, usize); 7] {
         let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
         [
@@ -80,7 +80,7 @@ impl PlacedOrder {
             (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
             (MailTemplate::OrderConfirmed, usize::from(self.was_promised)),
             // Last, so that no customer waits for it.
-            (MailTemplate::StaffNewOrder, usize::from(stands && self.mails_staff)),
+            (MailTemplate::StaffNewOrder, usize::from((stands || self.was_promised) && self.mails_staff)),
         ]
     }
 

@@ -285,12 +285,17 @@ fn results_of(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize,
         let error = SendError::Refused {
             code: refused.code().into(),
             message: refused.message().unwrap_or_default().into(),
-            sender_fault: refused.sender_fault(),
+            sender_fault: refused.sender_fault() && is_about_the_message(refused.code()),
         };
         by_id.insert(refused.id(), Err(error));
     }
     let result = |nth: &usize| (*nth, by_id.remove(nth.to_string().as_str()).unwrap_or(Err(SendError::Unanswered)));
     numbers.iter().map(result).collect()
+}
+
+/// Whether the code of a refusal says something of the message, and not of the caller or the queue, which both may be mended.
+fn is_about_the_message(code: &str) -> bool {
+    !["Throttl", "Kms", "KMS", "AccessDenied"].iter().any(|other| code.contains(other))
 }
 
 fn all(numbers: &[usize], error: &SendError) -> Vec<(usize, Result<(), SendError>)> {

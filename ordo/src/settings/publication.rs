@@ -30,11 +30,14 @@ pub(super) fn read(table: &mut SettingsReader) -> Option<PublicationSettings> {
 }
 
 fn fifo_name() -> SettingType<String> {
-    let allowed = "the name of a FIFO queue such as ordo-events.fifo: up to 80 characters of a-z A-Z 0-9 - _ and .fifo";
+    let allowed = "the name of a FIFO queue such as ordo-events.fifo: up to 80 characters of a-z A-Z 0-9 - _ and .fifo, and \
+         none of Ordo's own queues";
     SettingType::new(allowed, String::clone, |text| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         let name = text.strip_suffix(".fifo").filter(|name| !name.is_empty() && text.len() <= 80)?;
-        name.bytes().all(plain).then(|| text.to_owned())
+        // These are read by Ordo itself.
+        let is_own = ["notifications", "replies", "dlq"].iter().any(|own| name.ends_with(&format!("-{own}")));
+        (name.bytes().all(plain) && !is_own).then(|| text.to_owned())
     })
 }
 

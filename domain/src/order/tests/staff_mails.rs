@@ -68,6 +68,19 @@ fn staff_are_not_told_of_an_order_that_is_cancelled_before_and_an_answer_that_co
 }
 
 #[test]
+fn a_mail_to_staff_that_is_on_its_way_is_withdrawn_once_the_order_is_cancelled() {
+    let mut order = told();
+    evolve(&mut order, OrderEvent::CancellationRequested(CancellationRequested { reason: None }));
+    evolve(&mut order, OrderEvent::OrderCancelled(OrderCancelled { reason: None }));
+    let told =
+        NotificationSent { notification_id: Uuid::from_u128(9), template: MailTemplate::OrderCancelled, ..sent() };
+    evolve(&mut order, OrderEvent::NotificationSent(told));
+
+    assert_eq!(placed(&order).owed_mail(), Some((MailTemplate::StaffNewOrder, 0)));
+    assert!(placed(&order).is_withdrawn(MailTemplate::StaffNewOrder));
+}
+
+#[test]
 fn the_mail_to_staff_has_an_id_of_its_own_from_the_same_event() {
     let (mut order, mut triggers) = (Order::Absent, MailTriggers::default());
     let confirmed = OrderEvent::OrderConfirmed(OrderConfirmed { mail_staff: true });
