@@ -16,6 +16,7 @@ use testkit::Database;
 
 const FIRST: &str = include_str!("../../domain/golden/events/OrderShipped-1.0.json");
 const SECOND: &str = include_str!("../../domain/golden/events/OrderShipped-2.0.json");
+const THIRD: &str = include_str!("../../domain/golden/events/OrderShipped-3.0.json");
 
 /// Order `a`, and then a shipment of it in this version.
 async fn given(version: &str, payload: &str) -> (Database, EventStore) {
@@ -61,7 +62,7 @@ async fn an_event_of_an_earlier_version_is_read_as_what_it_means_today_and_kept_
 
 #[tokio::test]
 async fn a_stock_cqrs_es_reads_every_version_through_the_same_list() {
-    for (version, payload) in [("1.0", FIRST), ("2.0", SECOND)] {
+    for (version, payload) in [("1.0", FIRST), ("2.0", SECOND), ("3.0", THIRD)] {
         let (database, store) = given(version, payload).await;
         let ours = store.read_stream::<Order>("a").await.unwrap().remove(1).decode::<Order>().unwrap();
 
@@ -78,12 +79,12 @@ async fn a_stock_cqrs_es_reads_every_version_through_the_same_list() {
 
 #[tokio::test]
 async fn an_event_of_a_later_version_is_not_read_though_its_shape_may_fit() {
-    let (_database, store) = given("2.1", SECOND).await;
+    let (_database, store) = given("3.1", THIRD).await;
 
     let error = store.load::<Order>("a").await.unwrap_err();
 
-    assert_eq!(error.to_string(), "event OrderShipped 2.1 at position 2 of stream a can't be read");
+    assert_eq!(error.to_string(), "event OrderShipped 3.1 at position 2 of stream a can't be read");
     let cause = error.source().unwrap().to_string();
-    assert_eq!(cause, "its version is newer than 2.0, the newest that this build knows of it");
+    assert_eq!(cause, "its version is newer than 3.0, the newest that this build knows of it");
     store.close().await;
 }
