@@ -42,13 +42,22 @@ pub(crate) enum IssueError {
     Series(#[source] DocumentSeriesError),
 }
 
+/// Why an order is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IssueCause<'a> {
+    /// The event that its documents are traced back to.
+    pub(crate) event: &'a StoredEvent,
+    /// Whether a shipment was settled. If not, the order may call for credit notes, and for no invoice.
+    pub(crate) settles: bool,
+}
+
 /// Issues all that some orders call for.
 pub(crate) struct IssueDocuments<'a> {
     store: &'a EventStore,
     series: &'a StreamLocks<DocumentSeries>,
     seller: &'a Seller,
-    /// The event of each order because of which it is looked at.
-    causes: &'a [&'a StoredEvent],
+    /// Why each order is looked at.
+    causes: &'a [IssueCause<'a>],
     today: NaiveDate,
 }
 
@@ -57,16 +66,16 @@ impl<'a> IssueDocuments<'a> {
         store: &'a EventStore,
         series: &'a StreamLocks<DocumentSeries>,
         seller: &'a Seller,
-        causes: &'a [&'a StoredEvent],
+        causes: &'a [IssueCause<'a>],
         today: NaiveDate,
     ) -> Self {
         Self { store, series, seller, causes, today }
     }
 
     /// The orders as they are now that call for a document, each with the event that it is looked at for.
-    async fn read(&self) -> Result<Vec<(LoadedOrder, &'a StoredEvent)>, IssueError> {
-        let mut causes: HashMap<&str, &'a StoredEvent> =
-            self.causes.iter().map(|cause| (cause.stream_id.as_str(), *cause)).collect();
+    async fn read(&self) -> Result<Vec<(LoadedOrder, IssueCause<'a>)>, IssueError> {
+        let mut causes: HashMap<&str, IssueCause<'a>> =
+            self.causes.iter().map(|cause| (cause.event.stream_id.as_str(), *cause)).collect();
         let mut loaded = Vec::new();
         while !causes.is_empty() {
             let ids: Vec<String> = causes.keys().map(|id| (*id).to_owned()).collect();
@@ -77,12 +86,13 @@ impl<'a> IssueDocuments<'a> {
             }
             for (id, events) in streams {
                 let Some(cause) = causes.remove(id.as_str()) else { continue };
-                let order = LoadedOrder::of(&events)?.filter(|order| order.placed.next_due_document().is_some());
+                let is_due = |order: &LoadedOrder| order.placed.next_due_document(cause.settles).is_some();
+                let order = LoadedOrder::of(&events)?.filter(is_due);
                 loaded.extend(order.map(|order| (order, cause)));
             }
         }
         // Numbers follow the log.
-        loaded.sort_by_key(|(_, cause)| cause.position);
+        loaded.sort_by_key(|(_, cause)| cause.event.position);
         Ok(loaded)
     }
 }
@@ -91,7 +101,7 @@ impl Command for IssueDocuments<'_> {
     type Refusal = IssueError;
 
     fn stream(&self) -> (&'static str, &str) {
-        (Order::TYPE, self.causes.first().map_or("", |cause| &cause.stream_id))
+        (Order::TYPE, self.causes.first().map_or("", |cause| &cause.event.stream_id))
     }
 
     async fn decide(&mut self) -> Result<Decision<'_>, HandleError<IssueError>> {
@@ -153,13 +163,13 @@ impl<'a> Issue<'a> {
     fn add(
         &mut self,
         mut order: LoadedOrder,
-        cause: &StoredEvent,
+        cause: IssueCause<'_>,
         seller: &Seller,
         today: NaiveDate,
     ) -> Result<(), IssueError> {
-        let metadata = Metadata::caused_by(cause, ACTOR);
+        let metadata = Metadata::caused_by(cause.event, ACTOR);
         let mut events = Vec::new();
-        while let Some(due) = order.placed.next_due_document() {
+        while let Some(due) = order.placed.next_due_document(cause.settles) {
             let name = series_of(due.cause.kind(), today);
             let stored = self.locked.stream(&name);
             let (series, numbered) = self.issued.entry(name).or_insert_with(|| (stored.state.clone(), Vec::new()));

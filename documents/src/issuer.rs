@@ -16,12 +16,11 @@ use event_store::operations::begin_after;
 use event_store::read::last_position;
 use event_store::{
     ConflictRetryPolicy, EventStore, HandleError, ReadError, StoredEvent, StreamLocks, Subscriber, SubscriberError,
-    lacks_rights,
 };
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::issue_command::{IssueDocuments, IssueError};
+use crate::issue_command::{IssueCause, IssueDocuments, IssueError};
 
 /// The name of the subscription.
 const SUBSCRIPTION: &str = "documents";
@@ -37,11 +36,8 @@ const SERIES_REMEMBERED: usize = 16;
 /// Issues documents as `seller` until told to stop. Any number of copies share the work.
 pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
     while let Err(error) = begin(store.pool()).await {
+        // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
         tracing::warn!(error = error_chain(&error), "documents can't begin to follow the log");
-        // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
-        if lacks_rights(&error) {
-            break;
-        }
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
             return;
         }
@@ -78,17 +74,18 @@ impl Subscriber for DocumentIssuer {
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         // The last of these events of each order is what its documents are traced back to.
-        let mut causes: BTreeMap<&str, &StoredEvent> = BTreeMap::new();
+        let mut causes: BTreeMap<&str, IssueCause<'_>> = BTreeMap::new();
         for event in events {
-            if may_call_for_document(&event.decode::<Order>()?) {
-                causes.insert(&event.stream_id, event);
+            if let Some(settles) = calls_for_documents(&event.decode::<Order>()?) {
+                let cause = causes.entry(&event.stream_id).or_insert(IssueCause { event, settles });
+                *cause = IssueCause { event, settles: settles || cause.settles };
             }
         }
         if causes.is_empty() {
             return Ok(());
         }
         let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *transaction).await?;
-        let causes: Vec<&StoredEvent> = causes.into_values().collect();
+        let causes: Vec<IssueCause<'_>> = causes.into_values().collect();
         for causes in causes.chunks(ORDERS) {
             self.issue_together(causes, now.date_naive()).await?;
         }
@@ -98,7 +95,7 @@ impl Subscriber for DocumentIssuer {
 
 impl DocumentIssuer {
     /// Issues the documents of several orders in one append, or if others keep changing one of them, of each by itself.
-    async fn issue_together(&self, causes: &[&StoredEvent], today: NaiveDate) -> Result<(), SubscriberError> {
+    async fn issue_together(&self, causes: &[IssueCause<'_>], today: NaiveDate) -> Result<(), SubscriberError> {
         match self.issue(causes, today, ConflictRetryPolicy::attempts(ATTEMPTS_TOGETHER)).await {
             Err(HandleError::Contended { .. }) if causes.len() > 1 => {}
             issued => return issued.map_err(failed),
@@ -111,7 +108,7 @@ impl DocumentIssuer {
 
     async fn issue(
         &self,
-        causes: &[&StoredEvent],
+        causes: &[IssueCause<'_>],
         today: NaiveDate,
         retry: ConflictRetryPolicy,
     ) -> Result<(), HandleError<IssueError>> {
@@ -129,8 +126,11 @@ fn failed(error: HandleError<IssueError>) -> SubscriberError {
         HandleError::Undecidable(IssueError::Database(error)) | HandleError::Read(ReadError::Database(error)) => {
             error.into()
         }
-        error @ (HandleError::Undecidable(IssueError::Encode(_) | IssueError::Id(_) | IssueError::Series(_))
-        | HandleError::Refused(_)
+        // What is wrong with one order holds up no other.
+        error @ HandleError::Undecidable(IssueError::Encode(_) | IssueError::Id(_) | IssueError::Series(_)) => {
+            SubscriberError::poison(error)
+        }
+        error @ (HandleError::Refused(_)
         | HandleError::Contended { .. }
         | HandleError::KeyReused
         | HandleError::Append(_)
@@ -138,14 +138,17 @@ fn failed(error: HandleError<IssueError>) -> SubscriberError {
     }
 }
 
-/// Whether an order may call for a document after this event and did not before.
-fn may_call_for_document(event: &OrderEvent) -> bool {
+/// Whether an order may call for a document after this event and did not before: `true` if a shipment is settled by it, and so may
+/// call for an invoice; `false` if some of a refund is.
+fn calls_for_documents(event: &OrderEvent) -> Option<bool> {
     match event.subject() {
-        OrderSubject::Payment(PaymentEvent::PaymentCaptured(_))
-        | OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => true,
-        // The money of a shipment or some of a refund is given up.
+        OrderSubject::Payment(PaymentEvent::PaymentCaptured(_)) => Some(true),
+        OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => Some(false),
+        // The money is given up.
         OrderSubject::Operator(OperatorEvent::OperatorIntervened(it)) => {
-            matches!(it.step, SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually)
+            let settles = it.step == SagaStep::CapturePayment;
+            let refunds = matches!(it.step, SagaStep::RefundPayment | SagaStep::RefundManually);
+            (settles || refunds).then_some(settles)
         }
         OrderSubject::Payment(
             PaymentEvent::PaymentAuthorized(_)
@@ -160,7 +163,7 @@ fn may_call_for_document(event: &OrderEvent) -> bool {
         | OrderSubject::Return(_)
         | OrderSubject::Notification(_)
         | OrderSubject::Note(_)
-        | OrderSubject::Document(_) => false,
+        | OrderSubject::Document(_) => None,
     }
 }
 

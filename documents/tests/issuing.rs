@@ -47,18 +47,35 @@ impl Drop for Copy {
 
 impl Fixture {
     async fn new() -> Self {
+        let fixture = Self::without_seller().await;
+        fixture.begin().await;
+        fixture
+    }
+
+    async fn without_seller() -> Self {
         let database = testkit::database().await;
         let store = EventStore::start(database.pool().clone(), StoreSettings::default());
-        let fixture = Self { database, store };
-        // The first copy begins at the end of the log.
-        let first = fixture.copy().await;
+        Self { database, store }
+    }
+
+    /// The first copy begins at the end of the log.
+    async fn begin(&self) {
+        let first = self.copy().await;
         eventually(PATIENCE, || async {
             let begun = "select exists (select from subscription_partitions where subscription = 'documents')";
-            sqlx::query_scalar::<_, bool>(begun).fetch_one(fixture.pool()).await.unwrap()
+            sqlx::query_scalar::<_, bool>(begun).fetch_one(self.pool()).await.unwrap()
         })
         .await;
         drop(first);
-        fixture
+    }
+
+    async fn refund(&self, order_id: &str) {
+        let refund_id = RefundId::parse("f-1").unwrap();
+        let asked = RefundRequested { refund_id: refund_id.clone(), amount_minor: 595, reason: Some("broken".into()) };
+        let made = PaymentRefunded { payment_number: None, refund_id, amount_minor: 595, reference: "r".into() };
+        let version = self.store.load::<Order>(order_id).await.unwrap().version;
+        let events = vec![OrderEvent::RefundRequested(asked), OrderEvent::PaymentRefunded(made)];
+        self.append(order_id, version, events).await;
     }
 
     fn pool(&self) -> &PgPool {
@@ -203,10 +220,7 @@ async fn a_refund_has_a_credit_note_and_what_is_issued_is_not_issued_again() {
     fixture.order("o-1").await;
     let copy = fixture.copy().await;
     eventually(PATIENCE, || async { fixture.count("InvoiceIssued").await == 1 }).await;
-    let refund_id = RefundId::parse("f-1").unwrap();
-    let asked = RefundRequested { refund_id: refund_id.clone(), amount_minor: 595, reason: Some("broken".into()) };
-    let made = PaymentRefunded { payment_number: None, refund_id, amount_minor: 595, reference: "r".into() };
-    fixture.append("o-1", 7, vec![OrderEvent::RefundRequested(asked), OrderEvent::PaymentRefunded(made)]).await;
+    fixture.refund("o-1").await;
     eventually(PATIENCE, || async { fixture.count("CreditNoteIssued").await == 1 }).await;
 
     // When all of it is handled again
@@ -225,4 +239,24 @@ async fn a_refund_has_a_credit_note_and_what_is_issued_is_not_issued_again() {
     let DocumentEvent::DocumentIssued(note) = events[0].decode::<DocumentSeries>().unwrap();
     assert_eq!((note.total_minor, note.tax_minor, note.reason.as_deref()), (595, 95, Some("broken")));
     assert_eq!(note.invoices, [order.documents[0].number.clone()]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_of_what_was_sent_before_there_was_a_seller_calls_for_no_document() {
+    let fixture = Fixture::without_seller().await;
+    fixture.order("old").await;
+    fixture.begin().await;
+    fixture.refund("old").await;
+    fixture.order("new").await;
+
+    let _copy = fixture.copy().await;
+    eventually(PATIENCE, || async { fixture.count("InvoiceIssued").await == 1 }).await;
+    let passed = "select min(position) >= (select max(global_position) from events where aggregate_id = 'old')
+                    from subscription_partitions where subscription = 'documents'";
+    eventually(PATIENCE, || async { sqlx::query_scalar::<_, bool>(passed).fetch_one(fixture.pool()).await.unwrap() })
+        .await;
+
+    assert_eq!(fixture.documents_that_agree().await, 1);
+    let Order::Placed(order) = fixture.store.load::<Order>("old").await.unwrap().state else { panic!() };
+    assert!(order.documents.is_empty(), "{:?}", order.documents);
 }

@@ -112,9 +112,10 @@ impl From<CreditNoteIssued> for OrderDocument {
 }
 
 impl PlacedOrder {
-    /// The document that is due next: invoices first, so that a credit note finds them.
-    pub fn next_due_document(&self) -> Option<DueDocument> {
-        self.due_invoice().or_else(|| self.due_credit_note())
+    /// The document that is due next: invoices first, so that a credit note finds them. Without `invoices` it is a credit note: a refund
+    /// calls for no invoice of goods that were sent, and invoiced elsewhere, before there was a seller.
+    pub fn next_due_document(&self, invoices: bool) -> Option<DueDocument> {
+        self.due_invoice().filter(|_| invoices).or_else(|| self.due_credit_note())
     }
 
     fn due_invoice(&self) -> Option<DueDocument> {

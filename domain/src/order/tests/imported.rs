@@ -52,7 +52,7 @@ fn nothing_is_left_to_be_done_and_no_unit_moves() {
         assert_eq!(order.owed_mail(), None, "{status:?}");
         assert_eq!(order.next_capture(), None, "{status:?}");
         // Its invoice is another system's.
-        assert_eq!(order.next_due_document(), None, "{status:?}");
+        assert_eq!(order.next_due_document(true), None, "{status:?}");
         assert!(order.manual_refunds().next().is_none() && !order.may_hold_money(), "{status:?}");
         assert!(!order.holds_units() && order.stage() != OrderStage::Pending, "{status:?}");
         assert_eq!(order.content.source.as_deref(), Some(IMPORT_SOURCE));

@@ -36,7 +36,7 @@ fn invoiced(order_id: &str, sequence: i64) -> (Vec<OrderEvent>, DocumentIssued) 
     let order_id = OrderId::parse(order_id).unwrap();
     let facts =
         DocumentFacts { order_id: &order_id, seller: &seller, series: &series, today: day(), supplied_on: None };
-    let (document, named) = placed.issue(placed.next_due_document().unwrap(), facts);
+    let (document, named) = placed.issue(placed.next_due_document(true).unwrap(), facts);
     events.push(named);
     (events, document)
 }
