@@ -254,7 +254,7 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine
     let mut bytes = 0;
     let shown = all.iter().map(|(quantity, line)| OrderedLine {
         sku: line.sku.to_string(),
-        title: line.title.clone(),
+        title: title(line),
         quantity: if line.unit.is_some() { 1 } else { *quantity },
         measure: line.unit.map(|unit| OrderedMeasure {
             quantity: Quantity::of(*quantity, Some(unit)).to_string(),
@@ -272,6 +272,14 @@ fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine
     let shown: Vec<OrderedLine> = shown.take_while(fits).collect();
     let omitted = u32::try_from(all.len() - shown.len()).unwrap_or(u32::MAX);
     (shown, omitted)
+}
+
+/// The title, and which variant of the goods it is: those who pack have to tell them apart.
+fn title(line: &OrderLine) -> String {
+    match &line.variant {
+        Some(variant) => format!("{} ({variant})", line.title),
+        None => line.title.clone(),
+    }
 }
 
 fn json_bytes(character: char) -> usize {

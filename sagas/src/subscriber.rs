@@ -52,7 +52,13 @@ impl Subscriber for SagaSubscriber {
         }
         let intervened = streams.iter().filter(|(_, events)| events.iter().any(|event| event.event_type == INTERVENED));
         let intervened: HashSet<&str> = intervened.map(|(order_id, _)| *order_id).collect();
-        let (complete, partial): (Vec<_>, Vec<_>) = streams.into_iter().partition(|(_, events)| is_complete(events));
+        // The batch may end within an append, as an import has many events in one: such an order was never as these events leave it.
+        let may_be_cut = events.last().map(|event| event.stream_id.as_str());
+        let is_whole = |order_id: &str, events: &[&StoredEvent]| {
+            is_complete(events) && (events.len() == 1 || may_be_cut != Some(order_id))
+        };
+        let (complete, partial): (Vec<_>, Vec<_>) =
+            streams.into_iter().partition(|(order_id, events)| is_whole(order_id, events));
         let mut unread = OrderBatchReader::new(partial.into_iter().map(|(order_id, _)| (order_id.to_owned(), ())));
         let mut orders = Vec::with_capacity(complete.len());
         for (_, events) in complete {
@@ -89,7 +95,8 @@ fn is_by_saga(event: &StoredEvent) -> bool {
     event.metadata().actor.is_some_and(|actor| SAGAS.iter().any(|saga| saga.name == actor))
 }
 
-/// Whether these are all events of a stream up to the last of them. If more have happened since, storing the decisions meets a conflict.
+/// Whether these are all events of a stream up to the last of them. If more have happened since, storing the decisions meets a conflict. A
+/// mail is requested without that, but never because of the first event alone.
 fn is_complete(events: &[&StoredEvent]) -> bool {
     (1..).zip(events).all(|(version, event)| event.version == version)
 }

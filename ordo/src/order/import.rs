@@ -73,6 +73,10 @@ async fn import_all(
         if batch.is_empty() {
             return Ok(());
         }
+        let is_array = |line: &OrderLine| line.order.as_ref().is_some_and(|order| order.starts_with(b"["));
+        if batch.first().is_some_and(|line| line.number == 1 && is_array(line)) {
+            bail!("the file is a JSON array, and not one order a line: jq -c '.[]' makes lines of it");
+        }
         let import_one = async |line: &OrderLine| match &line.order {
             Some(order) => import_order(store, ACTOR, order).await,
             None => Err(Problem::malformed(format!("it has more than {LONGEST_LINE} bytes"))),

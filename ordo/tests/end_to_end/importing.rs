@@ -99,4 +99,18 @@ async fn a_file_of_orders_is_imported_once_however_often() {
         serde_json::from_str::<Value>(&second.out).unwrap(),
         json!({ "imported": 100, "known": 150, "refused": 0 })
     );
+
+    // An array is told from orders line by line before any of it is imported.
+    fs::write(&file, format!("[{},\n{}]\n", lines[0], lines[1])).unwrap();
+    let array = run(&import, &database).await;
+    assert!(array.code == 1 && array.err.contains("the file is a JSON array"), "{array:?}");
+
+    // Nobody is mailed about them, wherever the sagas' batches of events ended.
+    let client = ordo.client();
+    assert_eq!(client.order(&testkit::demo_order("new-1")).await.status, 201);
+    settled(&client, "new-1").await;
+    let mails = "select count(*) from notification_deliveries where order_id like 'old-%'";
+    let told = "select count(*) from notification_deliveries where order_id = 'new-1'";
+    testkit::eventually(PATIENCE, || async { sql_count(&ordo.database, told).await == 1 }).await;
+    assert_eq!(sql_count(&ordo.database, mails).await, 0);
 }

@@ -22,6 +22,7 @@ use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 use crate::order::OrderTotals;
 use crate::order::event::OrderCreated;
+use crate::order::import::IMPORT_SOURCE;
 
 /// The most lines of an order.
 pub(super) const MAX_ITEMS: usize = 500;
@@ -86,7 +87,11 @@ fn read_order_id(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Order
 /// The order; `None` if the reader has violations.
 fn read_order(reader: &mut BodyReader, fields: JsonFields<'_>) -> Option<PostedOrder> {
     let fields = reader.object(fields, FIELDS);
-    read_order_fields(reader, fields)
+    let posted = read_order_fields(reader, fields)?;
+    if posted.content.source.as_deref() == Some(IMPORT_SOURCE) {
+        reader.add_violation("/source", "invalid", "must be another: import is the source of imported orders");
+    }
+    Some(posted)
 }
 
 /// The order that these fields are of; `None` if they have violations.
