@@ -18,8 +18,15 @@ const DESCRIPTION_WIDTH: f32 = 250.0;
 const TEXT: f32 = 9.0;
 const SMALL: f32 = 7.5;
 
+/// How wide the names of taxes are, beside the amounts.
+const NAME_WIDTH: f32 = TAX - pages::MARGIN;
+
 /// Renders a document.
 pub fn render(document: &DocumentIssued) -> Result<Vec<u8>, PdfError> {
+    laid_out(document)?.finish(&title(document), document.issued_on)
+}
+
+fn laid_out(document: &DocumentIssued) -> Result<Pages, PdfError> {
     let footer = format!("{} · {}", document.seller.name, document.number);
     let mut pages = Pages::new(footer)?;
     parties(&mut pages, document);
@@ -28,7 +35,8 @@ pub fn render(document: &DocumentIssued) -> Result<Vec<u8>, PdfError> {
         lines(&mut pages, document);
     }
     totals(&mut pages, document);
-    pages.finish(&title(document), document.issued_on)
+    pages.write_footers();
+    Ok(pages)
 }
 
 fn title(document: &DocumentIssued) -> String {
@@ -105,15 +113,21 @@ fn lines(pages: &mut Pages, document: &DocumentIssued) {
         let unit = line.unit.map_or_else(String::new, |unit| format!(" {unit}"));
         pages.right(TEXT, QUANTITY, &format!("{}{unit}", line.quantity));
         pages.right(TEXT, NET, &money(line.net_minor));
-        let rates: Vec<String> = line.taxes.iter().map(|tax| percent(&tax.rate.to_string())).collect();
-        pages.right(TEXT, TAX, &rates.join(" + "));
+        let mut rates = line.taxes.iter().map(|tax| percent(&tax.rate.to_string()));
+        pages.right(TEXT, TAX, &rates.next().unwrap_or_default());
         pages.right(TEXT, pages::RIGHT, &money(line.total_minor));
         pages.next_line(TEXT);
-        for text in texts {
+        // What else the line has to say, below.
+        loop {
+            let (text, rate) = (texts.next(), rates.next());
+            if text.is_none() && rate.is_none() {
+                break;
+            }
             if pages.turn_for(16.0) {
                 columns(pages);
             }
-            pages.left(TEXT, &text);
+            pages.left(TEXT, &text.unwrap_or_default());
+            pages.right(TEXT, TAX, &rate.unwrap_or_default());
             pages.next_line(TEXT);
         }
         pages.space(2.0);
@@ -144,10 +158,15 @@ fn totals(pages: &mut Pages, document: &DocumentIssued) {
     let rows = [("Net".to_owned(), document.net_minor)].into_iter().chain(document.taxes.iter().map(tax));
     pages.rule();
     for (name, minor) in rows {
-        pages.turn_for(16.0);
-        pages.right(TEXT, TAX, &name);
-        pages.right(TEXT, pages::RIGHT, &document.money(minor).to_string());
-        pages.next_line(TEXT);
+        let mut names = pages.wrapped(TEXT, &name, NAME_WIDTH).into_iter().peekable();
+        while let Some(name) = names.next() {
+            pages.turn_for(16.0);
+            pages.right(TEXT, TAX, name.trim_end());
+            if names.peek().is_none() {
+                pages.right(TEXT, pages::RIGHT, &document.money(minor).to_string());
+            }
+            pages.next_line(TEXT);
+        }
     }
     let name = match document.kind {
         DocumentKind::Invoice => "Total",

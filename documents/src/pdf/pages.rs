@@ -14,12 +14,14 @@ static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 /// A4, in points.
 const WIDTH: f32 = 595.28;
 const HEIGHT: f32 = 841.89;
-const MARGIN: f32 = 56.0;
+pub(super) const MARGIN: f32 = 56.0;
 /// Where lines end.
 pub(super) const RIGHT: f32 = WIDTH - MARGIN;
 /// Below this is the footer.
 const BOTTOM: f32 = HEIGHT - 70.0;
 const FOOTER: f32 = HEIGHT - 40.0;
+/// What the footer leaves to the number of the page.
+const PAGE_NUMBER_WIDTH: f32 = 90.0;
 /// The distance of lines, by the size of the text.
 const LEADING: f32 = 1.4;
 
@@ -165,15 +167,15 @@ impl Pages {
     }
 
     fn place(&mut self, x: f32, y: f32, size: f32, text: &str) {
-        let text = text.trim_end().to_owned();
+        let shown = |char: char| if char.is_control() { ' ' } else { char };
+        let text: String = text.trim_end().chars().map(shown).collect();
         if let Some(page) = self.pages.last_mut() {
             page.texts.push(PlacedText { x, y, size, text });
         }
     }
 
     /// The file. Its dates are that day.
-    pub(super) fn finish(mut self, title: &str, day: NaiveDate) -> Result<Vec<u8>, PdfError> {
-        self.write_footers();
+    pub(super) fn finish(self, title: &str, day: NaiveDate) -> Result<Vec<u8>, PdfError> {
         let mut glyphs = GlyphRemapper::new();
         // The letter of each glyph, so that text can be copied and searched.
         let mut letters: BTreeMap<u16, char> = BTreeMap::new();
@@ -202,14 +204,16 @@ impl Pages {
         Ok(pdf.finish())
     }
 
-    fn write_footers(&mut self) {
+    /// Who sells, and which page it is, below each page.
+    pub(super) fn write_footers(&mut self) {
         let count = self.pages.len();
+        let footer = self.wrapped(7.5, &self.footer, RIGHT - MARGIN - PAGE_NUMBER_WIDTH).swap_remove(0);
         let texts: Vec<(f32, String)> = (1..=count)
             .map(|nth| format!("Page {nth} of {count}"))
             .map(|text| (RIGHT - self.width(7.5, &text), text))
             .collect();
         for (page, (x, text)) in self.pages.iter_mut().zip(texts) {
-            page.texts.push(PlacedText { x: MARGIN, y: FOOTER, size: 7.5, text: self.footer.clone() });
+            page.texts.push(PlacedText { x: MARGIN, y: FOOTER, size: 7.5, text: footer.clone() });
             page.texts.push(PlacedText { x, y: FOOTER, size: 7.5, text });
         }
     }
@@ -224,7 +228,10 @@ impl Pages {
             let mut codes = Vec::with_capacity(text.len() * 2);
             for char in text.chars() {
                 let glyph = glyphs.remap(self.glyph(char).0);
-                letters.entry(glyph).or_insert(char);
+                // A box stands for any letter.
+                if glyph != 0 {
+                    letters.entry(glyph).or_insert(char);
+                }
                 codes.extend(glyph.to_be_bytes());
             }
             content.begin_text().set_font(FONT_NAME, *size).next_line(*x, HEIGHT - y).show(Str(&codes)).end_text();
@@ -261,5 +268,28 @@ impl Pages {
         let mut unicode = UnicodeCmap::new(Name(b"Ordo"), IDENTITY);
         letters.iter().for_each(|(glyph, letter)| unicode.pair(*glyph, *letter));
         pdf.cmap(UNICODE, &unicode.finish());
+    }
+
+    /// Texts that stand over others of their line, or over a margin.
+    #[cfg(test)]
+    pub(super) fn misplaced(&self) -> Vec<String> {
+        let mut misplaced = Vec::new();
+        for page in &self.pages {
+            let mut spans: Vec<(i64, f32, f32, &str)> = page
+                .texts
+                .iter()
+                .filter(|it| !it.text.is_empty())
+                .map(|it| ((it.y * 10.0) as i64, it.x, it.x + self.width(it.size, &it.text), it.text.as_str()))
+                .collect();
+            spans.sort_by(|one, other| (one.0, one.1).partial_cmp(&(other.0, other.1)).unwrap());
+            let over_a_margin = spans.iter().filter(|(_, from, until, _)| *from < MARGIN - 0.1 || *until > RIGHT + 0.1);
+            misplaced.extend(over_a_margin.map(|(.., text)| (*text).to_owned()));
+            for pair in spans.windows(2) {
+                if pair[0].0 == pair[1].0 && pair[0].2 > pair[1].1 {
+                    misplaced.push(format!("{} | {}", pair[0].3, pair[1].3));
+                }
+            }
+        }
+        misplaced
     }
 }

@@ -1,4 +1,5 @@
 use domain::document::DocumentEvent;
+use serde_json::json;
 
 use super::*;
 
@@ -45,6 +46,27 @@ fn letters_of_other_scripts_are_taken_and_those_that_the_font_lacks_are_boxes() 
         let pdf = render(&DocumentIssued { buyer: buyer(name), ..invoice() }).unwrap();
         assert!(pdf.ends_with(b"%%EOF"), "{name}");
     }
+}
+
+#[test]
+fn no_text_stands_over_another_however_long_names_are_and_however_many_taxes_there_are() {
+    let tax = |rate: &str, name: &str| {
+        let of = json!({ "name": name, "rate": rate, "netMinor": 12_345_678, "amountMinor": 999_999 });
+        serde_json::from_value::<DocumentTax>(of).unwrap()
+    };
+    let long = "a name of many words ".repeat(5);
+    let taxes = vec![tax("0.09975", &long), tax("0.05", &"x".repeat(100)), tax("0.02", "GST\nand more")];
+    let line = DocumentLine {
+        title: format!("a title\n{long}"),
+        net_minor: 12_345_678,
+        taxes: taxes.clone(),
+        ..invoice().lines.remove(0)
+    };
+    let mut document = DocumentIssued { lines: vec![line; 60], taxes, ..invoice() };
+    document.seller.name = "A very long name of a seller ".repeat(6) + &"y".repeat(20);
+    document.buyer.name = Some("z".repeat(200));
+    let pages = laid_out(&document).unwrap();
+    assert_eq!(pages.misplaced(), Vec::<String>::new());
 }
 
 #[test]
