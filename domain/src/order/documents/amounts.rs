@@ -1,6 +1,6 @@
 //! The goods and the postage that documents are about, with their taxes, and what they add up to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::document::{DocumentLine, DocumentTax};
 use crate::ids::{RefundId, ShipmentId};
@@ -15,14 +15,34 @@ impl PlacedOrder {
         self.shipments_with_parts().find(|(shipment, _)| shipment.id == *id).map_or_else(Vec::new, |(_, parts)| parts)
     }
 
-    /// What a refund takes back of: goods that came back, or else all that is on invoices.
+    /// What a refund takes back of: goods that came back, or else those that did not, and the postage. The units of a line come back in
+    /// the order of their refunds, so that no tax of theirs is taken back twice.
     pub(super) fn parts_of_refund(&self, id: &RefundId) -> Vec<DocumentPart<'_>> {
-        let of_return: Vec<DocumentPart<'_>> =
-            self.lines_back(id).iter().filter_map(|it| self.part(it.line_number, 0, it.quantity)).collect();
-        if of_return.iter().any(|part| part.total > 0) {
+        let (mut back, mut seen) = (BTreeMap::new(), HashSet::new());
+        let mut of_return = Vec::new();
+        for refund in self.refunds.iter().filter(|refund| seen.insert(&refund.id)) {
+            for LineQuantity { line_number, quantity } in self.lines_back(&refund.id) {
+                let from: &mut u32 = back.entry(line_number).or_default();
+                of_return.extend(self.part(line_number, *from, quantity).filter(|_| refund.id == *id));
+                *from = from.saturating_add(quantity);
+            }
+        }
+        if has_worth(&of_return) {
             return of_return;
         }
-        self.shipments_with_parts().filter(|(it, _)| it.is_settled()).flat_map(|(_, parts)| parts).collect()
+        let invoiced = || self.shipments_with_parts().filter(|(it, _)| it.is_settled());
+        let mut units: BTreeMap<u32, u32> = BTreeMap::new();
+        for it in invoiced().flat_map(|(shipment, _)| &shipment.lines) {
+            let sum = units.entry(it.line_number).or_default();
+            *sum = sum.saturating_add(it.quantity);
+        }
+        let goods = units.into_iter().filter_map(|(line_number, units)| {
+            let from = back.get(&line_number).copied().unwrap_or(0);
+            self.part(line_number, from, units.saturating_sub(from))
+        });
+        let has_postage = self.shipments.first().is_some_and(Shipment::is_settled);
+        let kept: Vec<DocumentPart<'_>> = goods.chain(self.postage().filter(|_| has_postage)).collect();
+        if has_worth(&kept) { kept } else { invoiced().flat_map(|(_, parts)| parts).collect() }
     }
 
     /// The goods that came back for which a refund is.
@@ -84,6 +104,10 @@ impl PlacedOrder {
         let taxes = shipping.taxes.iter().map(|tax| (tax, tax.amount_minor.into())).collect();
         (total != 0).then_some(DocumentPart { of: PartOf::Postage(shipping), total, taxes })
     }
+}
+
+fn has_worth(parts: &[DocumentPart<'_>]) -> bool {
+    parts.iter().any(|part| part.total > 0)
 }
 
 /// Goods or postage, with what the customer pays for it.

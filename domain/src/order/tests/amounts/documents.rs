@@ -146,6 +146,59 @@ fn a_credit_note_names_its_invoice_and_takes_back_the_taxes_of_the_goods_that_ca
     assert_eq!(rates, ["0.07"]);
 }
 
+/// The taxes of the documents of a kind, by rate.
+fn taxes_of(issued: &[DocumentIssued], kind: DocumentKind) -> BTreeMap<String, i64> {
+    let mut taxes = BTreeMap::new();
+    for tax in issued.iter().filter(|it| it.kind == kind).flat_map(|it| &it.taxes) {
+        *taxes.entry(tax.rate.to_string()).or_default() += tax.amount_minor;
+    }
+    taxes
+}
+
+#[test]
+fn once_all_went_back_the_credit_notes_have_every_tax_of_the_invoices() {
+    let mut life = Life::new(two_rates());
+    life.ship_the_rest();
+    let mut series = AllSeries::default();
+    let mut issued = series.issue_all(&mut life.order);
+    // A mug and a book come back, and then the rest of the money goes back without the other book.
+    for (nth, line_number) in [(1, 2), (2, 1)] {
+        life.step(nth, StepKind::SendBack, line(line_number));
+        issued.extend(series.issue_all(&mut life.order));
+    }
+    let rest = Refund {
+        id: RefundId::parse("rest").unwrap(),
+        payment_number: 1,
+        amount_minor: life.order.captured_minor() - life.order.refunded_minor(),
+        reason: None,
+        settled: true,
+        reference: None,
+        retries: 0,
+    };
+    life.order.refunds.push(rest);
+    issued.extend(series.issue_all(&mut life.order));
+    assert_eq!(taxes_of(&issued, DocumentKind::CreditNote), taxes_of(&issued, DocumentKind::Invoice));
+}
+
+#[test]
+fn units_that_come_back_one_by_one_have_all_their_tax_taken_back() {
+    let seven = serde_json::json!({
+        "currency": "JPY", "totalAmount": "112", "customer": { "email": "ann@example.com" },
+        "items": [{ "sku": "cup", "title": "A cup", "quantity": 7, "unitPrice": "16",
+                    "taxes": [{ "name": "VAT", "rate": "0.1", "amount": "10", "included": true }] }],
+    });
+    let mut life = Life::new(super::parse(&seven).unwrap());
+    life.ship_the_rest();
+    let mut series = AllSeries::default();
+    let mut issued = series.issue_all(&mut life.order);
+    for nth in 1..=7 {
+        life.step(nth, StepKind::SendBack, line(1));
+        issued.extend(series.issue_all(&mut life.order));
+    }
+    assert_eq!(issued.len(), 8);
+    assert_eq!(taxes_of(&issued, DocumentKind::CreditNote), taxes_of(&issued, DocumentKind::Invoice));
+}
+
 #[test]
 fn money_that_went_back_without_an_invoice_has_no_credit_note() {
     let mut life = Life::new(two_rates());
