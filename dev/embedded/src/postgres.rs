@@ -23,7 +23,6 @@ mod watchdog;
 pub use error::PostgresError;
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,6 +30,7 @@ use std::{
 use access::Access;
 use binaries::Binaries;
 use cluster::Cluster;
+use lock::DataDirectoryLock;
 use readiness::Readiness;
 use settings::Durability;
 use watchdog::Watchdog;
@@ -52,7 +52,7 @@ pub struct Postgres {
     cluster: Cluster,
     watchdog: Watchdog,
     /// Held until the server has stopped; the kernel lets go of it when this process dies.
-    _lock: Option<File>,
+    _lock: Option<DataDirectoryLock>,
 }
 
 impl Postgres {
@@ -157,7 +157,7 @@ struct Prepared {
     cluster: Cluster,
     /// Where the access is kept, if it outlives the server.
     data_dir: Option<PathBuf>,
-    lock: Option<File>,
+    lock: Option<DataDirectoryLock>,
 }
 
 async fn run(
