@@ -49,6 +49,10 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
         ("ORDO_PAYMENT_BREAKER_PAUSE", "1"),
         // A step that others keep from its end is an operator's soon.
         ("ORDO_SAGA_DEADLINE", "5"),
+        // Every shipment gets an invoice, and every refund a credit note.
+        ("ORDO_SELLER_NAME", "Shop Ltd"),
+        ("ORDO_SELLER_ADDRESS", "Street 1, 10115 Berlin, Germany"),
+        ("ORDO_SELLER_TAX_ID", "DE123456789"),
     ])
     .await;
     let mut roles = join_all(ROLES.map(|role| deployment.serve(role))).await;
@@ -97,7 +101,9 @@ async fn nothing_is_left_half_done_whoever_is_killed_and_when() {
         "{decisions} decisions, {outages} outages, at rest {:.1} s after the last: {told}",
         quiet.elapsed().as_secs_f64()
     );
-    println!("{}", what_happened(&deployment).await);
+    let happened = what_happened(&deployment).await;
+    println!("{happened}");
+    assert!(happened.contains(" InvoiceIssued"), "no invoice was issued: {happened}");
     for stuck in told["stuck"].as_array().unwrap() {
         assert_ne!(stuck["reason"], "", "{told}");
     }
