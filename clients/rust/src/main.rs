@@ -1,6 +1,7 @@
 //! Places an order, reads it and cancels it. The client is made from the document by progenitor.
 
 use std::error::Error;
+use std::num::NonZeroU64;
 
 use generated::Client;
 use generated::types::{NewCancellation, NewCancellationReason, NewOrder, NewOrderCustomerId, NewOrderItem};
@@ -23,7 +24,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let client = Client::new_with_client(&base_url, reqwest::Client::builder().default_headers(headers).build()?);
 
-    let item = NewOrderItem::builder().sku("sku-of-rust").quantity(1_u32).unit_price("129.99");
+    let item = NewOrderItem::builder().sku("sku-of-rust").quantity(NonZeroU64::MIN).unit_price("129.99");
     let customer = NewOrderCustomerId::try_from("customer-42")?;
     let order = NewOrder::builder().customer_id(customer).currency("USD").total_amount("129.99");
     let order = order.items(vec![item.try_into()?]);
