@@ -40,9 +40,11 @@ pub(super) fn posted(id: &str, random: &mut StdRng) -> Value {
         order["discounts"] = json!([{ "code": "WELCOME", "amount": decimal(amount) }]);
     }
     order["totalAmount"] = json!(decimal(total));
+    // Each has an address of its own: nobody gets more than a few mails at once.
+    let email = format!("{id}@example.com");
     order["customer"] = match random.random_bool(0.7) {
-        true => json!({ "id": "customer-1", "email": "ada@example.com", "locale": "de-AT" }),
-        false => json!({ "email": "guest@example.com" }),
+        true => json!({ "id": "customer-1", "email": email, "locale": "de-AT" }),
+        false => json!({ "email": email }),
     };
     pay(&mut order, total, random);
     order
