@@ -12,12 +12,11 @@ use domain::order::event::{OperatorEvent, OrderSubject, PaymentEvent, RefundEven
 use domain::order::saga::SagaStep;
 use domain::order::{Order, OrderEvent};
 use error_chain::error_chain;
-use event_store::operations::begin_after;
-use event_store::read::last_position;
+use event_store::operations::begin_at_end;
 use event_store::{
     ConflictRetryPolicy, EventStore, HandleError, ReadError, StoredEvent, StreamLocks, Subscriber, SubscriberError,
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::issue_command::{IssueCause, IssueDocuments, IssueError};
@@ -35,7 +34,8 @@ const SERIES_REMEMBERED: usize = 16;
 
 /// Issues documents as `seller` until told to stop. Any number of copies share the work.
 pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
-    while let Err(error) = begin(store.pool()).await {
+    // What happened before there was a seller is on others' invoices.
+    while let Err(error) = begin_at_end(store.pool(), SUBSCRIPTION).await {
         // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
         tracing::warn!(error = error_chain(&error), "documents can't begin to follow the log");
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
@@ -45,14 +45,6 @@ pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
     let series = StreamLocks::new(store.clone(), SERIES_REMEMBERED);
     let issuer = DocumentIssuer { store: store.clone(), series, seller: Arc::new(seller) };
     store.subscribe(issuer, stop).await;
-}
-
-/// The first time it begins at the end of the log: what happened before there was a seller is on others' invoices.
-async fn begin(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let after = last_position(&mut *transaction).await?;
-    begin_after(&mut transaction, SUBSCRIPTION, after).await?;
-    transaction.commit().await
 }
 
 /// Issues what the orders of new events call for.

@@ -16,9 +16,7 @@ use std::time::Duration;
 use access_control::Role;
 use error_chain::error_chain;
 use event_store::EventStore;
-use event_store::operations::begin_after;
-use event_store::read::last_position;
-use sqlx::PgPool;
+use event_store::operations::begin_at_end;
 use tokio_util::sync::CancellationToken;
 
 pub use health::PublicationHealth;
@@ -55,7 +53,7 @@ pub async fn follow(
     metrics: PublicationMetrics,
     stop: CancellationToken,
 ) {
-    while let Err(error) = begin(store.pool()).await {
+    while let Err(error) = begin_at_end(store.pool(), SUBSCRIPTION).await {
         // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
         let problem = format!("the publication of events can't begin to follow the log: {}", error_chain(&error));
         tracing::warn!("{problem}");
@@ -72,11 +70,4 @@ pub async fn follow(
         }
     }
     store.subscribe(publisher, stop).await;
-}
-
-async fn begin(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let after = last_position(&mut *transaction).await?;
-    begin_after(&mut transaction, SUBSCRIPTION, after).await?;
-    transaction.commit().await
 }
