@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::{Problem, ProblemType};
+use crate::{Problem, ProblemType, prefers};
 
 /// `GET /problems` and `GET /problems/{code}`: JSON, or HTML for a browser.
 pub fn documentation() -> OpenApiRouter {
@@ -103,8 +103,7 @@ async fn one(headers: HeaderMap, Path(code): Path<String>) -> Result<Response, P
 
 /// Browsers ask for `text/html` by name; programs do not.
 fn wants_html(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepted.any(|value| value.split(',').any(|range| range.trim_start().starts_with("text/html")))
+    prefers(headers, "text/html", "application/json")
 }
 
 /// The texts of the registry have no characters that HTML takes for its own; a test of the registry holds that.

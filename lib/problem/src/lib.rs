@@ -48,7 +48,7 @@ pub use precondition::Precondition;
 pub use problem_type::ProblemType;
 pub use query_parameters::QueryParameters;
 pub use raw_json::{ObjectWriter, RawObject};
-pub use semantics::{Deprecation, ETagByContent, HttpSemantics, HttpSemanticsService, gzip_etag};
+pub use semantics::{Deprecation, ETagByContent, HttpSemantics, HttpSemanticsService, gzip_etag, prefers};
 pub use sparse_fieldsets::{SelectableFields, SparseFieldsets, SparseFieldsetsService};
 pub use trace::Trace;
 

@@ -26,6 +26,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use tower::{Layer, Service};
 
+pub use accept::prefers;
 pub use deprecation::Deprecation;
 pub use etag::{ETagByContent, gzip_etag};
 

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
+use problem::prefers;
 
 /// The format in which metrics are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +19,8 @@ pub(super) enum MetricsFormat {
 impl MetricsFormat {
     /// The format that `Accept` prefers; OpenMetrics by default.
     pub(super) fn wanted(headers: &HeaderMap) -> Self {
-        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        let (older, newer) = (quality(accept, "text", "plain"), quality(accept, "application", "openmetrics-text"));
-        if older > newer { Self::Prometheus } else { Self::OpenMetrics }
+        let is_older = prefers(headers, "text/plain", "application/openmetrics-text");
+        if is_older { Self::Prometheus } else { Self::OpenMetrics }
     }
 
     /// An answer from text in OpenMetrics.
@@ -31,22 +31,6 @@ impl MetricsFormat {
         };
         ([(CONTENT_TYPE, HeaderValue::from_static(media_type))], text).into_response()
     }
-}
-
-/// The quality of a media type, by the most specific range: RFC 9110, 12.5.1.
-fn quality(accept: &str, kind: &str, subtype: &str) -> f32 {
-    let ranges = accept.split(',').filter_map(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let (of_kind, of_subtype) = parts.next()?.split_once('/')?;
-        let fits = |name: &str, wanted: &str| name == "*" || name.eq_ignore_ascii_case(wanted);
-        if !fits(of_kind, kind) || !fits(of_subtype, subtype) {
-            return None;
-        }
-        let exact = u8::from(of_kind != "*") + u8::from(of_subtype != "*");
-        let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f32>);
-        Some((exact, quality.unwrap_or(0.0_f32)))
-    });
-    ranges.max_by(|one, other| one.0.cmp(&other.0).then(one.1.total_cmp(&other.1))).map_or(0.0, |(_, quality)| quality)
 }
 
 /// Converts to the older format: counters have `_total` in all lines, and there are no units and no end.
@@ -75,6 +59,8 @@ fn older(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
+
     use super::*;
 
     #[test]

@@ -17,8 +17,8 @@ use domain::quantity::UnitOfMeasure;
 use event_store::StoredEvent;
 use event_store::read::read_stream_after;
 use http::HeaderMap;
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
-use problem::{ClientNetwork, Problem, QueryParameters};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use problem::{ClientNetwork, Problem, QueryParameters, prefers};
 use read_models::Key;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -214,7 +214,7 @@ async fn list(
     responses(
         (
             status = 200,
-            description = "All that it says; as PDF, if `Accept` names that and not JSON",
+            description = "All that it says; as PDF, if `Accept` prefers that to JSON",
             content((DocumentView = "application/json"), (String = "application/pdf")),
         ),
         (status = 404, description = "There is no such order or document"),
@@ -241,7 +241,7 @@ async fn show(
     let event = events.first().map(StoredEvent::decode::<DocumentSeries>).transpose().map_err(Problem::internal)?;
     match event {
         Some(DocumentEvent::DocumentIssued(issued)) if issued.document_id == named.id => {
-            if wants_pdf(&headers) {
+            if prefers(&headers, "application/pdf", "application/json") {
                 return pdf(&reads, issued, &caller, peer.map(|Extension(peer)| peer)).await;
             }
             let summary = DocumentSummary::of(named, &placed);
@@ -251,15 +251,6 @@ async fn show(
             Err(Problem::internal(format!("the series {} does not have {}", named.series, named.number)))
         }
     }
-}
-
-/// Whether PDF is asked for, and JSON is not.
-fn wants_pdf(headers: &HeaderMap) -> bool {
-    let names = |media_type: &str| {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|range| range.trim().starts_with(media_type))
-    };
-    names("application/pdf") && !names("application/json")
 }
 
 /// The document as PDF. It is made of the document alone, so it is not kept. It takes a processor for some milliseconds: a caller has as

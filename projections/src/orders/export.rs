@@ -15,10 +15,10 @@ use axum::response::{IntoResponse, Response};
 use bounds::CapacityShare;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
-use problem::{ClientNetwork, Problem, ProblemType, QueryParameters};
+use problem::{ClientNetwork, Problem, ProblemType, QueryParameters, prefers};
 use serde_json::{Value, json};
 
 use super::list_request::{ListRequest, OrderListParameters};
@@ -73,15 +73,11 @@ enum ExportFormat {
 impl ExportFormat {
     /// The format that is asked for, by the parameter or else by `Accept`.
     fn of(parameter: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
-        let accepts = |media_type: &str| {
-            let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|range| range.trim().starts_with(media_type))
-        };
         match parameter {
             Some("ndjson") => Ok(Self::Ndjson),
             Some("csv") => Ok(Self::Csv),
             Some(_) => Err(invalid("format", "must be ndjson or csv")),
-            None if accepts("text/csv") && !accepts("application/x-ndjson") => Ok(Self::Csv),
+            None if prefers(headers, "text/csv", "application/x-ndjson") => Ok(Self::Csv),
             None => Ok(Self::Ndjson),
         }
     }
@@ -290,6 +286,7 @@ impl RunningExport {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::ACCEPT;
 
     use super::*;
 
