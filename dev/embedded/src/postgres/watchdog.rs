@@ -120,3 +120,22 @@ fn spawn(command: &mut Command) -> Result<Watchdog, PostgresError> {
     let leash = process.stdin.take();
     Ok(Watchdog { process, leash })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_command_that_does_not_listen_to_signals_yet_is_ended_without_delay() {
+        let mut command = script("INT QUIT KILL", None, "always", None);
+        let mut watchdog = spawn(command.args(["sleep", "600"])).unwrap();
+        watchdog.let_go();
+        let until = Instant::now() + Duration::from_secs(8);
+        while watchdog.is_running() {
+            assert!(Instant::now() < until, "the first signal did not reach it");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

@@ -1,7 +1,7 @@
 # Runs one command and sees to it that it does not outlive the process that wanted it.
 #
 # Standard input is a pipe that only the owner holds the other end of. When it closes, because the owner asks for the end or
-# because it is gone, the command gets the signals of $1 in turn, ten seconds apart, until it has ended.
+# because it is gone, the command gets the signals of $1 in turn, each after a TERM, ten seconds apart, until it has ended.
 # The command reads what ORDO_INPUT holds, which keeps that out of the list of processes.
 # $2 is a folder to remove afterwards: with $3 = always in any case, with $3 = unless-done only if the command failed or the owner is gone.
 signals=$1 remove=$2 when=$3
@@ -23,6 +23,8 @@ asked=
 escalate() {
     asked=yes interrupted=yes
     set -- $signals
+    # A shell starts what runs beside it with INT and QUIT ignored. Until the command listens, TERM alone reaches it.
+    kill -s TERM "$child"
     kill -s "$1" "$child"
     if [ $# -gt 1 ]; then
         shift
