@@ -84,7 +84,7 @@ impl FoldWorkingSet {
         self.put_with_words(key, index_keys, version, body, None);
     }
 
-    /// The same for an item that is also found by words, or keeps those that it has.
+    /// The same for an item that is also found by words, beside those that it has.
     pub(crate) fn put_with_words<T>(
         &mut self,
         key: Key,
@@ -95,6 +95,12 @@ impl FoldWorkingSet {
     ) where
         T: Serialize + Any + Send,
     {
+        // Those of earlier events that are folded with this one.
+        let known = self.items.get_mut(&key).and_then(|entry| entry.words.take());
+        let words = match (known, words) {
+            (Some(known), Some(words)) => Some(known.with(words)),
+            (known, words) => known.or(words),
+        };
         let entry = FoldEntry { body: ItemBody::Typed(Box::new(body)), index_keys, version, words, changed: true };
         self.items.insert(key, entry);
     }
@@ -104,8 +110,16 @@ impl FoldWorkingSet {
     where
         T: Serialize + Any + Send,
     {
+        self.put_back_with_words(key, version, body, None);
+    }
+
+    /// The same for an item that is found by more words from now on.
+    pub(crate) fn put_back_with_words<T>(&mut self, key: Key, version: i64, body: T, words: Option<Words>)
+    where
+        T: Serialize + Any + Send,
+    {
         let index_keys = self.items.get_mut(&key).map(|entry| std::mem::take(&mut entry.index_keys));
-        self.put(key, index_keys.unwrap_or_default(), version, body);
+        self.put_with_words(key, index_keys.unwrap_or_default(), version, body, words);
     }
 
     /// Adds to a tally.

@@ -71,7 +71,7 @@ pub struct Item {
     pub version: i64,
     /// The JSON of the item.
     pub body: Box<RawValue>,
-    /// Words by which it is found, where the store can. `None`: those that it had stay. An item that was read has none.
+    /// Words by which it is found, where the store can, beside those that it had. An item that was read has none.
     pub words: Option<Words>,
 }
 

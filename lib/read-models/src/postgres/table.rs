@@ -65,7 +65,8 @@ impl PostgresTable {
                                   $8::text[], $9::bigint[], $10::text[]::json[], $11::text[]::tsvector[])
              on conflict (pk, sk) do update set (gsi1pk, gsi1sk, gsi2pk, gsi2sk, gsi3pk, gsi3sk, version, item, words) =
                 (excluded.gsi1pk, excluded.gsi1sk, excluded.gsi2pk, excluded.gsi2sk, excluded.gsi3pk,
-                 excluded.gsi3sk, excluded.version, excluded.item, coalesce(excluded.words, t.words))
+                 excluded.gsi3sk, excluded.version, excluded.item,
+                 coalesce(t.words || excluded.words, excluded.words, t.words))
              where t.version < excluded.version"
         );
         Self {
