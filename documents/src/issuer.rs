@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -11,8 +10,7 @@ use domain::document::{DocumentSeries, Seller};
 use domain::order::event::{OperatorEvent, OrderSubject, PaymentEvent, RefundEvent};
 use domain::order::saga::SagaStep;
 use domain::order::{Order, OrderEvent};
-use error_chain::error_chain;
-use event_store::operations::begin_at_end;
+use event_store::read::last_position;
 use event_store::{
     ConflictRetryPolicy, EventStore, HandleError, ReadError, StoredEvent, StreamLocks, Subscriber, SubscriberError,
 };
@@ -23,8 +21,6 @@ use crate::issue_command::{IssueCause, IssueDocuments, IssueError};
 
 /// The name of the subscription.
 const SUBSCRIPTION: &str = "documents";
-/// How long it waits to begin after the database failed.
-const BACKOFF: Duration = Duration::from_secs(1);
 /// Orders whose documents are issued in one append.
 const ORDERS: usize = 50;
 /// How often orders are decided on together; after that each is decided on by itself.
@@ -34,14 +30,6 @@ const SERIES_REMEMBERED: usize = 16;
 
 /// Issues documents as `seller` until told to stop. Any number of copies share the work.
 pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
-    // What happened before there was a seller is on others' invoices.
-    while let Err(error) = begin_at_end(store.pool(), SUBSCRIPTION).await {
-        // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
-        tracing::warn!(error = error_chain(&error), "documents can't begin to follow the log");
-        if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
-            return;
-        }
-    }
     let series = StreamLocks::new(store.clone(), SERIES_REMEMBERED);
     let issuer = DocumentIssuer { store: store.clone(), series, seller: Arc::new(seller) };
     store.subscribe(issuer, stop).await;
@@ -62,6 +50,11 @@ impl Subscriber for DocumentIssuer {
 
     fn follows(&self) -> Option<&'static str> {
         Some(Order::TYPE)
+    }
+
+    /// What happened before there was a seller is on others' invoices.
+    async fn begins_after(&mut self, transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        last_position(transaction).await
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {

@@ -74,6 +74,12 @@ pub trait Subscriber: Send {
         None
     }
 
+    /// The position after which a subscription begins that has no checkpoints yet; without this it begins with the first event. It is
+    /// asked in the transaction that makes the checkpoints.
+    async fn begins_after(&mut self, _transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        Ok(0)
+    }
+
     /// Handles the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What it
     /// writes through the transaction commits together with the checkpoint; any other effect may happen again after a crash or an
     /// error. The error says what becomes of the events.
@@ -279,7 +285,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Renews and rebalances the leases, and does what operators asked for.
     async fn rebalance(&mut self) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
-        self.leases.rebalance(connection).await?;
+        self.leases.rebalance(connection, &mut self.subscriber).await?;
         self.known.publish(&self.leases.held);
         self.retry_requested().await
     }

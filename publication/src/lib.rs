@@ -16,7 +16,7 @@ use std::time::Duration;
 use access_control::Role;
 use error_chain::error_chain;
 use event_store::EventStore;
-use event_store::operations::begin_at_end;
+use messaging::queues::find_or_create_events_queue;
 use tokio_util::sync::CancellationToken;
 
 pub use health::PublicationHealth;
@@ -29,7 +29,7 @@ pub const CONNECTIONS: u32 = 2;
 
 /// The name of the subscription.
 const SUBSCRIPTION: &str = "events-queue";
-/// How long it waits to begin after the database or the queue failed.
+/// How long it waits to look for the queue again.
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// What is published, and where.
@@ -53,21 +53,20 @@ pub async fn follow(
     metrics: PublicationMetrics,
     stop: CancellationToken,
 ) {
-    while let Err(error) = begin_at_end(store.pool(), SUBSCRIPTION).await {
-        // Without rights too: if the subscription made its rows itself, it would begin with all that was ever stored.
-        let problem = format!("the publication of events can't begin to follow the log: {}", error_chain(&error));
+    let until_found = until_found(&sqs, &settings.queue, &health, &stop);
+    let publisher = EventPublisher::new(sqs.clone(), settings.clone(), health.clone(), metrics);
+    tokio::join!(until_found, store.subscribe(publisher, stop.clone()));
+}
+
+/// Looks for the queue, so that one that is missing is noticed before there is anything to send.
+async fn until_found(sqs: &aws_sdk_sqs::Client, queue: &str, health: &PublicationHealth, stop: &CancellationToken) {
+    while let Err(error) = find_or_create_events_queue(sqs, queue).await {
+        let problem = format!("the queue {queue} can't be used: {}", error_chain(&error));
         tracing::warn!("{problem}");
         health.set(Some(problem));
         if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
             return;
         }
     }
-    let mut publisher = EventPublisher::new(sqs, settings, health, metrics);
-    // A queue that is missing is noticed before there is anything to send.
-    while publisher.open().await.is_err() {
-        if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
-            return;
-        }
-    }
-    store.subscribe(publisher, stop).await;
+    health.set(None);
 }

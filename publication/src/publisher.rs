@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use cqrs_es::Aggregate;
 use domain::order::Order;
 use error_chain::error_chain;
+use event_store::read::last_position;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
 use messaging::queues::{QueueSetupError, find_or_create_events_queue};
 use messaging::{Producer, ProducerSettings, SendError};
@@ -47,12 +48,6 @@ impl EventPublisher {
     }
 
     /// Finds the queue, unless it is known.
-    pub(crate) async fn open(&mut self) -> Result<(), SubscriberError> {
-        let opened = self.opened().await.map(drop).map_err(SubscriberError::unavailable);
-        self.note(&opened);
-        opened
-    }
-
     async fn opened(&mut self) -> Result<OpenQueue, QueueSetupError> {
         if let Some(open) = &self.open {
             return Ok(open.clone());
@@ -150,6 +145,11 @@ impl Subscriber for EventPublisher {
 
     fn follows(&self) -> Option<&'static str> {
         Some(Order::TYPE)
+    }
+
+    /// Nobody wants all of history on the queue.
+    async fn begins_after(&mut self, transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        last_position(transaction).await
     }
 
     async fn handle(&mut self, events: &[StoredEvent], _transaction: &mut PgConnection) -> Result<(), SubscriberError> {

@@ -118,7 +118,7 @@ pub async fn run(
     let database = DatabaseShare::default();
     let dispatcher = Dispatcher { store: store.clone(), sender, limits, metrics, database };
     tokio::join!(
-        recorder::record_regularly(&store, stop.clone()),
+        store.subscribe(recorder::DeliveryRecorder, stop.clone()),
         dispatcher.run(stop.clone()),
         replay::carry_on(store.pool().clone(), stop.clone()),
         cleanup::clean_up_regularly(store.pool().clone(), settings.retention, stop),

@@ -1,57 +1,20 @@
 //! The follower of the log that makes a delivery for each endpoint and event.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use cqrs_es::Aggregate;
 use domain::order::Order;
-use error_chain::error_chain;
-use event_store::operations::begin_after;
 use event_store::read::last_position;
-use event_store::{EventStore, StoredEvent, Subscriber, SubscriberError, lacks_rights};
-use sqlx::{PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
+use event_store::{StoredEvent, Subscriber, SubscriberError};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::endpoint::keep_endpoints;
 
 /// The name of the subscription.
 const SUBSCRIPTION: &str = "webhooks";
-/// How long it waits to begin after the database failed.
-const BACKOFF: Duration = Duration::from_secs(1);
-
-/// Records the deliveries of new events until told to stop.
-pub(crate) async fn record_regularly(store: &EventStore, stop: CancellationToken) {
-    while let Err(error) = begin(store.pool()).await {
-        tracing::warn!(error = error_chain(&error), "webhooks can't begin to follow the log");
-        // The subscription makes it known that rights are lacking, and once they are there it begins with the log.
-        if lacks_rights(&error) {
-            break;
-        }
-        if stop.run_until_cancelled(tokio::time::sleep(BACKOFF)).await.is_none() {
-            return;
-        }
-    }
-    store.subscribe(DeliveryRecorder, stop).await;
-}
-
-/// The first time it begins after the events that no endpoint is told of: nobody is to wait until all of history was read.
-async fn begin(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    keep_endpoints(&mut transaction).await?;
-    let told_after = "select min(from_position) from webhook_endpoints";
-    let told_after: Option<i64> = sqlx::query_scalar(told_after).fetch_one(&mut *transaction).await?;
-    // An endpoint that is made later is told of later events than those that are there now.
-    let after = match told_after {
-        Some(position) => position,
-        None => last_position(&mut *transaction).await?,
-    };
-    begin_after(&mut transaction, SUBSCRIPTION, after).await?;
-    transaction.commit().await
-}
 
 /// Makes the deliveries of new events. Where one goes and whether it is wanted is decided by the endpoints of that moment.
-struct DeliveryRecorder;
+pub(crate) struct DeliveryRecorder;
 
 #[async_trait]
 impl Subscriber for DeliveryRecorder {
@@ -61,6 +24,18 @@ impl Subscriber for DeliveryRecorder {
 
     fn follows(&self) -> Option<&'static str> {
         Some(Order::TYPE)
+    }
+
+    /// Begins after the events that no endpoint is told of: nobody is to wait until all of history was read.
+    async fn begins_after(&mut self, transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
+        keep_endpoints(transaction).await?;
+        let told_after = "select min(from_position) from webhook_endpoints";
+        let told_after: Option<i64> = sqlx::query_scalar(told_after).fetch_one(&mut *transaction).await?;
+        // An endpoint that is made later is told of later events than those that are there now.
+        match told_after {
+            Some(position) => Ok(position),
+            None => last_position(transaction).await,
+        }
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {

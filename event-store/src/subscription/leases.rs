@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use error_chain::error_chain;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, PgPool, Row};
+use sqlx::{Connection, PgConnection, PgPool, Row};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::share::{PartitionLeaseRow, share};
-use super::PARTITIONS;
+use super::{PARTITIONS, Subscriber};
 
 /// A partition that this copy holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,10 +52,22 @@ impl HeldPartitions {
         self.due = Instant::now();
     }
 
-    /// Renews held partitions, and takes this copy's share of those that are free or of which others hold too many.
-    pub(super) async fn rebalance(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    /// Renews held partitions, and takes this copy's share of those that are free or of which others hold too many. A subscription
+    /// that has not begun begins where the subscriber says.
+    pub(super) async fn rebalance(
+        &mut self,
+        connection: &mut PgConnection,
+        subscriber: &mut impl Subscriber,
+    ) -> Result<(), sqlx::Error> {
         let began = Instant::now();
-        let leases = read_leases(connection, &self.subscription).await?;
+        let mut leases = read_leases(connection, &self.subscription).await?;
+        if leases.len() < PARTITIONS {
+            let mut transaction = connection.begin().await?;
+            let after = subscriber.begins_after(&mut transaction).await?;
+            begin_after(&mut transaction, &self.subscription, after).await?;
+            transaction.commit().await?;
+            leases = read_leases(connection, &self.subscription).await?;
+        }
         let wanted = share(&leases, self.owner);
         self.held = self.take(connection, &wanted, false).await?;
         let theirs = leases.iter().filter(|lease| lease.owner != Some(self.owner)).filter_map(|lease| lease.left).min();
@@ -67,6 +79,7 @@ impl HeldPartitions {
 
     /// Takes every partition from its holder, for a rebuild: no copy takes a share while the lease runs.
     pub(super) async fn take_all(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        begin_after(connection, &self.subscription, 0).await?;
         while self.held.len() < PARTITIONS {
             let all = read_leases(connection, &self.subscription).await?;
             self.held = self.take(connection, &all.iter().collect::<Vec<_>>(), true).await?;
@@ -156,7 +169,15 @@ impl HeldPartitions {
     }
 }
 
-/// All leases of a subscription, by partition. A new subscription gets its rows.
+/// Has a subscription that has not begun yet begin after a position. One that has begun goes on where it is.
+async fn begin_after(connection: &mut PgConnection, subscription: &str, position: i64) -> Result<(), sqlx::Error> {
+    let begin = "insert into subscription_partitions (subscription, partition, position)
+                 select $1, unnest($2::smallint[]), $3 on conflict do nothing";
+    let begin = sqlx::query(begin).bind(subscription).bind(numbers(0..PARTITIONS)).bind(position);
+    begin.execute(connection).await.map(drop)
+}
+
+/// All leases of a subscription, by partition; fewer than there are partitions if it has not begun.
 async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Result<Vec<PartitionLeaseRow>, sqlx::Error> {
     // A lease also ends with its owner's session. The start of other roles' sessions may not be visible.
     let look = "select p.partition, p.owner, p.fence, p.exclusive,
@@ -164,13 +185,7 @@ async fn read_leases(connection: &mut PgConnection, subscription: &str) -> Resul
                   from subscription_partitions p
                   left join pg_stat_activity a on a.pid = p.session and coalesce(a.backend_start = p.session_from, true)
                  where p.subscription = $1 order by p.partition";
-    let mut rows = sqlx::query(look).bind(subscription).fetch_all(&mut *connection).await?;
-    if rows.len() < PARTITIONS {
-        let make = "insert into subscription_partitions (subscription, partition)
-                    select $1, unnest($2::smallint[]) on conflict do nothing";
-        sqlx::query(make).bind(subscription).bind(numbers(0..PARTITIONS)).execute(&mut *connection).await?;
-        rows = sqlx::query(look).bind(subscription).fetch_all(connection).await?;
-    }
+    let rows = sqlx::query(look).bind(subscription).fetch_all(connection).await?;
     let lease = |row: &PgRow| {
         let seconds_left: Option<f64> = row.try_get(4)?;
         let left = seconds_left.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());

@@ -3,31 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::PARTITIONS;
-use super::leases::numbers;
 pub use super::stopped::{StoppedSubscription, stopped_subscriptions};
-use crate::read::last_position;
 use crate::wake::LEASES;
-
-/// Has a subscription that has not begun yet begin after a position. One that has begun goes on where it is.
-pub async fn begin_after(connection: &mut PgConnection, subscription: &str, position: i64) -> Result<(), sqlx::Error> {
-    let begin = "insert into subscription_partitions (subscription, partition, position)
-                 select $1, unnest($2::smallint[]), $3 on conflict do nothing";
-    let begin = sqlx::query(begin).bind(subscription).bind(numbers(0..PARTITIONS)).bind(position);
-    begin.execute(connection).await.map(drop)
-}
-
-/// Has a subscription that has not begun yet begin with the events that are stored from now on. Without this it begins with the first
-/// event of the log.
-pub async fn begin_at_end(pool: &PgPool, subscription: &str) -> Result<(), sqlx::Error> {
-    let mut transaction = pool.begin().await?;
-    let end = last_position(&mut *transaction).await?;
-    begin_after(&mut transaction, subscription, end).await?;
-    transaction.commit().await
-}
 
 /// How far a subscription is behind the log.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
