@@ -6,9 +6,10 @@
 mod new_order;
 
 use chrono::{DateTime, Utc};
+use domain::quantity::UnitOfMeasure;
 use serde::Deserialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 
 pub(crate) use self::new_order::NewOrder;
 use self::new_order::NewOrderImport;
@@ -194,8 +195,12 @@ pub(crate) struct Nothing {}
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StockReceipt {
-    #[schema(minimum = 1, maximum = 1_000_000_000)]
-    quantity: u32,
+    /// Whole pieces, or up to three decimals of `unit`.
+    #[schema(schema_with = received_quantity)]
+    quantity: String,
+    /// The unit of measure in which the SKU is counted; by the piece if it is left out. The first receipt says which.
+    #[schema(value_type = Option<UnitOfMeasure>)]
+    unit: Option<String>,
     /// Where they are; `default` if it is left out.
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     location: Option<String>,
@@ -205,9 +210,12 @@ pub(crate) struct StockReceipt {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StockAdjustment {
-    /// What is added, or taken away: not 0.
+    /// What is added, or taken away: not 0. Whole pieces, or up to three decimals of `unit`.
     #[schema(schema_with = delta)]
-    delta: i64,
+    delta: String,
+    /// As the SKU is counted; by the piece if it is left out.
+    #[schema(value_type = Option<UnitOfMeasure>)]
+    unit: Option<String>,
     /// Not only spaces.
     #[schema(max_length = 500, pattern = r"^[^\u0000]*[^\u0000\s][^\u0000]*$")]
     reason: String,
@@ -224,8 +232,12 @@ pub(crate) struct StockTransfer {
     from: String,
     #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
     to: String,
-    #[schema(minimum = 1, maximum = 1_000_000_000)]
-    quantity: u32,
+    /// Whole pieces, or up to three decimals of `unit`.
+    #[schema(schema_with = received_quantity)]
+    quantity: String,
+    /// As the SKU is counted; by the piece if it is left out.
+    #[schema(value_type = Option<UnitOfMeasure>)]
+    unit: Option<String>,
 }
 
 /// A command on an order was carried out. It names the id of what the command made.
@@ -314,7 +326,15 @@ fn amount() -> Schema {
 
 /// Whole pieces, or a decimal of a unit of measure.
 fn quantity() -> Schema {
-    let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(1_000_000));
+    quantity_up_to(1_000_000)
+}
+
+fn received_quantity() -> Schema {
+    quantity_up_to(1_000_000_000)
+}
+
+fn quantity_up_to(most_pieces: i64) -> Schema {
+    let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most_pieces));
     let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.001)).maximum(Some(1_000_000));
     let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(0|[1-9][0-9]*)([.][0-9]{1,3})?$"));
     AnyOfBuilder::new().item(whole).item(number).item(text).build().into()
@@ -332,8 +352,11 @@ fn amount_or<const N: usize>(others: [ObjectBuilder; N]) -> AnyOfBuilder {
 }
 
 fn delta() -> Schema {
-    let from = |least: i64, most: i64| {
-        ObjectBuilder::new().schema_type(SchemaType::new(Type::Integer)).minimum(Some(least)).maximum(Some(most))
+    let whole = |least: i64, most: i64| {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least)).maximum(Some(most))
     };
-    OneOfBuilder::new().item(from(-1_000_000_000, -1)).item(from(1, 1_000_000_000)).build().into()
+    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-1_000_000)).maximum(Some(1_000_000));
+    let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?(0|[1-9][0-9]*)([.][0-9]{1,3})?$"));
+    let pieces = AnyOfBuilder::new().item(whole(-1_000_000_000, -1)).item(whole(1, 1_000_000_000));
+    pieces.item(number).item(text).build().into()
 }

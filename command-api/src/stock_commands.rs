@@ -141,11 +141,17 @@ fn refused(refusal: StockError) -> Problem {
         }
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
+        StockError::OtherUnit { .. } => other_unit(&refusal),
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
         StockError::ChangesNothing | StockError::OutOfBounds | StockError::MoreThanReserved { .. } => {
             Problem::internal(refusal)
         }
     }
+}
+
+/// The SKU is counted in another unit of measure.
+pub(crate) fn other_unit(refusal: &StockError) -> Problem {
+    Problem::new(ProblemType::OtherUnit, refusal.to_string())
 }
 
 /// There would be more of a SKU than can be counted, or at more locations.

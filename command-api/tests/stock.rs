@@ -59,6 +59,7 @@ impl Shop {
         let (id, sku_id) = (OrderId::parse(order_id).unwrap(), Sku::parse(sku).unwrap());
         let expires_at = chrono::DateTime::UNIX_EPOCH;
         let made = StockEvent::ReservationMade(ReservationMade {
+            unit: None,
             order_id: id,
             quantity,
             expires_at,
@@ -179,7 +180,7 @@ async fn the_count_is_not_put_below_what_is_promised() {
     shop.receives(3).await;
     let order_id = OrderId::parse("order-1").unwrap();
     let (expires_at, location) = (chrono::DateTime::UNIX_EPOCH, LocationId::default());
-    let made = ReservationMade { order_id, quantity: 2, expires_at, location };
+    let made = ReservationMade { unit: None, order_id, quantity: 2, expires_at, location };
     let reserve = |_: &Stock| Ok::<_, stock::StockError>(vec![StockEvent::ReservationMade(made.clone())]);
     let known = shop.store.load("sku-1").await.unwrap();
     shop.store.execute("sku-1", known, &Metadata::default(), reserve).await.unwrap();

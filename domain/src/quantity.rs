@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as JsonValue;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
@@ -101,6 +102,12 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+impl From<Quantity> for JsonValue {
+    fn from(quantity: Quantity) -> Self {
+        if quantity.is_by_measure { Self::from(quantity.to_string()) } else { Self::from(quantity.count) }
+    }
+}
+
 struct QuantityVisitor;
 
 impl Visitor<'_> for QuantityVisitor {
@@ -152,6 +159,28 @@ pub(crate) fn read_quantity(
     if read.is_none() {
         let most = Quantity { count: MAX_THOUSANDTHS.into(), is_by_measure: true };
         let message = format!("must be a number from 0.001 to {most} with at most {DECIMALS} decimals");
+        reader.violation_at(field, "out_of_range", message);
+    }
+    read
+}
+
+/// The same of what is added, or taken away where it is below zero.
+pub(crate) fn read_difference(
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
+    unit: Option<UnitOfMeasure>,
+    most_pieces: u32,
+) -> Option<i64> {
+    if unit.is_none() {
+        let most = i64::from(most_pieces);
+        return reader.integer(field, -most..=most);
+    }
+    let text = reader.number_text(field)?;
+    let most = i64::from(MAX_THOUSANDTHS);
+    let read = parse_signed_decimal(&text, DECIMALS).ok().filter(|thousandths| (-most..=most).contains(thousandths));
+    if read.is_none() {
+        let most = Quantity { count: most, is_by_measure: true };
+        let message = format!("must be a number from -{most} to {most} with at most {DECIMALS} decimals");
         reader.violation_at(field, "out_of_range", message);
     }
     read

@@ -24,6 +24,7 @@ pub use evolve::evolve;
 pub use parse::{parse_adjustment, parse_receipt, parse_transfer};
 
 use crate::ids::{LocationId, OrderId};
+use crate::quantity::{Quantity, UnitOfMeasure};
 
 /// The most units of one receipt or one adjustment.
 pub(crate) const MAX_CHANGE: u32 = 1_000_000_000;
@@ -78,13 +79,13 @@ pub enum StockError {
     #[error("only {available} are available")]
     NotEnough {
         /// How many are available there.
-        available: i64,
+        available: Quantity,
     },
     /// The count would fall below the reservations.
     #[error("{reserved} are reserved for orders: the count can't be lower")]
     BelowReserved {
         /// How many units are reserved at the location.
-        reserved: i64,
+        reserved: Quantity,
     },
     /// There is no count to correct.
     #[error("this SKU is not tracked: receive it first")]
@@ -101,6 +102,12 @@ pub enum StockError {
     /// It would be at more than `MAX_LOCATIONS`.
     #[error("a SKU can be at {MAX_LOCATIONS} locations at most: move its units away from one of them first")]
     TooManyLocations,
+    /// The quantity is in another unit than the SKU's.
+    #[error("the SKU is counted {}", counted(*.unit))]
+    OtherUnit {
+        /// The SKU's.
+        unit: Option<UnitOfMeasure>,
+    },
     /// More units are to ship than are reserved.
     #[error("only {reserved} are still reserved for this order")]
     MoreThanReserved {
@@ -129,6 +136,8 @@ pub struct TrackedStock {
     pub reserved: i64,
     /// How many units have shipped since the SKU is tracked.
     pub sold: i64,
+    /// The unit of measure in which it is counted; `None`: by the piece. All quantities are in thousandths of the unit.
+    pub unit: Option<UnitOfMeasure>,
     /// The locations that have units of it. Clones share their common parts, because many commands are decided on a clone at once.
     pub locations: RedBlackTreeMapSync<LocationId, LocationStock>,
 }
@@ -153,6 +162,11 @@ pub struct Reservation {
     pub shipped: u32,
     /// When it runs out. The stock does not release it by itself: the saga that made it does.
     pub expires_at: DateTime<Utc>,
+}
+
+/// How a SKU of a unit is counted, in words.
+fn counted(unit: Option<UnitOfMeasure>) -> String {
+    unit.map_or_else(|| "by the piece".to_owned(), |unit| format!("in {unit}"))
 }
 
 impl TrackedStock {
@@ -204,7 +218,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 4;
+    const STATE_VERSION: i32 = 5;
 }
 
 #[cfg(test)]

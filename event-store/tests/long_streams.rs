@@ -133,7 +133,8 @@ async fn an_append_that_makes_a_stream_long_has_a_snapshot_taken() {
     grow(&database, 9_999).await;
 
     let locked = stream_locks.lock(sku()).await.unwrap();
-    let received = StockEvent::StockReceived(StockReceived { quantity: 5, location: LocationId::default() });
+    let received =
+        StockEvent::StockReceived(StockReceived { unit: None, quantity: 5, location: LocationId::default() });
     let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
     let expected_version = locked.stream(SKU).version;
     let events = vec![event(), event()];

@@ -24,13 +24,13 @@ fn ids(ids: &[&str]) -> BTreeSet<String> {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive(StockReceived { quantity, location: LocationId::default() })
+    StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() })
 }
 
 fn reserve(order_id: &str) -> StockCommand {
     let expires_at: DateTime<Utc> = DateTime::from_timestamp(1_893_456_000, 0).unwrap();
     let (order_id, location) = (OrderId::parse(order_id).unwrap(), LocationId::default());
-    StockCommand::Reserve(ReservationMade { order_id, quantity: 1, expires_at, location })
+    StockCommand::Reserve(ReservationMade { unit: None, order_id, quantity: 1, expires_at, location })
 }
 
 /// What a command comes to on a stream.
@@ -104,7 +104,7 @@ async fn of_hundreds_who_want_the_last_units_each_is_counted_once_and_nobody_mee
             let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
             match decided(SKU, locked.stream(SKU), reserve(&format!("order-{n}"))) {
                 Ok(append) => locked.append(vec![append]).await.map(|_| true),
-                Err(StockError::NotEnough { available: 0 }) => Ok(false),
+                Err(StockError::NotEnough { available }) if available.is_zero() => Ok(false),
                 Err(refusal) => panic!("{refusal}"),
             }
         })
@@ -129,7 +129,7 @@ async fn of_hundreds_who_want_the_last_units_at_three_locations_each_unit_is_all
     let locks_of = stores.clone().map(|store| StreamLocks::<Stock>::new(store, 10));
     for (location, quantity) in UNITS {
         let location = LocationId::parse(location).unwrap();
-        let received = StockCommand::Receive(StockReceived { quantity, location });
+        let received = StockCommand::Receive(StockReceived { unit: None, quantity, location });
         append(locks_of[0].lock(ids(&[SKU])).await.unwrap(), SKU, received).await.unwrap();
     }
 
@@ -148,7 +148,7 @@ async fn of_hundreds_who_want_the_last_units_at_three_locations_each_unit_is_all
                     let order_id = OrderId::parse(format!("order-{n}")).unwrap();
                     let (quantity, location) = (units.quantity, units.location.clone());
                     let expires_at = DateTime::UNIX_EPOCH;
-                    let made = ReservationMade { order_id, quantity, location, expires_at };
+                    let made = ReservationMade { unit: None, order_id, quantity, location, expires_at };
                     stock::decide(&stream.state, StockCommand::Reserve(made)).unwrap()
                 })
                 .collect();
@@ -191,7 +191,7 @@ async fn an_append_without_a_lock_makes_a_conflict_that_the_next_lock_has_seen()
 
     let locked = stream_locks.lock(ids(&[SKU])).await.unwrap();
     let refused = decided(SKU, locked.stream(SKU), reserve("b")).unwrap_err();
-    assert_eq!(refused, StockError::NotEnough { available: 0 });
+    assert_eq!(refused, StockError::NotEnough { available: domain::quantity::Quantity::of(0, None) });
     drop(locked);
     assert_eq!(cached(&stream_locks, &store, SKU).await.version, 2);
 }
@@ -235,8 +235,11 @@ async fn what_the_database_lost_is_not_cached() {
 
     // Somebody else has written another event in its place.
     lose(&database, 2).await;
-    let other =
-        at(SKU, 2, &[StockEvent::StockReceived(StockReceived { quantity: 16, location: LocationId::default() })]);
+    let other = at(
+        SKU,
+        2,
+        &[StockEvent::StockReceived(StockReceived { unit: None, quantity: 16, location: LocationId::default() })],
+    );
     elsewhere.append(vec![other]).await.unwrap();
     assert_eq!(tracked(cached(&stream_locks, &store, SKU).await).on_hand, 19);
 
@@ -360,7 +363,8 @@ async fn only_so_many_streams_are_cached_and_the_others_read_again() {
 async fn a_long_stream_is_folded_whole() {
     let database = testkit::database().await;
     let store = copy(&database).await;
-    let received = StockEvent::StockReceived(StockReceived { quantity: 1, location: LocationId::default() });
+    let received =
+        StockEvent::StockReceived(StockReceived { unit: None, quantity: 1, location: LocationId::default() });
     for begun in [0, 1_500] {
         store.append(vec![at(SKU, begun, &vec![received.clone(); 1_500])]).await.unwrap();
     }

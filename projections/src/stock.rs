@@ -12,6 +12,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::ids::{LocationId, Sku};
+use domain::quantity::{Quantity, UnitOfMeasure};
 use domain::stock::{Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
@@ -37,8 +38,8 @@ pub(crate) const PROJECTION: ProjectionDefinition = ProjectionDefinition {
 
 type RecordedStockEvent = crate::projection::DecodedEvent<Stock>;
 
-/// A tracked SKU, as stored.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+/// A tracked SKU, as stored. Quantities are pieces, or thousandths of the unit.
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StockRow {
     sku: String,
@@ -49,8 +50,9 @@ struct StockRow {
     /// Units sent so far.
     sold: i64,
     /// The units at named locations. Those that are not here are at the default one. One that has none is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<UnitOfMeasure>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(ignore)]
     named: BTreeMap<LocationId, UnitsRow>,
     version: i64,
     updated_at: DateTime<Utc>,
@@ -69,8 +71,19 @@ struct UnitsRow {
 #[schema(as = TrackedSku)]
 #[serde(rename_all = "camelCase")]
 struct StockView {
-    #[serde(flatten)]
-    item: StockRow,
+    sku: String,
+    /// How much is in the warehouse.
+    on_hand: Quantity,
+    /// How much of that orders have reserved.
+    reserved: Quantity,
+    /// How much was sent so far.
+    sold: Quantity,
+    /// The unit of measure in which the SKU is counted. It is left out of one that is counted by the piece.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    unit: Option<UnitOfMeasure>,
+    version: i64,
+    updated_at: DateTime<Utc>,
     /// The units at each location that has any, the default one first. It is left out while all are there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -79,7 +92,7 @@ struct StockView {
     #[schema(schema_with = described::yes)]
     tracked: bool,
     /// What can be reserved: `onHand` less `reserved`.
-    available: i64,
+    available: Quantity,
 }
 
 /// The units of a SKU at a location.
@@ -88,12 +101,12 @@ struct StockView {
 #[serde(rename_all = "camelCase")]
 struct LocationView {
     location: String,
-    /// Units there.
-    on_hand: i64,
-    /// Units of those that orders have reserved.
-    reserved: i64,
+    /// How much is there.
+    on_hand: Quantity,
+    /// How much of that orders have reserved.
+    reserved: Quantity,
     /// What can be reserved there: `onHand` less `reserved`.
-    available: i64,
+    available: Quantity,
 }
 
 /// A SKU without stock events: it is always available.
@@ -141,7 +154,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
     let key = key(&recorded.stream_id);
     let mut stock = match (items.take::<StockRow>(&key)?, &recorded.event) {
         (Some(stock), _) => stock,
-        (None, StockEvent::StockReceived(_)) => StockRow::empty(recorded),
+        (None, StockEvent::StockReceived(received)) => StockRow { unit: received.unit, ..StockRow::empty(recorded) },
         (
             None,
             StockEvent::StockAdjusted(_)
@@ -164,7 +177,7 @@ impl StockRow {
     fn empty(recorded: &RecordedStockEvent) -> Self {
         let sku = recorded.stream_id.clone();
         let (version, updated_at) = (recorded.version, recorded.recorded_at);
-        Self { sku, on_hand: 0, reserved: 0, sold: 0, named: BTreeMap::new(), version, updated_at }
+        Self { sku, on_hand: 0, reserved: 0, sold: 0, unit: None, named: BTreeMap::new(), version, updated_at }
     }
 
     fn apply(&mut self, event: &StockEvent) {
@@ -294,23 +307,28 @@ async fn all(
 }
 
 impl StockView {
-    fn of(mut item: StockRow) -> Self {
-        let named = std::mem::take(&mut item.named);
-        let mut at_default = UnitsRow { on_hand: item.on_hand, reserved: item.reserved };
+    fn of(item: StockRow) -> Self {
+        let StockRow { sku, on_hand, reserved, sold, unit, named, version, updated_at } = item;
+        let mut at_default = UnitsRow { on_hand, reserved };
         for here in named.values() {
             at_default.on_hand -= here.on_hand;
             at_default.reserved -= here.reserved;
         }
-        let mut locations: Vec<_> = named.iter().map(|(location, here)| LocationView::of(location, *here)).collect();
+        let mut locations: Vec<_> =
+            named.iter().map(|(location, here)| LocationView::of(location, *here, unit)).collect();
         if !locations.is_empty() && at_default != UnitsRow::default() {
-            locations.insert(0, LocationView::of(&LocationId::default(), at_default));
+            locations.insert(0, LocationView::of(&LocationId::default(), at_default, unit));
         }
-        Self { tracked: true, available: item.on_hand - item.reserved, locations, item }
+        let [on_hand, reserved, sold, available] =
+            [on_hand, reserved, sold, on_hand - reserved].map(|count| Quantity::of(count, unit));
+        Self { sku, on_hand, reserved, sold, unit, version, updated_at, locations, tracked: true, available }
     }
 }
 
 impl LocationView {
-    fn of(location: &LocationId, UnitsRow { on_hand, reserved }: UnitsRow) -> Self {
-        Self { location: location.to_string(), on_hand, reserved, available: on_hand - reserved }
+    fn of(location: &LocationId, UnitsRow { on_hand, reserved }: UnitsRow, unit: Option<UnitOfMeasure>) -> Self {
+        let [on_hand, reserved, available] =
+            [on_hand, reserved, on_hand - reserved].map(|count| Quantity::of(count, unit));
+        Self { location: location.to_string(), on_hand, reserved, available }
     }
 }

@@ -88,12 +88,12 @@ fn order(n: usize) -> OrderId {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive(StockReceived { quantity, location: LocationId::default() })
+    StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() })
 }
 
 fn reserve(n: usize, quantity: u32) -> StockCommand {
     let (expires_at, location) = (DateTime::UNIX_EPOCH, LocationId::default());
-    StockCommand::Reserve(ReservationMade { order_id: order(n), quantity, expires_at, location })
+    StockCommand::Reserve(ReservationMade { unit: None, order_id: order(n), quantity, expires_at, location })
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn a_sku_is_shown_as_its_events_add_up() {
     let fixture = Fixture::running().await;
     fixture.does("sku-2", vec![receive(7)]).await;
     let mut commands = vec![receive(10), reserve(1, 4), reserve(2, 3)];
-    let counted = StockAdjusted { delta: -1, reason: "counted".into(), location: LocationId::default() };
+    let counted = StockAdjusted { unit: None, delta: -1, reason: "counted".into(), location: LocationId::default() };
     commands.push(StockCommand::Adjust(counted));
     let position = fixture.does("sku-1", commands).await;
     assert_eq!(
@@ -135,9 +135,14 @@ async fn a_sku_is_shown_as_its_events_add_up() {
 async fn units_at_named_locations_are_shown_where_they_are() {
     let fixture = Fixture::running().await;
     let berlin = || LocationId::parse("berlin").unwrap();
-    let received = StockCommand::Receive(StockReceived { quantity: 4, location: berlin() });
-    let made =
-        ReservationMade { order_id: order(1), quantity: 3, expires_at: DateTime::UNIX_EPOCH, location: berlin() };
+    let received = StockCommand::Receive(StockReceived { unit: None, quantity: 4, location: berlin() });
+    let made = ReservationMade {
+        unit: None,
+        order_id: order(1),
+        quantity: 3,
+        expires_at: DateTime::UNIX_EPOCH,
+        location: berlin(),
+    };
     let position = fixture.does("sku-1", vec![receive(2), received, StockCommand::Reserve(made), reserve(1, 1)]).await;
     let at = |location: &str, on_hand: i64, reserved: i64| {
         let available = on_hand - reserved;
@@ -149,7 +154,7 @@ async fn units_at_named_locations_are_shown_where_they_are() {
 
     // All of it leaves Berlin, which is forgotten.
     let shipped = StockCommand::Commit { order_id: order(1), location: berlin(), shipped: 3 };
-    let counted = StockAdjusted { delta: -1, reason: "counted".into(), location: berlin() };
+    let counted = StockAdjusted { unit: None, delta: -1, reason: "counted".into(), location: berlin() };
     let position = fixture.does("sku-1", vec![shipped, StockCommand::Adjust(counted)]).await;
     let shown = fixture.shown("sku-1", position).await;
     assert_eq!((&shown["onHand"], &shown["sold"], shown.get("locations")), (&json!(2), &json!(3), None));

@@ -43,7 +43,7 @@ impl Shop {
             shop.happens(order_id, 1, OrderEvent::OrderConfirmed(OrderConfirmed::default())).await;
         }
         for sku in ["sku-1", "sku-2"] {
-            let received = StockReceived { quantity: 10, location: LocationId::default() };
+            let received = StockReceived { unit: None, quantity: 10, location: LocationId::default() };
             let events = decide(&Stock::default(), StockCommand::Receive(received)).unwrap();
             let events = events.iter().map(|event| NewEvent::new(event, &Metadata::default()).unwrap()).collect();
             shop.append(Stock::TYPE, sku, 0, events).await;

@@ -199,7 +199,8 @@ fn rejection(order: &PlacedOrder) -> Option<RejectionCause> {
         RejectionReason::OutOfStock { shortages } => ("outOfStock", &shortages[..]),
         RejectionReason::PaymentDeclined { message: _ } => ("paymentDeclined", &[][..]),
         RejectionReason::NotPaidInTime => ("notPaidInTime", &[][..]),
-        RejectionReason::GivenUp { reason: _ } => return None,
+        // Builds of notification that do not know a kind say what the reason is.
+        RejectionReason::OtherUnit { skus: _ } | RejectionReason::GivenUp { reason: _ } => return None,
     };
     let mut characters = 0;
     let skus = shortages.iter().map(|short| short.sku.to_string()).take_while(|sku| {

@@ -286,9 +286,9 @@ pub struct Allocation {
     pub sku: String,
     pub location: String,
     /// Units, without those that were cancelled.
-    pub quantity: u32,
+    pub quantity: Quantity,
     /// Units of those that were sent.
-    pub shipped: u32,
+    pub shipped: Quantity,
 }
 
 /// What was ordered on some days.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Quantity {
-    Pieces(u32),
+    Pieces(i64),
     /// With up to three decimals: `1.235`.
     ByMeasure(String),
 }
@@ -21,7 +21,7 @@ impl Default for Quantity {
 
 impl From<u32> for Quantity {
     fn from(pieces: u32) -> Self {
-        Self::Pieces(pieces)
+        Self::Pieces(pieces.into())
     }
 }
 

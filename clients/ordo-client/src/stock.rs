@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{AcceptedCommand, Client, Command, PagedQuery, ReadRequest, Sales};
+use crate::{AcceptedCommand, Client, Command, PagedQuery, Quantity, ReadRequest, Sales};
 
 impl Client {
     /// Tells that units of a SKU came in. From then on it is tracked.
@@ -15,6 +15,12 @@ impl Client {
     /// Adds units to a SKU's stock at a location.
     pub fn receive_stock_at(&self, sku: &str, quantity: u32, location: &str) -> Command<AcceptedCommand> {
         let body = json!({ "quantity": quantity, "location": location });
+        Command::post(self, &["stock", sku, "receive"], Some(&body))
+    }
+
+    /// Tells that so much of a unit of measure such as `kg` came in: `"12.5"`.
+    pub fn receive_stock_by_measure(&self, sku: &str, quantity: &str, unit: &str) -> Command<AcceptedCommand> {
+        let body = json!({ "quantity": quantity, "unit": unit });
         Command::post(self, &["stock", sku, "receive"], Some(&body))
     }
 
@@ -54,13 +60,16 @@ pub struct StockLevel {
     /// Whether its units are counted. If not, there are no numbers.
     pub tracked: bool,
     #[serde(default)]
-    pub on_hand: i64,
+    pub on_hand: Quantity,
     #[serde(default)]
-    pub reserved: i64,
+    pub reserved: Quantity,
     #[serde(default)]
-    pub available: i64,
+    pub available: Quantity,
     #[serde(default)]
-    pub sold: i64,
+    pub sold: Quantity,
+    /// The unit of measure in which it is counted; `None`: by the piece.
+    #[serde(default)]
+    pub unit: Option<String>,
     /// The units at each location that has any. Empty while all are at the default one.
     #[serde(default)]
     pub locations: Vec<StockAtLocation>,
@@ -76,7 +85,7 @@ pub struct StockLevel {
 #[non_exhaustive]
 pub struct StockAtLocation {
     pub location: String,
-    pub on_hand: i64,
-    pub reserved: i64,
-    pub available: i64,
+    pub on_hand: Quantity,
+    pub reserved: Quantity,
+    pub available: Quantity,
 }

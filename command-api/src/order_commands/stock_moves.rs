@@ -8,12 +8,13 @@ use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
 use problem::Problem;
 
-use crate::stock_commands::too_many;
+use crate::stock_commands::{other_unit, too_many};
 
 /// Whatever the order's rules let pass fits its SKUs, but that so much can't be counted, or at so many locations.
 fn refused(refusal: StockError) -> Problem {
     match refusal {
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
+        StockError::OtherUnit { .. } => other_unit(&refusal),
         StockError::NotEnough { .. }
         | StockError::BelowReserved { .. }
         | StockError::NotTracked

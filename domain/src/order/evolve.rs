@@ -32,7 +32,7 @@ impl PlacedOrder {
             }
             OrderEvent::StockReservationFailed(failed) => {
                 self.stock = OrderStockState::Short;
-                self.reject(RejectionReason::OutOfStock { shortages: failed.shortages });
+                self.reject(failed.reason());
             }
             OrderEvent::StockReleased(released) => {
                 self.stock = OrderStockState::Released;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::event::{LineQuantity, OrderLine};
 use super::state::PlacedOrder;
 use crate::ids::Sku;
+use crate::quantity::UnitOfMeasure;
 
 /// Counts of what became of a line, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +42,11 @@ impl PlacedOrder {
     /// The line with a number, from 1.
     pub fn line(&self, line_number: u32) -> Option<&OrderLine> {
         self.content.lines.get(index(line_number)?)
+    }
+
+    /// The unit of measure in which a SKU was ordered; `None`: by the piece, or not at all.
+    pub fn unit_of(&self, sku: &Sku) -> Option<UnitOfMeasure> {
+        self.content.lines.iter().find(|line| line.sku == *sku)?.unit
     }
 
     /// The lines with their numbers, from 1.

@@ -160,8 +160,7 @@ impl PlacedOrder {
     ) -> BTreeMap<&Sku, u32> {
         let mut by_sku: BTreeMap<&Sku, u32> = BTreeMap::new();
         for it in lines.into_iter().filter(|it| it.restock) {
-            // Stock is counted in pieces.
-            if let Some(line) = self.line(it.line_number).filter(|line| line.unit.is_none()) {
+            if let Some(line) = self.line(it.line_number) {
                 let units = by_sku.entry(&line.sku).or_default();
                 *units = units.saturating_add(it.quantity);
             }

@@ -60,7 +60,7 @@ pub fn choose_locations(
 fn check(needed: &[NeededUnits<'_>], available: impl Fn(usize) -> i64) -> Result<(), Vec<Shortage>> {
     let short = |(at, it): (usize, &NeededUnits<'_>)| {
         let available = available(at);
-        let shortage = Shortage { sku: it.sku.clone(), requested: it.quantity, available };
+        let shortage = Shortage { unit: it.stock.unit, sku: it.sku.clone(), requested: it.quantity, available };
         (available < i64::from(it.quantity)).then_some(shortage)
     };
     let shortages: Vec<Shortage> = needed.iter().enumerate().filter_map(short).collect();

@@ -123,11 +123,14 @@ fn every_event() -> Vec<OrderEvent> {
     let reason = Some("changed my mind".to_owned());
     let shipment_id = ShipmentId::parse("s-1").unwrap();
     let (refund_id, return_id) = (RefundId::parse("f-1").unwrap(), ReturnId::parse("r-1").unwrap());
-    let shortages = vec![Shortage { sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
+    let shortages = vec![Shortage { unit: None, sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
     vec![
         created(),
         reserved(),
-        OrderEvent::StockReservationFailed(StockReservationFailed { shortages: shortages.clone() }),
+        OrderEvent::StockReservationFailed(StockReservationFailed {
+            shortages: shortages.clone(),
+            other_units: vec![],
+        }),
         OrderEvent::StockReleased(StockReleased { expired: true }),
         authorized(),
         OrderEvent::PaymentDeclined(PaymentDeclined {

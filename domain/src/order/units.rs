@@ -40,7 +40,7 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
         let reserve = |units: &SkuQuantity| {
             let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
             let (quantity, location) = (units.quantity, units.location.clone());
-            let made = ReservationMade { order_id, quantity, location, expires_at };
+            let made = ReservationMade { unit: order.unit_of(&units.sku), order_id, quantity, location, expires_at };
             (units.sku.clone(), StockCommand::Reserve(made))
         };
         return reserved.units.iter().map(reserve).collect();
@@ -78,10 +78,10 @@ fn restocked(order_id: &OrderId, order: &PlacedOrder, received: &ReturnReceived)
     let put_back = |(sku, quantity): (&Sku, u32)| {
         // The order knows of these already.
         let before = so_far.get(sku).copied().unwrap_or(0).saturating_sub(quantity);
-        let sku = sku.clone();
+        let (sku, unit) = (sku.clone(), order.unit_of(sku));
         order.origins(&sku, before, quantity).into_iter().map(move |(location, quantity)| {
             let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
-            (sku.clone(), StockCommand::PutBack(StockReturned { order_id, return_id, quantity, location }))
+            (sku.clone(), StockCommand::PutBack(StockReturned { unit, order_id, return_id, quantity, location }))
         })
     };
     order.units_to_restock(&received.lines).into_iter().flat_map(put_back).collect()

@@ -6,11 +6,13 @@ use super::{
     TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
+use crate::quantity::Quantity;
 
 /// The events that a command leads to. There are none if it changes nothing. So a command for an order can be repeated.
 ///
 /// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
 pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
+    check_unit(stock, &command)?;
     match (stock, command) {
         (Stock::Untracked, StockCommand::Receive(receipt)) => receive(&TrackedStock::default(), receipt),
         (Stock::Untracked, StockCommand::Adjust(_) | StockCommand::Transfer(_)) => Err(StockError::NotTracked),
@@ -37,6 +39,23 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
     }
 }
 
+/// Refuses a quantity in another unit than that of the SKU.
+fn check_unit(stock: &Stock, command: &StockCommand) -> Result<(), StockError> {
+    let Stock::Tracked(tracked) = stock else { return Ok(()) };
+    let unit = match command {
+        StockCommand::Receive(it) => it.unit,
+        StockCommand::Adjust(it) => it.unit,
+        StockCommand::Transfer(it) => it.unit,
+        StockCommand::PutBack(it) => it.unit,
+        StockCommand::Reserve(it) => it.unit,
+        // Of what was reserved in its unit.
+        StockCommand::Release { .. } | StockCommand::ReleaseBeyond { .. } | StockCommand::Commit { .. } => {
+            return Ok(());
+        }
+    };
+    if unit == tracked.unit { Ok(()) } else { Err(StockError::OtherUnit { unit: tracked.unit }) }
+}
+
 fn receive(tracked: &TrackedStock, receipt: StockReceived) -> Result<Vec<StockEvent>, StockError> {
     if !(1..=MAX_CHANGE).contains(&receipt.quantity) {
         return Err(StockError::OutOfBounds);
@@ -56,7 +75,7 @@ fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<Stock
     let nothing = LocationStock::default();
     let here = tracked.locations.get(&adjustment.location).unwrap_or(&nothing);
     if here.on_hand.saturating_add(delta) < here.reserved {
-        return Err(StockError::BelowReserved { reserved: here.reserved });
+        return Err(StockError::BelowReserved { reserved: Quantity::of(here.reserved, tracked.unit) });
     }
     check_room(tracked, &adjustment.location, delta)?;
     Ok(vec![StockEvent::StockAdjusted(adjustment)])
@@ -71,7 +90,7 @@ fn move_units(tracked: &TrackedStock, transfer: StockTransferred) -> Result<Vec<
     }
     let available = tracked.available_at(&transfer.from);
     if i64::from(transfer.quantity) > available {
-        return Err(StockError::NotEnough { available });
+        return Err(StockError::NotEnough { available: Quantity::of(available, tracked.unit) });
     }
     check_room(tracked, &transfer.to, 0)?;
     Ok(vec![StockEvent::StockTransferred(transfer)])
@@ -102,7 +121,7 @@ fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockE
     }
     let available = tracked.available_at(&wanted.location);
     if i64::from(wanted.quantity) > available {
-        return Err(StockError::NotEnough { available });
+        return Err(StockError::NotEnough { available: Quantity::of(available, tracked.unit) });
     }
     Ok(vec![StockEvent::ReservationMade(wanted)])
 }

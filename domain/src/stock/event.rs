@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::events::events;
 use crate::ids::{LocationId, OrderId, ReturnId};
+use crate::quantity::UnitOfMeasure;
 
 /// Every change of their shapes; those of the same event oldest first. Each may name a location. What they say is read alike in both
 /// versions.
@@ -17,21 +18,28 @@ pub(super) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "ReservationMade", to: "2.0", change: None },
     Upcast { event_type: "ReservationReleased", to: "2.0", change: None },
     Upcast { event_type: "ReservationCommitted", to: "2.0", change: None },
+    // These may name a unit of measure.
+    Upcast { event_type: "StockReceived", to: "3.0", change: None },
+    Upcast { event_type: "StockAdjusted", to: "3.0", change: None },
+    Upcast { event_type: "StockReturned", to: "3.0", change: None },
+    Upcast { event_type: "ReservationMade", to: "3.0", change: None },
 ];
 
 /// The version in which an event is written, where that is not the newest one. A build that knows the first version only would count the
-/// units of all locations as one. It stops at the second version instead.
+/// units of all locations as one. It stops at the second version instead, and at the third in place of
+/// taking thousandths of a unit for pieces.
 fn earlier_version(event: &StockEvent) -> Option<&'static str> {
-    let location = match event {
-        StockEvent::StockReceived(it) => &it.location,
-        StockEvent::StockAdjusted(it) => &it.location,
-        StockEvent::StockReturned(it) => &it.location,
+    let (location, unit) = match event {
+        StockEvent::StockReceived(it) => (&it.location, it.unit),
+        StockEvent::StockAdjusted(it) => (&it.location, it.unit),
+        StockEvent::StockReturned(it) => (&it.location, it.unit),
         StockEvent::StockTransferred(_) => return None,
-        StockEvent::ReservationMade(it) => &it.location,
-        StockEvent::ReservationReleased(it) => &it.location,
-        StockEvent::ReservationCommitted(it) => &it.location,
+        StockEvent::ReservationMade(it) => (&it.location, it.unit),
+        StockEvent::ReservationReleased(it) => (&it.location, None),
+        StockEvent::ReservationCommitted(it) => (&it.location, None),
     };
-    location.is_default().then_some(FIRST)
+    let earlier = if location.is_default() { FIRST } else { "2.0" };
+    unit.is_none().then_some(earlier)
 }
 
 events! {
@@ -64,6 +72,9 @@ pub struct StockReceived {
     /// Where they are.
     #[serde(default, skip_serializing_if = "LocationId::is_default")]
     pub location: LocationId,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
 }
 
 /// The count was corrected.
@@ -78,6 +89,9 @@ pub struct StockAdjusted {
     /// Where it was counted.
     #[serde(default, skip_serializing_if = "LocationId::is_default")]
     pub location: LocationId,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
 }
 
 /// Units that had been sent came back, and are for sale again.
@@ -94,6 +108,9 @@ pub struct StockReturned {
     /// Where they are now.
     #[serde(default, skip_serializing_if = "LocationId::is_default")]
     pub location: LocationId,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
 }
 
 /// Units were moved to another location.
@@ -107,6 +124,9 @@ pub struct StockTransferred {
     pub to: LocationId,
     /// How many, at least one.
     pub quantity: u32,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. The quantity is in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
 }
 
 /// Units were reserved for an order.
@@ -123,6 +143,9 @@ pub struct ReservationMade {
     /// Where they are.
     #[serde(default, skip_serializing_if = "LocationId::is_default")]
     pub location: LocationId,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
 }
 
 /// Reserved units are for sale again.

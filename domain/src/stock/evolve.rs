@@ -8,8 +8,8 @@ use crate::ids::{LocationId, OrderId};
 
 /// Applies an event to the stock. An event that [`super::decide()`] would not have made changes as much as there is to change.
 pub fn evolve(stock: &mut Stock, event: StockEvent) {
-    if let (Stock::Untracked, StockEvent::StockReceived(_)) = (&*stock, &event) {
-        *stock = Stock::Tracked(TrackedStock::default());
+    if let (Stock::Untracked, StockEvent::StockReceived(received)) = (&*stock, &event) {
+        *stock = Stock::Tracked(TrackedStock { unit: received.unit, ..TrackedStock::default() });
     }
     match stock {
         Stock::Tracked(tracked) => tracked.apply(event),
@@ -20,18 +20,18 @@ pub fn evolve(stock: &mut Stock, event: StockEvent) {
 impl TrackedStock {
     fn apply(&mut self, event: StockEvent) {
         match event {
-            StockEvent::StockReceived(StockReceived { quantity, location })
-            | StockEvent::StockReturned(StockReturned { quantity, location, order_id: _, return_id: _ }) => {
+            StockEvent::StockReceived(StockReceived { quantity, location, unit: _ })
+            | StockEvent::StockReturned(StockReturned { quantity, location, order_id: _, return_id: _, unit: _ }) => {
                 self.change(&location, |here| here.add(quantity.into()));
             }
-            StockEvent::StockAdjusted(StockAdjusted { delta, location, reason: _ }) => {
+            StockEvent::StockAdjusted(StockAdjusted { delta, location, reason: _, unit: _ }) => {
                 self.change(&location, |here| here.add(delta));
             }
-            StockEvent::StockTransferred(StockTransferred { from, to, quantity }) => {
+            StockEvent::StockTransferred(StockTransferred { from, to, quantity, unit: _ }) => {
                 let moved = self.change(&from, |here| here.remove(quantity.into()));
                 self.change(&to, |here| here.add(moved));
             }
-            StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at }) => {
+            StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at, unit: _ }) => {
                 let made = Reservation { quantity, shipped: 0, expires_at };
                 self.change(&location, |here| here.reserve(order_id, made));
             }

@@ -3,41 +3,45 @@
 use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::ids::LocationId;
+use crate::quantity::{UnitOfMeasure, read_difference, read_quantity};
 
 const MAX_REASON_CHARS: usize = 500;
 
-/// Reads `{"quantity": 10, "location"?: "berlin"}`.
+/// Reads `{"quantity": 10, "unit"?: "kg", "location"?: "berlin"}`.
 pub fn parse_receipt(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
-        let [quantity, location] = reader.object(fields, ["quantity", "location"]);
-        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE));
+        let [quantity, location, unit] = reader.object(fields, ["quantity", "location", "unit"]);
+        let unit = read_unit(reader, &unit);
+        let quantity = reader.required(&quantity, |r, field| read_quantity(r, field, unit?, MAX_CHANGE));
         let location = read_location(reader, &location);
-        Some(StockCommand::Receive(StockReceived { quantity: quantity?, location: location? }))
+        Some(StockCommand::Receive(StockReceived { unit: unit?, quantity: quantity?, location: location? }))
     })
 }
 
-/// Reads `{"delta": -3, "reason": "counted", "location"?: "berlin"}`.
+/// Reads `{"delta": -3, "reason": "counted", "unit"?: "kg", "location"?: "berlin"}`.
 pub fn parse_adjustment(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
-        let [delta, reason, location] = reader.object(fields, ["delta", "reason", "location"]);
-        let delta = reader.required(&delta, read_delta);
+        let [delta, reason, location, unit] = reader.object(fields, ["delta", "reason", "location", "unit"]);
+        let unit = read_unit(reader, &unit);
+        let delta = reader.required(&delta, |r, field| read_delta(r, field, unit?));
         let reason = reader.required(&reason, read_reason);
         let location = read_location(reader, &location);
-        Some(StockCommand::Adjust(StockAdjusted { delta: delta?, reason: reason?, location: location? }))
+        Some(StockCommand::Adjust(StockAdjusted { unit: unit?, delta: delta?, reason: reason?, location: location? }))
     })
 }
 
 /// Reads `{"from": "berlin", "to": "hamburg", "quantity": 5}`.
 pub fn parse_transfer(body: &[u8]) -> Result<StockCommand, InvalidBody> {
     read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
-        let [from, to_field, quantity] = reader.object(fields, ["from", "to", "quantity"]);
+        let [from, to_field, quantity, unit] = reader.object(fields, ["from", "to", "quantity", "unit"]);
+        let unit = read_unit(reader, &unit);
         let from = reader.required(&from, |r, field| r.text(field, LocationId::parse));
         let to = reader.required(&to_field, |r, field| r.text(field, LocationId::parse));
-        let quantity = reader.required(&quantity, |r, field| r.integer(field, 1..=MAX_CHANGE));
+        let quantity = reader.required(&quantity, |r, field| read_quantity(r, field, unit?, MAX_CHANGE));
         if from.is_some() && from == to {
             reader.violation_at(&to_field, "changes_nothing", "must not be where the units are");
         }
-        Some(StockCommand::Transfer(StockTransferred { from: from?, to: to?, quantity: quantity? }))
+        Some(StockCommand::Transfer(StockTransferred { from: from?, to: to?, quantity: quantity?, unit: unit? }))
     })
 }
 
@@ -46,9 +50,14 @@ fn read_location(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Locat
     reader.optional(field, |r, field| r.text(field, LocationId::parse)).map(Option::unwrap_or_default)
 }
 
-fn read_delta(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<i64> {
-    let most = i64::from(MAX_CHANGE);
-    let delta = reader.integer(field, -most..=most)?;
+/// The unit of measure; `None` in it: by the piece.
+#[expect(clippy::option_option, reason = "outer: was it valid; inner: was it given")]
+fn read_unit(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Option<UnitOfMeasure>> {
+    reader.optional(field, |r, field| r.text(field, |symbol: String| UnitOfMeasure::parse(&symbol)))
+}
+
+fn read_delta(reader: &mut BodyReader, field: &JsonField<'_>, unit: Option<UnitOfMeasure>) -> Option<i64> {
+    let delta = read_difference(reader, field, unit, MAX_CHANGE)?;
     if delta == 0 {
         reader.violation_at(field, "changes_nothing", "must not be 0");
         return None;
@@ -82,11 +91,12 @@ mod tests {
 
     #[test]
     fn what_came_in_and_what_was_counted_are_read() {
-        let receipt = |location| StockCommand::Receive(StockReceived { quantity: 10, location });
+        let receipt = |location| StockCommand::Receive(StockReceived { unit: None, quantity: 10, location });
         assert_eq!(parse_receipt(br#"{"quantity": 10}"#), Ok(receipt(LocationId::default())));
         assert_eq!(parse_receipt(br#"{"quantity": 10, "location": "berlin"}"#), Ok(receipt(berlin())));
-        let adjustment =
-            |location| StockCommand::Adjust(StockAdjusted { delta: -3, reason: "counted".into(), location });
+        let adjustment = |location| {
+            StockCommand::Adjust(StockAdjusted { unit: None, delta: -3, reason: "counted".into(), location })
+        };
         let body = br#"{"delta": -3, "reason": "counted"}"#;
         assert_eq!(parse_adjustment(body), Ok(adjustment(LocationId::default())));
         let body = br#"{"delta": -3, "reason": "counted", "location": "berlin"}"#;
@@ -100,7 +110,7 @@ mod tests {
     #[test]
     fn a_transfer_is_read_and_goes_to_another_location() {
         let (from, to) = (berlin(), LocationId::default());
-        let transfer = StockCommand::Transfer(StockTransferred { from, to, quantity: 5 });
+        let transfer = StockCommand::Transfer(StockTransferred { from, to, quantity: 5, unit: None });
         assert_eq!(parse_transfer(br#"{"from": "berlin", "to": "default", "quantity": 5}"#), Ok(transfer));
         let missing = [at("/from", "required"), at("/to", "required"), at("/quantity", "required")];
         assert_eq!(wrong(parse_transfer(b"{}")), missing);
@@ -139,6 +149,28 @@ mod tests {
         assert!(parse_adjustment(br#"{"delta": -1000000000, "reason": "lost at sea"}"#).is_ok());
         let too_far = wrong(parse_adjustment(br#"{"delta": -1000000001, "reason": "lost at sea"}"#));
         assert_eq!(too_far, [at("/delta", "out_of_range")]);
+    }
+
+    #[test]
+    fn a_quantity_in_a_unit_of_measure_has_decimals() {
+        let kg = Some(UnitOfMeasure::parse("kg").unwrap());
+        let location = LocationId::default();
+        let receipt = StockReceived { unit: kg, quantity: 12_500, location: location.clone() };
+        for quantity in ["12.5", "\"12.5\"", "\"12.500\""] {
+            let body = format!(r#"{{"quantity": {quantity}, "unit": "kg"}}"#);
+            assert_eq!(parse_receipt(body.as_bytes()), Ok(StockCommand::Receive(receipt.clone())), "{quantity}");
+        }
+        let counted = StockAdjusted { unit: kg, delta: -500, reason: "dried".into(), location };
+        let body = br#"{"delta": "-0.5", "unit": "kg", "reason": "dried"}"#;
+        assert_eq!(parse_adjustment(body), Ok(StockCommand::Adjust(counted)));
+        for quantity in ["0", "\"-1\"", "\"0.0001\"", "\"1000000.001\"", "\"x\""] {
+            let body = format!(r#"{{"quantity": {quantity}, "unit": "kg"}}"#);
+            assert_eq!(wrong(parse_receipt(body.as_bytes())), [at("/quantity", "out_of_range")], "{quantity}");
+        }
+        let too_fine = wrong(parse_adjustment(br#"{"delta": "0.0001", "unit": "kg", "reason": "dried"}"#));
+        assert_eq!(too_fine, [at("/delta", "out_of_range")]);
+        assert_eq!(wrong(parse_receipt(br#"{"quantity": "12.5"}"#)), [at("/quantity", "out_of_range")]);
+        assert_eq!(wrong(parse_receipt(br#"{"quantity": "12.5", "unit": "KG"}"#)), [at("/unit", "invalid")]);
     }
 
     #[test]

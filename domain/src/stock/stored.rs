@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{LocationStock, Reservation, TrackedStock};
 use crate::ids::{LocationId, OrderId};
+use crate::quantity::UnitOfMeasure;
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct StoredStock {
     on_hand: i64,
     reserved: i64,
     sold: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<UnitOfMeasure>,
     /// Those at the default location. What is not at a named location is there.
     reservations: RedBlackTreeMapSync<OrderId, Reservation>,
     #[serde(default = "RedBlackTreeMapSync::new_sync", skip_serializing_if = "RedBlackTreeMapSync::is_empty")]
@@ -18,16 +21,16 @@ pub(super) struct StoredStock {
 }
 
 impl From<TrackedStock> for StoredStock {
-    fn from(TrackedStock { on_hand, reserved, sold, locations: mut named }: TrackedStock) -> Self {
+    fn from(TrackedStock { on_hand, reserved, sold, unit, locations: mut named }: TrackedStock) -> Self {
         let default = LocationId::default();
         let reservations = named.get(&default).map(|here| here.reservations.clone()).unwrap_or_default();
         named.remove_mut(&default);
-        Self { on_hand, reserved, sold, reservations, named }
+        Self { on_hand, reserved, sold, unit, reservations, named }
     }
 }
 
 impl From<StoredStock> for TrackedStock {
-    fn from(StoredStock { on_hand, reserved, sold, reservations, named }: StoredStock) -> Self {
+    fn from(StoredStock { on_hand, reserved, sold, unit, reservations, named }: StoredStock) -> Self {
         let mut here = LocationStock { on_hand, reserved, reservations };
         for there in named.values() {
             here.on_hand = here.on_hand.saturating_sub(there.on_hand);
@@ -37,6 +40,6 @@ impl From<StoredStock> for TrackedStock {
         if here != LocationStock::default() {
             locations.insert_mut(LocationId::default(), here);
         }
-        Self { on_hand, reserved, sold, locations }
+        Self { on_hand, reserved, sold, unit, locations }
     }
 }

@@ -1,4 +1,5 @@
 mod locations;
+mod measures;
 mod never_oversold;
 
 use cqrs_es::Aggregate;
@@ -16,16 +17,27 @@ fn later() -> DateTime<Utc> {
 }
 
 fn received(quantity: u32) -> StockEvent {
-    StockEvent::StockReceived(StockReceived { quantity, location: LocationId::default() })
+    StockEvent::StockReceived(StockReceived { unit: None, quantity, location: LocationId::default() })
 }
 
 fn adjusted(delta: i64) -> StockEvent {
-    StockEvent::StockAdjusted(StockAdjusted { delta, reason: "counted".into(), location: LocationId::default() })
+    StockEvent::StockAdjusted(StockAdjusted {
+        unit: None,
+        delta,
+        reason: "counted".into(),
+        location: LocationId::default(),
+    })
 }
 
 fn made(id: &str, quantity: u32) -> StockEvent {
     let location = LocationId::default();
-    StockEvent::ReservationMade(ReservationMade { order_id: order(id), quantity, expires_at: later(), location })
+    StockEvent::ReservationMade(ReservationMade {
+        unit: None,
+        order_id: order(id),
+        quantity,
+        expires_at: later(),
+        location,
+    })
 }
 
 fn released(id: &str, quantity: u32) -> StockEvent {
@@ -72,16 +84,16 @@ fn there(at: &LocationId, mut command: StockCommand) -> StockCommand {
 }
 
 fn receive(quantity: u32) -> StockCommand {
-    StockCommand::Receive(StockReceived { quantity, location: LocationId::default() })
+    StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() })
 }
 
 fn adjust(delta: i64) -> StockCommand {
-    StockCommand::Adjust(StockAdjusted { delta, reason: "counted".into(), location: LocationId::default() })
+    StockCommand::Adjust(StockAdjusted { unit: None, delta, reason: "counted".into(), location: LocationId::default() })
 }
 
 fn reserve(id: &str, quantity: u32) -> StockCommand {
     let location = LocationId::default();
-    StockCommand::Reserve(ReservationMade { order_id: order(id), quantity, expires_at: later(), location })
+    StockCommand::Reserve(ReservationMade { unit: None, order_id: order(id), quantity, expires_at: later(), location })
 }
 
 fn release(id: &str) -> StockCommand {
@@ -125,7 +137,7 @@ fn the_first_receipt_tracks_a_sku() {
 fn the_last_unit_goes_to_one_order() {
     let stock = given([received(3), made("a", 2)]);
     assert_eq!(decide(&stock, reserve("b", 1)), Ok(vec![made("b", 1)]));
-    assert_eq!(decide(&stock, reserve("b", 2)), Err(StockError::NotEnough { available: 1 }));
+    assert_eq!(decide(&stock, reserve("b", 2)), Err(StockError::NotEnough { available: Quantity::of(1, None) }));
 }
 
 #[test]
@@ -168,7 +180,7 @@ fn what_ships_in_parts_leaves_the_shelf_in_parts() {
 fn the_count_is_never_put_below_what_is_promised() {
     let stock = given([received(3), made("a", 2)]);
     assert_eq!(decide(&stock, adjust(-1)), Ok(vec![adjusted(-1)]));
-    assert_eq!(decide(&stock, adjust(-2)), Err(StockError::BelowReserved { reserved: 2 }));
+    assert_eq!(decide(&stock, adjust(-2)), Err(StockError::BelowReserved { reserved: Quantity::of(2, None) }));
     assert_eq!(decide(&stock, adjust(0)), Err(StockError::ChangesNothing));
 }
 
@@ -248,6 +260,11 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
         moved("ulm", "default", 9),
     ];
     golden::check_states::<Stock>("stock-states", StockEvent::NAMES, events);
+    let by_weight = [measures::received(12_500)];
+    let stock = given(by_weight);
+    let json = serde_json::to_string(&stock).unwrap();
+    assert_eq!(json, r#"{"Tracked":{"on_hand":12500,"reserved":0,"sold":0,"unit":"kg","reservations":{}}}"#);
+    assert_eq!(serde_json::from_str::<Stock>(&json).unwrap(), stock);
 }
 
 fn every_event() -> [StockEvent; 7] {
@@ -257,11 +274,11 @@ fn every_event() -> [StockEvent; 7] {
 }
 
 fn moved(from: &str, to: &str, quantity: u32) -> StockEvent {
-    StockEvent::StockTransferred(StockTransferred { from: location(from), to: location(to), quantity })
+    StockEvent::StockTransferred(StockTransferred { unit: None, from: location(from), to: location(to), quantity })
 }
 
 fn move_units(from: &str, to: &str, quantity: u32) -> StockCommand {
-    StockCommand::Transfer(StockTransferred { from: location(from), to: location(to), quantity })
+    StockCommand::Transfer(StockTransferred { unit: None, from: location(from), to: location(to), quantity })
 }
 
 fn returned(order: &str, quantity: u32) -> StockEvent {
@@ -270,7 +287,13 @@ fn returned(order: &str, quantity: u32) -> StockEvent {
 
 fn came_back(order: &str, quantity: u32) -> StockReturned {
     let return_id = ReturnId::parse("return-1").unwrap();
-    StockReturned { order_id: OrderId::parse(order).unwrap(), return_id, quantity, location: LocationId::default() }
+    StockReturned {
+        unit: None,
+        order_id: OrderId::parse(order).unwrap(),
+        return_id,
+        quantity,
+        location: LocationId::default(),
+    }
 }
 
 #[test]

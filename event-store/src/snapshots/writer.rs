@@ -110,7 +110,8 @@ mod tests {
     /// A stream of three events as it was after each of them.
     async fn three(pool: &PgPool) -> Vec<Versioned<Stock>> {
         let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
-        let received = StockEvent::StockReceived(StockReceived { quantity: 1, location: LocationId::default() });
+        let received =
+            StockEvent::StockReceived(StockReceived { unit: None, quantity: 1, location: LocationId::default() });
         let event = || NewEvent::new(&received, &Metadata::default()).unwrap();
         let events = vec![event(), event(), event()];
         let stream_id = "sku".to_owned();

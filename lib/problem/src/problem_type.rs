@@ -116,6 +116,9 @@ problem_types! {
     TooMany = "too-many", CONFLICT, "There would be too many units",
         "The count would be larger than a SKU can have, or the SKU would be at more locations than it can.",
         "Check the quantity, and the location's name.";
+    OtherUnit = "other-unit", CONFLICT, "The SKU is counted in another unit",
+        "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit.",
+        "Give the quantity in the SKU's unit, and name it as `unit`.";
     BelowReserved = "below-reserved", CONFLICT, "More units are reserved",
         "The count can't be lower than what is `reserved` for orders.",
         "Cancel orders first, or adjust by less.";

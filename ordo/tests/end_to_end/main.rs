@@ -23,6 +23,7 @@ mod foreign_streams;
 mod forged_messages;
 mod full_inbox;
 mod full_lifecycle;
+mod goods_by_measure;
 mod idempotency;
 mod importing;
 #[cfg(feature = "dynamodb")]

@@ -72,7 +72,7 @@ async fn they_are_found(client: &Client, skus: &[String]) {
     for sku in skus {
         let level = client.stock_level(sku).await.unwrap();
         let on_hand = if sku == "TSHIRT/RED L" { 2 } else { 3 };
-        assert_eq!((&level.sku, level.on_hand, level.reserved, level.sold), (sku, on_hand, 0, 2));
+        assert_eq!((&level.sku, level.on_hand, level.reserved, level.sold), (sku, on_hand.into(), 0.into(), 2.into()));
         let orders: Vec<_> = client.orders().sku(sku).stream().try_collect().await.unwrap();
         assert_eq!(orders.iter().map(|order| order.order_id.as_str()).collect::<Vec<_>>(), ["o-1"], "{sku}");
     }

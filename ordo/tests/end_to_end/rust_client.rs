@@ -72,7 +72,7 @@ async fn an_orders_whole_life_can_be_programmed() {
     let timeline: Vec<_> = client.timeline("o-1").limit(3).stream().try_collect().await.unwrap();
     assert!(timeline.iter().zip(1..).all(|(event, version)| event.version == version), "{timeline:?}");
     let level = client.stock_level("sku:1").await.unwrap();
-    assert_eq!((level.tracked, level.on_hand, level.sold), (true, 7, 2));
+    assert_eq!((level.tracked, &level.on_hand, &level.sold), (true, &7.into(), &2.into()));
     assert!(!client.stock_level("unheard-of").await.unwrap().tracked);
     assert_eq!(client.stock_levels().stream().try_collect::<Vec<_>>().await.unwrap(), [level]);
     let day = order_now.created_at.date_naive();

@@ -121,10 +121,10 @@ pub(super) struct LineView {
 struct AllocationView {
     sku: String,
     location: String,
-    /// Units, without those that were cancelled.
-    quantity: u32,
-    /// Units of those that were sent.
-    shipped: u32,
+    /// How much, without what was cancelled.
+    quantity: Quantity,
+    /// How much of that was sent.
+    shipped: Quantity,
 }
 
 /// A shipment, as `GET /orders/{id}` answers it.
@@ -216,13 +216,13 @@ impl LineView {
 
 impl AllocationView {
     fn all(placed: Option<&PlacedOrder>) -> Vec<Self> {
-        let view = |it: &Allocation| Self {
-            sku: it.sku.to_string(),
-            location: it.location.to_string(),
-            quantity: it.quantity,
-            shipped: it.shipped,
+        let Some(placed) = placed else { return vec![] };
+        let view = |it: &Allocation| {
+            let [quantity, shipped] =
+                [it.quantity, it.shipped].map(|units| Quantity::of(units, placed.unit_of(&it.sku)));
+            Self { sku: it.sku.to_string(), location: it.location.to_string(), quantity, shipped }
         };
-        placed.into_iter().flat_map(|placed| &placed.allocations).map(view).collect()
+        placed.allocations.iter().map(view).collect()
     }
 }
 

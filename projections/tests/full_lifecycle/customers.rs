@@ -60,13 +60,19 @@ async fn told(reads: &ReadSide, version: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_customer_is_told_no_more_of_why_its_order_is_undone_than_by_mail() {
-    let short = Shortage { sku: Sku::parse("cable").unwrap(), requested: 100_000_000, available: LEFT };
+    let short = Shortage { unit: None, sku: Sku::parse("cable").unwrap(), requested: 100_000_000, available: LEFT };
     let confirmed = || vec![created(), reserved(), authorized(), confirmed()];
     let declined = PaymentDeclined { payment_number: None, code: "stolen_card".into(), message: SECRET.into() };
     let asked = CancellationRequested { reason: Some("changed my mind".into()) };
     let lives = [
         (
-            vec![created(), OrderEvent::StockReservationFailed(StockReservationFailed { shortages: vec![short] })],
+            vec![
+                created(),
+                OrderEvent::StockReservationFailed(StockReservationFailed {
+                    shortages: vec![short],
+                    other_units: vec![],
+                }),
+            ],
             json!("not enough in stock: cable"),
         ),
         (vec![created(), reserved(), OrderEvent::PaymentDeclined(declined)], json!("the payment was declined")),

@@ -274,8 +274,8 @@ async fn what_was_sent_came_back_and_was_paid_is_listed() {
 #[tokio::test]
 async fn an_order_that_could_not_be_promised_says_why() {
     let reads = ReadSide::running().await;
-    let shortages = vec![Shortage { sku: Sku::parse("headphones").unwrap(), requested: 2, available: 1 }];
-    let failed = StockReservationFailed { shortages: shortages.clone() };
+    let shortages = vec![Shortage { unit: None, sku: Sku::parse("headphones").unwrap(), requested: 2, available: 1 }];
+    let failed = StockReservationFailed { shortages: shortages.clone(), other_units: vec![] };
     let undone = reads.after_all([created(), OrderEvent::StockReservationFailed(failed)]).await;
     let words = "not enough in stock: headphones (2 ordered, 1 left)";
     assert_eq!((&undone["status"], &undone["reason"]), (&json!("pending"), &json!(words)));

@@ -51,7 +51,8 @@ impl Fixture {
             event(OrderEvent::OrderConfirmed(OrderConfirmed::default())),
         ];
         self.append(Order::TYPE, &id, 0, events).await;
-        let received = StockEvent::StockReceived(StockReceived { quantity: 5, location: LocationId::default() });
+        let received =
+            StockEvent::StockReceived(StockReceived { unit: None, quantity: 5, location: LocationId::default() });
         let received = NewEvent::new(&received, &Metadata::default()).unwrap();
         self.append(Stock::TYPE, &format!("sku-{nth}"), 0, vec![received]).await
     }

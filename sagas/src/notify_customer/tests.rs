@@ -46,8 +46,8 @@ fn decided(decision: OperatorDecision, step: SagaStep, customer_message: Option<
 
 #[test]
 fn a_customer_is_told_what_is_short_and_not_how_many_there_are() {
-    let shortages = vec![Shortage { sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
-    let short = OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages });
+    let shortages = vec![Shortage { unit: None, sku: Sku::parse("sku-123").unwrap(), requested: 2, available: 1 }];
+    let short = OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages, other_units: vec![] });
 
     assert_eq!(told([short.clone(), OrderCommand::CloseOrder]).as_deref(), Some("not enough in stock: sku-123"));
     // A mail in another language says it in its own words.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::ids::Sku;
-use domain::order::event::{StockReleased, StockReservationFailed, StockReserved};
+use domain::order::event::{StockReleased, StockReservationFailed, StockReserved, UnitMismatch};
 use domain::order::saga::SagaStep;
 use domain::order::{NeededUnits, OrderCommand, OrderStage, OrderStockState, PlacedOrder, choose_locations};
 
@@ -31,16 +31,27 @@ pub(crate) const EXPIRE: StepHandler = StepHandler::DecideWithStock(|order, _, _
 fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &SagaSettings) -> StepOutcome {
     let tracked = |(sku, quantity)| stock.tracked(sku).map(|stock| NeededUnits { sku, quantity, stock });
     let needed: Vec<_> = needed_by_sku(&order.order).into_iter().filter_map(tracked).collect();
-    let command = match choose_locations(&needed, &settings.locations) {
+    let other_units = other_units(order, &needed);
+    let chosen = if other_units.is_empty() { choose_locations(&needed, &settings.locations) } else { Err(vec![]) };
+    let command = match chosen {
         Ok(units) => {
             let expires_at = order.now + settings.reservation_hold;
             OrderCommand::RecordStockReserved(StockReserved { units, expires_at })
         }
-        Err(shortages) => OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages }),
+        Err(shortages) => OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages, other_units }),
     };
     // After a conflict the stock is another. So this is decided anew then, and not repeated.
     order.decide_once(command)?;
     Ok(StepProgress::Advanced)
+}
+
+/// The SKUs that are counted in another unit than they were ordered in.
+fn other_units(order: &OrderSession, needed: &[NeededUnits<'_>]) -> Vec<UnitMismatch> {
+    let mismatch = |it: &NeededUnits<'_>| {
+        let (ordered, stocked) = (order.order.unit_of(it.sku), it.stock.unit);
+        (ordered != stocked).then(|| UnitMismatch { sku: it.sku.clone(), ordered, stocked })
+    };
+    needed.iter().filter_map(mismatch).collect()
 }
 
 fn release_stock(order: &mut OrderSession, expired: bool) -> StepOutcome {
@@ -50,8 +61,7 @@ fn release_stock(order: &mut OrderSession, expired: bool) -> StepOutcome {
 
 fn needed_by_sku(order: &PlacedOrder) -> BTreeMap<&Sku, u32> {
     let mut needed = BTreeMap::new();
-    // Stock is counted in pieces.
-    for line in order.content.lines.iter().filter(|line| line.unit.is_none()) {
+    for line in &order.content.lines {
         *needed.entry(&line.sku).or_default() += line.quantity;
     }
     needed

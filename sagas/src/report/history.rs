@@ -1,8 +1,9 @@
 //! The history of each step, from the events.
 
-use domain::order::event::{MailTemplate, RejectionReason};
+use domain::order::event::MailTemplate;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::{Order, OrderEvent, OrderStage, Payment};
+use domain::quantity::Quantity;
 use event_store::StoredEvent;
 
 use super::{StepEvent, StepState};
@@ -57,12 +58,13 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
     let fulfilment = order_fulfilment::SAGA.name;
     let (step, outcome, text) = match event {
         OrderEvent::StockReserved(reserved) => {
-            let units: Vec<_> = reserved.units.iter().map(|it| format!("{} × {}", it.quantity, it.sku)).collect();
+            let unit = |sku| if let Order::Placed(placed) = before { placed.unit_of(sku) } else { None };
+            let reserved = reserved.units.iter().map(|it| (Quantity::of(it.quantity, unit(&it.sku)), &it.sku));
+            let units: Vec<_> = reserved.map(|(quantity, sku)| format!("{quantity} × {sku}")).collect();
             (SagaStep::ReserveStock, Some(Done), (!units.is_empty()).then(|| units.join(", ")))
         }
         OrderEvent::StockReservationFailed(failed) => {
-            let reason = RejectionReason::OutOfStock { shortages: failed.shortages.clone() };
-            (SagaStep::ReserveStock, Some(Failed), Some(reason.in_words()))
+            (SagaStep::ReserveStock, Some(Failed), Some(failed.reason().in_words()))
         }
         OrderEvent::StockReleased(released) => {
             let text = released.expired.then(|| "the reservation had run out".to_owned());

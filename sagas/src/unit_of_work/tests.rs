@@ -26,7 +26,10 @@ impl World {
         let stock = StreamLocks::new(store.clone(), 100);
         for (sku, quantity) in units {
             let receive = |stock: &Stock| {
-                stock::decide(stock, StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }))
+                stock::decide(
+                    stock,
+                    StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() }),
+                )
             };
             let stream = store.load::<Stock>(sku).await.unwrap();
             store.execute(sku, stream, &Metadata::default(), receive).await.unwrap();

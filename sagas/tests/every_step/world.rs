@@ -156,7 +156,10 @@ impl World {
 
     pub(crate) async fn receive(&self, sku: &str, quantity: u32) {
         let receive = |stock: &Stock| {
-            stock::decide(stock, StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }))
+            stock::decide(
+                stock,
+                StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() }),
+            )
         };
         let stream = self.store.load::<Stock>(sku).await.unwrap();
         self.store.execute(sku, stream, &Metadata::default(), receive).await.unwrap();

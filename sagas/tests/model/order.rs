@@ -109,7 +109,7 @@ impl Hash for SkuStock {
 impl SkuStock {
     pub(crate) fn with(quantity: u32) -> Self {
         let mut stock = Self(Stock::Untracked);
-        stock.decide(StockCommand::Receive(StockReceived { quantity, location: LocationId::default() }));
+        stock.decide(StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() }));
         stock
     }
 

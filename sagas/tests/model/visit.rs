@@ -176,8 +176,8 @@ fn reserve(world: &World) -> OrderCommand {
         let units = vec![SkuQuantity { sku, quantity: ORDERED, location: LocationId::default() }];
         return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
     }
-    let shortages = vec![Shortage { sku, requested: ORDERED, available }];
-    OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages })
+    let shortages = vec![Shortage { unit: None, sku, requested: ORDERED, available }];
+    OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages, other_units: vec![] })
 }
 
 /// Asks the provider. Says whether the visit goes on.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Address, CustomerDetails, Discount, OrderPayment, Shipping, Shortage, Tax};
+use super::{Address, CustomerDetails, Discount, OrderPayment, Shipping, Shortage, Tax, UnitMismatch};
 use crate::email::EmailAddress;
 use crate::ids::{CustomerId, PaymentToken, Sku};
 use crate::json_text::JsonObjectText;
@@ -262,6 +262,11 @@ pub enum RejectionReason {
         /// The SKUs that are short. Never empty.
         shortages: Vec<Shortage>,
     },
+    /// SKUs are counted in another unit of measure than they were ordered in.
+    OtherUnit {
+        /// Never empty.
+        skus: Vec<UnitMismatch>,
+    },
     /// The payment was declined.
     PaymentDeclined {
         /// The provider's words.
@@ -276,15 +281,38 @@ pub enum RejectionReason {
     },
 }
 
+/// A unit of measure in words.
+fn in_unit(unit: Option<UnitOfMeasure>) -> String {
+    unit.map_or_else(|| "by the piece".to_owned(), |unit| format!("in {unit}"))
+}
+
 impl RejectionReason {
+    /// Whether it says no more than the first version could.
+    pub(super) fn is_of_first_version(&self) -> bool {
+        match self {
+            Self::OutOfStock { shortages } => shortages.iter().all(|it| it.unit.is_none()),
+            Self::OtherUnit { skus: _ } => false,
+            Self::PaymentDeclined { message: _ } | Self::NotPaidInTime | Self::GivenUp { reason: _ } => true,
+        }
+    }
+
     /// For the shop and its operators: everything that is known.
     pub fn in_words(&self) -> String {
         match self {
             Self::OutOfStock { shortages } => {
-                let short =
-                    |it: &Shortage| format!("{} ({} ordered, {} left)", it.sku, it.requested, it.available.max(0));
+                let short = |it: &Shortage| {
+                    let (requested, available) = it.quantities();
+                    let unit = it.unit.map_or_else(String::new, |unit| format!(" {unit}"));
+                    format!("{} ({requested}{unit} ordered, {available}{unit} left)", it.sku)
+                };
                 let short: Vec<String> = shortages.iter().map(short).collect();
                 format!("not enough in stock: {}", short.join(", "))
+            }
+            Self::OtherUnit { skus } => {
+                let other = |it: &UnitMismatch| {
+                    format!("{} (ordered {}, counted {})", it.sku, in_unit(it.ordered), in_unit(it.stocked))
+                };
+                format!("ordered in another unit: {}", skus.iter().map(other).collect::<Vec<_>>().join(", "))
             }
             Self::PaymentDeclined { message } => format!("the payment was declined: {message}"),
             Self::NotPaidInTime => "the payment could not be completed in time".to_owned(),
@@ -298,6 +326,10 @@ impl RejectionReason {
             Self::OutOfStock { shortages } => {
                 let short: Vec<&str> = shortages.iter().map(|it| it.sku.as_str()).collect();
                 Some(format!("not enough in stock: {}", short.join(", ")))
+            }
+            Self::OtherUnit { skus } => {
+                let other = |it: &UnitMismatch| format!("{} {}", it.sku, in_unit(it.ordered));
+                Some(format!("not for sale: {}", skus.iter().map(other).collect::<Vec<_>>().join(", ")))
             }
             Self::PaymentDeclined { message: _ } => Some("the payment was declined".to_owned()),
             Self::NotPaidInTime => Some("the payment could not be completed in time".to_owned()),

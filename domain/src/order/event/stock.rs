@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::RejectionReason;
 use crate::ids::{LocationId, Sku};
+use crate::quantity::{Quantity, UnitOfMeasure};
 
 /// All units of the order are reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +42,21 @@ impl StockReserved {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StockReservationFailed {
-    /// The SKUs that are short. Never empty.
+    /// The SKUs that are short. Empty if there are SKUs in another unit: then it was not asked for more.
     pub shortages: Vec<Shortage>,
+    /// The SKUs that are counted in another unit than they were ordered in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_units: Vec<UnitMismatch>,
+}
+
+impl StockReservationFailed {
+    /// Why the order can't be confirmed.
+    pub fn reason(&self) -> RejectionReason {
+        if self.other_units.is_empty() {
+            return RejectionReason::OutOfStock { shortages: self.shortages.clone() };
+        }
+        RejectionReason::OtherUnit { skus: self.other_units.clone() }
+    }
 }
 
 /// A SKU of which there is too little.
@@ -54,6 +69,30 @@ pub struct Shortage {
     pub requested: u32,
     /// How many there were.
     pub available: i64,
+    /// The unit of measure in which both are, in thousandths; `None`: both are pieces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+}
+
+impl Shortage {
+    /// How many the order needs, and how many there were, as people read it.
+    pub(super) fn quantities(&self) -> (Quantity, Quantity) {
+        (Quantity::of(self.requested, self.unit), Quantity::of(self.available.max(0), self.unit))
+    }
+}
+
+/// A SKU that is counted in another unit of measure than it was ordered in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct UnitMismatch {
+    pub sku: Sku,
+    /// `None`: it was ordered by the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<UnitOfMeasure>,
+    /// `None`: it is counted by the piece.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stocked: Option<UnitOfMeasure>,
 }
 
 /// The reservation of the order was released.

@@ -27,6 +27,9 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderConfirmed", to: "2.0", change: None },
     // Its units may be at several locations.
     Upcast { event_type: "StockReserved", to: "2.0", change: None },
+    // They may speak of units of measure.
+    Upcast { event_type: "StockReservationFailed", to: "2.0", change: None },
+    Upcast { event_type: "OrderRejected", to: "2.0", change: None },
     // It may be about some of the return.
     Upcast { event_type: "ReturnReceived", to: "2.0", change: None },
 ];
@@ -53,10 +56,10 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         // It would be taken for all of the return.
         OrderEvent::ReturnReceived(received) => received.is_of_first_version().then_some(FIRST),
         OrderEvent::StockReserved(reserved) => reserved.is_of_first_version().then_some(FIRST),
-        OrderEvent::StockReservationFailed(_)
-        | OrderEvent::StockReleased(_)
+        OrderEvent::StockReservationFailed(failed) => failed.reason().is_of_first_version().then_some(FIRST),
+        OrderEvent::OrderRejected(rejected) => rejected.reason.is_of_first_version().then_some(FIRST),
+        OrderEvent::StockReleased(_)
         | OrderEvent::RefundRequested(_)
-        | OrderEvent::OrderRejected(_)
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderCancelled(_)
         | OrderEvent::LinesCancelled(_)

@@ -10,7 +10,10 @@ fn location(name: &str) -> LocationId {
 fn stock(at: &[(&str, u32)]) -> TrackedStock {
     let mut stock = Stock::Tracked(TrackedStock::default());
     for (name, quantity) in at {
-        evolve(&mut stock, StockEvent::StockReceived(StockReceived { quantity: *quantity, location: location(name) }));
+        evolve(
+            &mut stock,
+            StockEvent::StockReceived(StockReceived { unit: None, quantity: *quantity, location: location(name) }),
+        );
     }
     let Stock::Tracked(tracked) = stock else { panic!("not tracked") };
     tracked
@@ -55,7 +58,7 @@ fn what_no_location_has_alone_comes_from_few() {
 fn what_is_nowhere_is_a_shortage() {
     let needed = [(3, stock(&[("berlin", 1), ("hamburg", 1)])), (1, stock(&[("ulm", 1)]))];
     let sku = Sku::parse("a").unwrap();
-    assert_eq!(chosen(&needed, &[]), Err(vec![Shortage { sku, requested: 3, available: 2 }]));
+    assert_eq!(chosen(&needed, &[]), Err(vec![Shortage { unit: None, sku, requested: 3, available: 2 }]));
     assert_eq!(chosen(&[], &[]), Ok(vec![]));
 }
 
@@ -65,7 +68,10 @@ fn an_order_comes_from_ten_locations_at_the_most() {
     let scattered: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     assert_eq!(chosen(&[(10, stock(&scattered))], &[]).unwrap().len(), 10);
     let sku = Sku::parse("a").unwrap();
-    assert_eq!(chosen(&[(11, stock(&scattered))], &[]), Err(vec![Shortage { sku, requested: 11, available: 10 }]));
+    assert_eq!(
+        chosen(&[(11, stock(&scattered))], &[]),
+        Err(vec![Shortage { unit: None, sku, requested: 11, available: 10 }])
+    );
 }
 
 proptest! {

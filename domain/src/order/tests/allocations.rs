@@ -88,7 +88,7 @@ fn units_are_reserved_where_they_were_found_and_released_everywhere() {
     let Order::Placed(order) = given([created(), in_two_places()]) else { panic!("never placed") };
     let OrderEvent::StockReserved(StockReserved { expires_at, .. }) = in_two_places() else { panic!() };
     let reserve = |location| {
-        let made = ReservationMade { order_id: order_id(), quantity: 2, expires_at, location };
+        let made = ReservationMade { unit: None, order_id: order_id(), quantity: 2, expires_at, location };
         (sku(), StockCommand::Reserve(made))
     };
     let implied = implied_stock_commands(&order_id(), &order, &in_two_places());
@@ -194,7 +194,13 @@ fn units_that_come_back_go_to_where_they_were_sent_from() {
         OrderCommand::ReceiveReturn(ReceiveReturn { return_id: return_id(), receipt: Some(receipt) })
     };
     let back = |quantity, location| {
-        StockCommand::PutBack(StockReturned { order_id: order_id(), return_id: return_id(), quantity, location })
+        StockCommand::PutBack(StockReturned {
+            unit: None,
+            order_id: order_id(),
+            return_id: return_id(),
+            quantity,
+            location,
+        })
     };
     assert_eq!(stock_commands(&mut order, &receive("a", 1)), [back(1, berlin())]);
     assert_eq!(stock_commands(&mut order, &receive("b", 2)), [back(1, berlin()), back(1, LocationId::default())]);

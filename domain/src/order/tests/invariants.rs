@@ -80,10 +80,10 @@ fn people() -> impl Strategy<Value = OrderCommand> {
 
 fn reports() -> impl Strategy<Value = OrderCommand> {
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let shortage = Shortage { sku: Sku::parse("sku-1").unwrap(), requested: 2, available: 1 };
+    let shortage = Shortage { unit: None, sku: Sku::parse("sku-1").unwrap(), requested: 2, available: 1 };
     prop_oneof![
         3 => Just(OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })),
-        1 => Just(OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages: vec![shortage] })),
+        1 => Just(OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages: vec![shortage], other_units: vec![] })),
         1 => any::<bool>().prop_map(|expired| OrderCommand::RecordStockReleased(StockReleased { expired })),
         3 => Just(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { payment_number: None,
             reference: REFERENCE.into(),

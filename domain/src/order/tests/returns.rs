@@ -190,7 +190,7 @@ fn what_is_put_back_into_stock_is_said_line_by_line() {
     let events = carry_out(&mut order, &receive("r", "e", Some(vec![good, unseen, bad])));
     let order_id = OrderId::parse("o").unwrap();
     let (return_id, location) = (return_id("r"), LocationId::default());
-    let returned = StockReturned { order_id: order_id.clone(), return_id, quantity: 2, location };
+    let returned = StockReturned { unit: None, order_id: order_id.clone(), return_id, quantity: 2, location };
     assert!(implies_stock_commands(&events[0]));
     assert_eq!(
         implied_stock_commands(&order_id, &order, &events[0]),

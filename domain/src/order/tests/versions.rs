@@ -209,3 +209,25 @@ fn an_order_of_goods_by_measure_is_stored_as_in_its_golden_file() {
     assert_eq!(event.event_version(), "4.0");
     golden::check_today::<Order>(FOLDER, [event]);
 }
+
+#[test]
+fn what_is_said_of_units_of_measure_is_stored_as_in_its_golden_files() {
+    use cqrs_es::DomainEvent as _;
+
+    let other_units =
+        vec![UnitMismatch { sku: Sku::parse("APPLES").unwrap(), ordered: by_weight().lines[0].unit, stocked: None }];
+    let failed = StockReservationFailed { shortages: vec![], other_units };
+    let reason = failed.reason();
+    assert_eq!(reason.in_words(), "ordered in another unit: APPLES (ordered in kg, counted by the piece)");
+    assert_eq!(reason.for_customer().unwrap(), "not for sale: APPLES in kg");
+    let rejected = OrderEvent::OrderRejected(OrderRejected { reason });
+    golden::check_today::<Order>(FOLDER, [OrderEvent::StockReservationFailed(failed), rejected]);
+
+    let unit = by_weight().lines[0].unit;
+    let short = |unit| Shortage { sku: Sku::parse("APPLES").unwrap(), requested: 1_235, available: 1_000, unit };
+    let failed = |unit| StockReservationFailed { shortages: vec![short(unit)], other_units: vec![] };
+    let words = failed(unit).reason().in_words();
+    assert_eq!(words, "not enough in stock: APPLES (1.235 kg ordered, 1 kg left)");
+    let version = |unit| OrderEvent::StockReservationFailed(failed(unit)).event_version();
+    assert_eq!((version(None).as_str(), version(unit).as_str()), ("1.0", "2.0"));
+}
