@@ -218,7 +218,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 5;
+    const STATE_VERSION: i32 = 6;
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl PlacedOrder {
                 false
             }
         };
-        if !is_reserved || ordered.unit.is_some() || (self.allocations.is_empty() && location.is_default()) {
+        if !is_reserved || (self.allocations.is_empty() && location.is_default()) {
             return line.quantity;
         }
         let Some(left) = left.get_mut(sku) else { return 0 };
@@ -177,13 +177,12 @@ impl PlacedOrder {
         origins
     }
 
-    /// The units of lines in pieces, by SKU. Of an order that has no allocations there are none.
+    /// The units of lines, by SKU. Of an order that has no allocations there are none.
     fn units_of(&self, lines: &[LineQuantity]) -> Vec<(Sku, u32)> {
         if self.allocations.is_empty() {
             return vec![];
         }
-        let pieces = |line_number| self.line(line_number).filter(|line| line.unit.is_none());
-        let units = |it: &LineQuantity| pieces(it.line_number).map(|line| (line.sku.clone(), it.quantity));
+        let units = |it: &LineQuantity| self.line(it.line_number).map(|line| (line.sku.clone(), it.quantity));
         lines.iter().filter_map(units).collect()
     }
 }

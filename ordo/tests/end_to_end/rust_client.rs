@@ -87,8 +87,8 @@ async fn units_are_received_at_a_location_and_moved_to_another() {
     client.receive_stock_at("mug", 3, "berlin").await.unwrap();
     let moved = client.transfer_stock("mug", "berlin", "ulm", 1).await.unwrap();
     let level = client.stock_level("mug").min_position(moved.position).await.unwrap();
-    let levels: Vec<(&str, i64)> = level.locations.iter().map(|it| (it.location.as_str(), it.on_hand)).collect();
-    assert_eq!(levels, [("berlin", 2), ("ulm", 1)]);
+    let levels: Vec<_> = level.locations.iter().map(|it| (it.location.as_str(), it.on_hand.clone())).collect();
+    assert_eq!(levels, [("berlin", 2.into()), ("ulm", 1.into())]);
 }
 
 #[tokio::test]

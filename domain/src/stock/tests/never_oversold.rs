@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::quantity::UnitOfMeasure;
 
 /// How many units were ever at a location, and how many were shipped from it.
 type Books = BTreeMap<LocationId, (i64, i64)>;
@@ -23,6 +24,32 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (name.clone(), name.clone(), 0..8_u32).prop_map(|(from, to, quantity)| move_units(from, to, quantity)),
     ];
     (name, command).prop_map(|(name, command)| there(&location(name), command))
+}
+
+/// The same in a unit of measure.
+fn measured(unit: Option<UnitOfMeasure>, mut command: StockCommand) -> StockCommand {
+    *match &mut command {
+        StockCommand::Receive(it) => &mut it.unit,
+        StockCommand::Adjust(it) => &mut it.unit,
+        StockCommand::Transfer(it) => &mut it.unit,
+        StockCommand::PutBack(it) => &mut it.unit,
+        StockCommand::Reserve(it) => &mut it.unit,
+        // It is about what was reserved, in its unit.
+        StockCommand::Release { .. } | StockCommand::ReleaseBeyond { .. } | StockCommand::Commit { .. } => {
+            return command;
+        }
+    } = unit;
+    command
+}
+
+/// Commands in one unit, kilograms or pieces, and a few in the other.
+fn any_commands() -> impl Strategy<Value = Vec<StockCommand>> {
+    let kg = UnitOfMeasure::parse("kg").unwrap();
+    let in_own = (prop::bool::weighted(0.9), any_command());
+    (any::<bool>(), prop::collection::vec(in_own, 1..60)).prop_map(move |(by_weight, commands)| {
+        let unit = |own| (own == by_weight).then_some(kg);
+        commands.into_iter().map(|(own, command)| measured(unit(own), command)).collect()
+    })
 }
 
 fn book(books: &mut Books, event: &StockEvent) {
@@ -45,8 +72,8 @@ fn book(books: &mut Books, event: &StockEvent) {
 
 proptest! {
     #[test]
-    fn nothing_is_sold_or_promised_that_is_not_there(commands in prop::collection::vec(any_command(), 1..60)) {
-        let (mut stock, mut books) = (Stock::default(), Books::new());
+    fn nothing_is_sold_or_promised_that_is_not_there(commands in any_commands()) {
+        let (mut stock, mut books, mut unit) = (Stock::default(), Books::new(), None);
         for command in commands {
             let Ok(events) = decide(&stock, command.clone()) else { continue };
             for event in events {
@@ -66,6 +93,7 @@ proptest! {
                 }
             }
             let Stock::Tracked(now) = &stock else { continue };
+            prop_assert_eq!(now.unit, *unit.get_or_insert(now.unit));
             for (location, (came, shipped)) in &books {
                 let nothing = LocationStock::default();
                 let here = now.locations.get(location).unwrap_or(&nothing);
