@@ -22,18 +22,18 @@ pub(super) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "StockReceived", to: "3.0", change: None },
     Upcast { event_type: "StockAdjusted", to: "3.0", change: None },
     Upcast { event_type: "StockReturned", to: "3.0", change: None },
+    Upcast { event_type: "StockTransferred", to: "2.0", change: None },
     Upcast { event_type: "ReservationMade", to: "3.0", change: None },
 ];
 
 /// The version in which an event is written, where that is not the newest one. A build that knows the first version only would count the
-/// units of all locations as one. It stops at the second version instead, and at the third in place of
-/// taking thousandths of a unit for pieces.
+/// units of all locations as one, and one that knows no units of measure would take thousandths of a unit for pieces. They stop instead.
 fn earlier_version(event: &StockEvent) -> Option<&'static str> {
     let (location, unit) = match event {
         StockEvent::StockReceived(it) => (&it.location, it.unit),
         StockEvent::StockAdjusted(it) => (&it.location, it.unit),
         StockEvent::StockReturned(it) => (&it.location, it.unit),
-        StockEvent::StockTransferred(_) => return None,
+        StockEvent::StockTransferred(it) => return it.unit.is_none().then_some(FIRST),
         StockEvent::ReservationMade(it) => (&it.location, it.unit),
         StockEvent::ReservationReleased(it) => (&it.location, None),
         StockEvent::ReservationCommitted(it) => (&it.location, None),

@@ -69,15 +69,16 @@ fn what_is_measured_is_never_oversold_by_a_thousandth() {
 #[test]
 fn what_is_said_of_a_unit_is_stored_as_in_its_golden_files() {
     let returned = StockReturned { unit: kg(), return_id: ReturnId::parse("r-1").unwrap(), ..came_back("shop-5", 500) };
-    let events = [receive(kg(), 12_500), adjust(kg(), -500), reserve(kg(), 1_235), StockCommand::PutBack(returned)]
-        .map(|command| match command {
-            StockCommand::Receive(it) => StockEvent::StockReceived(it),
-            StockCommand::Adjust(it) => StockEvent::StockAdjusted(it),
-            StockCommand::Reserve(it) => {
-                StockEvent::ReservationMade(ReservationMade { order_id: order("shop-5"), ..it })
-            }
-            StockCommand::PutBack(it) => StockEvent::StockReturned(it),
-            other => panic!("{other:?}"),
-        });
+    let moved = StockTransferred { unit: kg(), from: location("berlin"), to: LocationId::default(), quantity: 2_500 };
+    let (expires_at, location) = (later(), LocationId::default());
+    let made = ReservationMade { unit: kg(), order_id: order("shop-5"), quantity: 1_235, expires_at, location };
+    let adjusted = StockAdjusted { unit: kg(), delta: -500, reason: "counted".into(), location: LocationId::default() };
+    let events = [
+        received(12_500),
+        StockEvent::StockAdjusted(adjusted),
+        StockEvent::StockReturned(returned),
+        StockEvent::StockTransferred(moved),
+        StockEvent::ReservationMade(made),
+    ];
     golden::check_today::<Stock>(FOLDER, events);
 }
