@@ -131,6 +131,9 @@ pub(crate) struct NewReceipt {
     receipt_id: Option<String>,
     #[schema(min_items = 1, max_items = 500)]
     lines: Option<Vec<ReceivedUnits>>,
+    /// Where it is. Without it, what goes back into stock goes to where it was sent from.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    location: Option<String>,
 }
 
 /// Units of a line that came back, in one condition.

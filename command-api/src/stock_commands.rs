@@ -123,22 +123,24 @@ impl Command for ChangeStock<'_> {
         let stock = locked.stream(self.sku.as_str());
         self.precondition.check(stock.version).map_err(HandleError::Refused)?;
         let events = stock::decide(&stock.state, self.change.clone());
-        let events = events.map_err(|refusal| HandleError::Refused(refused(refusal)))?;
+        let events = events.map_err(|refusal| HandleError::Refused(refused(refusal, &self.change)))?;
         let append = StreamAppend::of::<Stock>(self.sku.as_str(), stock.version, &events, &self.metadata)?;
         Ok(Decision::Append(locked.into_append(vec![append])))
     }
 }
 
 /// Why the count stays as it is.
-fn refused(refusal: StockError) -> Problem {
+fn refused(refusal: StockError, change: &StockCommand) -> Problem {
     let detail = refusal.to_string();
+    let counted =
+        |detail: String| change.takes_from().map_or_else(|| detail.clone(), |at| format!("{detail}, at {at}"));
     match refusal {
-        StockError::BelowReserved { reserved } => {
-            Problem::new(ProblemType::BelowReserved, detail).with("pointer", "/delta").with("reserved", reserved)
-        }
-        StockError::NotEnough { available } => {
-            Problem::new(ProblemType::NotEnough, detail).with("pointer", "/quantity").with("available", available)
-        }
+        StockError::BelowReserved { reserved } => Problem::new(ProblemType::BelowReserved, counted(detail))
+            .with("pointer", "/delta")
+            .with("reserved", reserved),
+        StockError::NotEnough { available } => Problem::new(ProblemType::NotEnough, counted(detail))
+            .with("pointer", "/quantity")
+            .with("available", available),
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
         StockError::OtherUnit { .. } => other_unit(&refusal),

@@ -123,6 +123,13 @@ async fn units_are_received_and_counted_at_a_location() {
     let fewer = |location: &str| json!({ "delta": -3, "reason": "counted", "location": location });
     let refused = shop.posts("/stock/sku-1/adjust", fewer("berlin"), &[]).await;
     assert_eq!((code(&refused), &refused.body["reserved"]), ((409, "below-reserved"), &json!(0)));
+    assert_eq!(refused.body["detail"], "there are fewer than that: the count can't be below 0, at berlin");
+    let moved = json!({ "from": "berlln", "to": "ulm", "quantity": 1 });
+    let refused = shop.posts("/stock/sku-1/transfer", moved, &[]).await;
+    assert_eq!(
+        (code(&refused), &refused.body["detail"]),
+        ((409, "not-enough"), &json!("only 0 are available, at berlln"))
+    );
     assert_eq!(shop.posts("/stock/sku-1/adjust", fewer("default"), &[]).await.status, StatusCode::OK);
     assert_eq!(shop.on_hand("sku-1").await, (9, 3));
     let unclear = shop.posts("/stock/sku-1/receive", json!({ "quantity": 1, "location": "" }), &[]).await;

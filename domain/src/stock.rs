@@ -72,6 +72,23 @@ pub enum StockCommand {
     },
 }
 
+impl StockCommand {
+    /// From which named location it takes units; `None`: from the default one, or it takes none.
+    pub fn takes_from(&self) -> Option<&LocationId> {
+        let from = match self {
+            Self::Adjust(it) => &it.location,
+            Self::Transfer(it) => &it.from,
+            Self::Reserve(it) => &it.location,
+            Self::Receive(_)
+            | Self::PutBack(_)
+            | Self::Release { .. }
+            | Self::ReleaseBeyond { .. }
+            | Self::Commit { .. } => return None,
+        };
+        (!from.is_default()).then_some(from)
+    }
+}
+
 /// Why the stock refuses a command. Each states the fact that stands against it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StockError {
@@ -82,7 +99,7 @@ pub enum StockError {
         available: Quantity,
     },
     /// The count would fall below the reservations.
-    #[error("{reserved} are reserved for orders: the count can't be lower")]
+    #[error("{}", below(reserved))]
     BelowReserved {
         /// How many units are reserved at the location.
         reserved: Quantity,
@@ -162,6 +179,14 @@ pub struct Reservation {
     pub shipped: u32,
     /// When it runs out. The stock does not release it by itself: the saga that made it does.
     pub expires_at: DateTime<Utc>,
+}
+
+/// Why a count can't be so low, in words.
+fn below(reserved: &Quantity) -> String {
+    if reserved.is_zero() {
+        return "there are fewer than that: the count can't be below 0".to_owned();
+    }
+    format!("{reserved} are reserved for orders: the count can't be lower")
 }
 
 /// How a SKU of a unit is counted, in words.

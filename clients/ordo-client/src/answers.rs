@@ -209,9 +209,25 @@ pub struct Shipment {
     /// Whether its amount was captured or given up.
     #[serde(default)]
     pub settled: bool,
+    /// From where it was sent, if that was one location. `None` where all units of the order are at the default one.
+    #[serde(default)]
+    pub location: Option<String>,
+    /// What came from where, if it came from several locations.
+    #[serde(default)]
+    pub allocations: Vec<ShippedUnits>,
     /// When it arrived. `None`: not yet, or with all of the order, which is completed then.
     #[serde(default)]
     pub delivered_at: Option<DateTime<Utc>>,
+}
+
+/// Units of a SKU that were sent from a location.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ShippedUnits {
+    pub sku: String,
+    pub location: String,
+    pub quantity: Quantity,
 }
 
 /// Units that were cancelled together.

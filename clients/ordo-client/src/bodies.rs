@@ -267,6 +267,9 @@ pub struct NewReceipt {
     pub receipt_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<ReceivedLine>,
+    /// Where it is; `None`: what goes back into stock goes to where it was sent from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
 }
 
 /// Why the rest of a return is not coming.

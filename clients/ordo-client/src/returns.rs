@@ -38,6 +38,9 @@ pub struct Receipt {
     pub lines: Vec<ReceivedLine>,
     #[serde(default)]
     pub refund_id: Option<String>,
+    /// Where they are, if somebody said so.
+    #[serde(default)]
+    pub location: Option<String>,
     pub received_at: DateTime<Utc>,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::OrderError;
 use super::event::{LineQuantity, SkuQuantity};
-use super::state::{OrderStockState, PlacedOrder};
+use super::state::{OrderStockState, PlacedOrder, Shipment};
 use crate::ids::{LocationId, Sku};
 
 /// Units of a SKU that an order has at a location.
@@ -28,6 +28,15 @@ impl Allocation {
     /// How many can still be shipped.
     fn left(&self) -> u32 {
         self.quantity.saturating_sub(self.shipped)
+    }
+}
+
+impl Shipment {
+    /// From which locations its units came: the one that was named, or those where they had been allocated. None if all units of the order
+    /// were at the default one.
+    pub fn locations(&self) -> impl Iterator<Item = &LocationId> {
+        let taken = self.taken.iter().map(|it| &it.location).filter(|_| self.location.is_none());
+        self.location.iter().chain(taken)
     }
 }
 

@@ -126,6 +126,8 @@ pub struct NewReceipt {
     pub receipt_id: ReceiptId,
     /// What came; `None`: all that was still to come.
     pub lines: Option<Vec<ReceivedLine>>,
+    /// Where it is; `None`: what is put back into stock goes to where it was sent from.
+    pub location: Option<LocationId>,
 }
 
 impl ReceiveReturn {

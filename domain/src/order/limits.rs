@@ -11,6 +11,7 @@ use super::event::{
     FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject, Parcel,
     ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
 };
+use super::returns::ReturnReceipt;
 use super::state::{Order, PlacedOrder, Shipment};
 use super::transitions::OrderAction;
 use crate::ids::LocationId;
@@ -134,7 +135,7 @@ impl OrderGrowth {
             OrderSubject::Return(ReturnEvent::ReturnReceived(it)) if !is_rest_of_return(order, it) => {
                 let present = order.returns.iter().map(|back| back.receipts.len()).sum();
                 let refund_bytes = if it.refund_minor > 0 { BYTES_EACH } else { 0 };
-                (OrderAction::ReceiveReturn, present, received_bytes(&it.lines) + refund_bytes)
+                (OrderAction::ReceiveReturn, present, received_bytes(&it.lines, it.location.as_ref()) + refund_bytes)
             }
             OrderSubject::Return(ReturnEvent::ReturnCancelled(it)) if it.reason.is_some() => {
                 (OrderAction::CancelReturn, 0, reason_bytes(&it.reason))
@@ -194,7 +195,8 @@ impl PlacedOrder {
         let holds = self.holds.iter().map(|it| BYTES_EACH + text_bytes(Some(&it.reason)));
         let cancellations = self.cancellations.iter().map(|it| lines_bytes(&it.lines) + reason(&it.reason));
         let returns = self.returns.iter().map(|it| {
-            let receipts: u64 = it.receipts.iter().map(|receipt| received_bytes(&receipt.lines)).sum();
+            let receipt = |it: &ReturnReceipt| received_bytes(&it.lines, it.location.as_ref());
+            let receipts: u64 = it.receipts.iter().map(receipt).sum();
             lines_bytes(&it.lines) + reason(&it.reason) + reason(&it.cancellation_reason) + receipts
         });
         let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + reason(&it.reason));
@@ -210,8 +212,8 @@ fn lines_bytes(lines: &[LineQuantity]) -> u64 {
     BYTES_EACH * (1 + lines.len() as u64)
 }
 
-fn received_bytes(lines: &[ReceivedLine]) -> u64 {
-    BYTES_EACH * (1 + lines.len() as u64)
+fn received_bytes(lines: &[ReceivedLine], location: Option<&LocationId>) -> u64 {
+    BYTES_EACH * (1 + lines.len() as u64) + location_bytes(location)
 }
 
 fn location_bytes(location: Option<&LocationId>) -> u64 {

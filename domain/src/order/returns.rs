@@ -10,7 +10,7 @@ use super::event::{LineQuantity, OrderEvent, ReceivedLine, ReturnCancelled, Retu
 use super::lines::{count, uncount};
 use super::state::PlacedOrder;
 use super::transitions::OrderAction;
-use crate::ids::{ReceiptId, RefundId, ReturnId, Sku};
+use crate::ids::{LocationId, ReceiptId, RefundId, ReturnId, Sku};
 use crate::quantity::Quantity;
 
 /// A return of goods.
@@ -42,6 +42,9 @@ pub struct ReturnReceipt {
     pub id: ReceiptId,
     /// What arrived.
     pub lines: Vec<ReceivedLine>,
+    /// Where it is, if somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationId>,
 }
 
 impl Return {
@@ -116,9 +119,10 @@ impl PlacedOrder {
         match &receipt {
             None if back.received => return Ok(vec![]),
             None => {}
-            Some(NewReceipt { receipt_id, lines }) => {
+            Some(NewReceipt { receipt_id, lines, location }) => {
                 if let Some(known) = back.receipts.iter().find(|known| known.id == *receipt_id) {
-                    let same = lines.as_ref().is_none_or(|lines| *lines == known.lines);
+                    let same = lines.as_ref().is_none_or(|lines| *lines == known.lines)
+                        && (location.is_none() || *location == known.location);
                     return if same { Ok(vec![]) } else { Err(OrderError::IdTaken { what: "receipt" }) };
                 }
             }
@@ -126,13 +130,13 @@ impl PlacedOrder {
         self.check(OrderAction::ReceiveReturn)?;
         check_open(back)?;
         let rest = || back.not_arrived().into_iter().map(ReceivedLine::from).collect();
-        let (receipt_id, lines) = match receipt {
-            None if back.receipts.is_empty() => (None, vec![]),
-            None => (Some(ReceiptId::of_the_rest()), rest()),
-            Some(NewReceipt { receipt_id, lines: None }) => (Some(receipt_id), rest()),
-            Some(NewReceipt { receipt_id, lines: Some(lines) }) => {
+        let (receipt_id, lines, location) = match receipt {
+            None if back.receipts.is_empty() => (None, vec![], None),
+            None => (Some(ReceiptId::of_the_rest()), rest(), None),
+            Some(NewReceipt { receipt_id, lines: None, location }) => (Some(receipt_id), rest(), location),
+            Some(NewReceipt { receipt_id, lines: Some(lines), location }) => {
                 self.check_received(back, &lines)?;
-                (Some(receipt_id), lines)
+                (Some(receipt_id), lines, location)
             }
         };
         // The first refund of a return has the return's id.
@@ -143,7 +147,7 @@ impl PlacedOrder {
         }
         let units = if receipt_id.is_none() { back.lines.clone() } else { units_of(&lines) };
         let refund_minor = self.refund_for_goods_back(&units);
-        let received = ReturnReceived { return_id, refund_minor, receipt_id, lines, refund_id };
+        let received = ReturnReceived { return_id, refund_minor, receipt_id, lines, refund_id, location };
         Ok(vec![OrderEvent::ReturnReceived(received)])
     }
 
@@ -225,13 +229,13 @@ impl PlacedOrder {
 
     pub(super) fn apply_return_received(&mut self, received: ReturnReceived) {
         let refund_id = received.refund();
-        let ReturnReceived { return_id, refund_minor, receipt_id, lines, refund_id: _ } = received;
+        let ReturnReceived { return_id, refund_minor, receipt_id, lines, refund_id: _, location } = received;
         if let Some(back) = self.returns.iter_mut().find(|back| back.is_open() && back.id == return_id) {
             let arrived = match receipt_id {
                 None => back.lines.clone(),
                 Some(id) => {
                     let arrived = units_of(&lines);
-                    back.receipts.push(ReturnReceipt { id, lines });
+                    back.receipts.push(ReturnReceipt { id, lines, location });
                     arrived
                 }
             };

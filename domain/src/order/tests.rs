@@ -198,6 +198,7 @@ fn every_event() -> Vec<OrderEvent> {
                 restock: true,
             }],
             refund_id: Some(RefundId::parse("f-2").unwrap()),
+            location: None,
         }),
         OrderEvent::ReturnCancelled(ReturnCancelled { return_id, reason: Some("found another use".into()) }),
         OrderEvent::NotificationSent(sent()),

@@ -79,7 +79,11 @@ fn restocked(order_id: &OrderId, order: &PlacedOrder, received: &ReturnReceived)
         // The order knows of these already.
         let before = so_far.get(sku).copied().unwrap_or(0).saturating_sub(quantity);
         let (sku, unit) = (sku.clone(), order.unit_of(sku));
-        order.origins(&sku, before, quantity).into_iter().map(move |(location, quantity)| {
+        let places = match &received.location {
+            Some(location) => vec![(location.clone(), quantity)],
+            None => order.origins(&sku, before, quantity),
+        };
+        places.into_iter().map(move |(location, quantity)| {
             let (order_id, return_id) = (order_id.clone(), received.return_id.clone());
             (sku.clone(), StockCommand::PutBack(StockReturned { unit, order_id, return_id, quantity, location }))
         })

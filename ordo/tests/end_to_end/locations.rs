@@ -81,6 +81,10 @@ async fn an_order_over_two_locations_ships_in_two_shipments_and_completes() {
     let split = client.get(&format!("/orders/split?minPosition={}", delivered["position"])).await.json();
     assert_eq!((&split["status"], &split["fulfilmentStatus"]), (&json!("completed"), &json!("delivered")));
     assert_eq!(allocations(&split), [("mug", "berlin", 2, 2), ("tea", "ulm", 3, 3)]);
+    let from =
+        |shipments: &Value| shipments.as_array().unwrap().iter().map(|it| it["location"].clone()).collect::<Vec<_>>();
+    assert_eq!(from(&split["shipments"]), ["berlin", "ulm"]);
+    assert_eq!(from(&client.get("/orders/split/shipments").await.json()["items"]), ["berlin", "ulm"]);
     let expected = BTreeMap::from([("berlin".to_owned(), (7, 0)), ("hamburg".to_owned(), (1, 1))]);
     assert_eq!(levels(&client, "mug", &delivered["position"]).await, expected);
 
@@ -91,6 +95,28 @@ async fn an_order_over_two_locations_ships_in_two_shipments_and_completes() {
     let back = ask(&client, "/orders/split/returns/r/receive", json!({ "lines": good })).await;
     // Then it is where it came from.
     assert_eq!(levels(&client, "mug", &back["position"]).await["berlin"], (8, 0));
+    // Or where somebody says that it is.
+    ask(&client, "/orders/split/returns", json!({ "returnId": "r-2", "lines": one })).await;
+    let back = ask(&client, "/orders/split/returns/r-2/receive", json!({ "lines": good, "location": "halle" })).await;
+    assert_eq!(levels(&client, "mug", &back["position"]).await["halle"], (1, 0));
+    let split = client.get(&format!("/orders/split?minPosition={}", back["position"])).await.json();
+    assert_eq!(split["returns"][1]["receipts"][0]["location"], "halle", "{split}");
+    ask(&client, "/stock/mug/adjust", json!({ "delta": -1, "reason": "broken", "location": "halle" })).await;
+
+    // When one shipment takes units from several
+    client.order(&order_of("at-once", None, &[("mug", 1), ("tea", 1)])).await;
+    assert_eq!(settled(&client, "at-once").await["status"], "rejected", "there is no tea left");
+    receive(&client, "tea", 1, "ulm").await;
+    client.order(&order_of("both", None, &[("mug", 1), ("tea", 1)])).await;
+    settled(&client, "both").await;
+    let shipped = ask(&client, "/orders/both/ship", json!({})).await;
+    // Then it says what came from where.
+    let both = client.get(&format!("/orders/both?minPosition={}", shipped["position"])).await.json();
+    let units = |sku: &str, location: &str| json!({ "sku": sku, "location": location, "quantity": 1 });
+    let expected = json!([units("mug", "berlin"), units("tea", "ulm")]);
+    assert_eq!((&both["shipments"][0]["allocations"], both["shipments"][0].get("location")), (&expected, None));
+    eventually(PATIENCE, || async { client.get("/orders/both").await.json()["shipments"][0]["settled"] == true }).await;
+    receive(&client, "mug", 1, "berlin").await;
 
     // When units are moved, as far as they are not promised
     let all = json!({ "from": "hamburg", "to": "ulm", "quantity": 1 }).to_string();
@@ -99,7 +125,7 @@ async fn an_order_over_two_locations_ships_in_two_shipments_and_completes() {
     // Then they are there.
     let expected = BTreeMap::from([("hamburg".to_owned(), (1, 1)), ("ulm".to_owned(), (8, 0))]);
     assert_eq!(levels(&client, "mug", &moved["position"]).await, expected);
-    at_rest(&ordo.database, 2, PATIENCE).await;
+    at_rest(&ordo.database, 4, PATIENCE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

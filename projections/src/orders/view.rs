@@ -2,9 +2,12 @@
 
 mod money;
 
+use std::collections::BTreeSet;
+
 use access_control::AuthorizedCaller;
+use domain::ids::LocationId;
 use domain::money::Money;
-use domain::order::event::OrderCreated;
+use domain::order::event::{OrderCreated, SkuQuantity};
 use domain::order::{Allocation, OrderTotals, PlacedOrder, Shipment};
 use domain::quantity::Quantity;
 use read_models::Item;
@@ -136,6 +139,24 @@ pub(super) struct ShipmentView {
     /// Whether its amount was captured or given up by an operator.
     #[schema(required = false)]
     settled: bool,
+    /// From which location it was sent. It is left out of what came from several, or from `default` where the order has no units at named
+    /// locations. Customers do not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    location: Option<String>,
+    /// What came from where, if it came from several locations. Customers do not see it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    allocations: Vec<ShippedUnitsView>,
+}
+
+/// Units of a SKU that were sent from a location.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShippedUnits)]
+struct ShippedUnitsView {
+    sku: String,
+    location: String,
+    quantity: Quantity,
 }
 
 impl OrderView {
@@ -229,7 +250,22 @@ impl AllocationView {
 impl ShipmentView {
     pub(super) fn of(shipment: ShipmentRow, placed: Option<&PlacedOrder>) -> Self {
         let known = placed.and_then(|it| it.shipments.iter().find(|it| it.id.as_str() == shipment.shipment_id));
-        Self { settled: known.is_some_and(Shipment::is_settled), shipment: shipment.upcast() }
+        let from: BTreeSet<&LocationId> = known.into_iter().flat_map(Shipment::locations).collect();
+        let (location, allocations) = match (placed, known) {
+            (Some(placed), Some(known)) if from.len() > 1 => (None, ShippedUnitsView::all(placed, known)),
+            (_, _) => (from.first().map(ToString::to_string), vec![]),
+        };
+        Self { settled: known.is_some_and(Shipment::is_settled), shipment: shipment.upcast(), location, allocations }
+    }
+}
+
+impl ShippedUnitsView {
+    fn all(placed: &PlacedOrder, shipment: &Shipment) -> Vec<Self> {
+        let view = |it: &SkuQuantity| {
+            let quantity = Quantity::of(it.quantity, placed.unit_of(&it.sku));
+            Self { sku: it.sku.to_string(), location: it.location.to_string(), quantity }
+        };
+        shipment.taken.iter().map(view).collect()
     }
 }
 

@@ -111,6 +111,7 @@ pub(crate) fn good_life() -> Vec<OrderEvent> {
             receipt_id: None,
             lines: vec![],
             refund_id: None,
+            location: None,
         }),
         OrderEvent::PaymentRefunded(PaymentRefunded {
             payment_number: None,

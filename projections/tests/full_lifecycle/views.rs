@@ -1,7 +1,9 @@
 //! What `GET /orders/{id}` shows after each event.
 
 use axum::body::Body;
-use domain::ids::{CancellationId, HoldId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId, Sku};
+use domain::ids::{
+    CancellationId, HoldId, LocationId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId, Sku,
+};
 use domain::order::OrderEvent;
 use domain::order::event::{
     CancellationRequested, ItemCondition, LinesCancelled, NoteAdded, OrderCancelled, OrderDelivered, OrderHeld,
@@ -179,6 +181,7 @@ async fn a_return_is_shown_with_what_came_of_it_and_what_did_not() {
         receipt_id: Some(ReceiptId::parse("e-1").unwrap()),
         lines: vec![good],
         refund_id: Some(RefundId::parse("f-2").unwrap()),
+        location: LocationId::parse("ulm").ok(),
     });
     let view = reads.after(received).await;
     assert_eq!(statuses(&view)[3], "partiallyReturned");
@@ -186,7 +189,7 @@ async fn a_return_is_shown_with_what_came_of_it_and_what_did_not() {
     assert!(back.get("receivedAt").is_none() && back["receipts"][0]["receivedAt"].is_string(), "{view}");
     assert_eq!((&back["receipts"][0]["receiptId"], &back["receipts"][0]["refundId"]), (&json!("e-1"), &json!("f-2")));
     let line = json!({ "lineNumber": 1, "quantity": 1, "condition": "sellable", "restock": true });
-    assert_eq!(back["receipts"][0]["lines"], json!([line]));
+    assert_eq!((&back["receipts"][0]["lines"], &back["receipts"][0]["location"]), (&json!([line]), &json!("ulm")));
     assert_eq!((&view["refunds"][0]["refundId"], &view["lines"][0]["returned"]), (&json!("f-2"), &json!(1)));
 
     let reason = Some("keeps it".to_owned());

@@ -54,7 +54,7 @@ async fn commands_of_an_order() {
     let done = sent(async |client| client.receive_return("o", "r").await.is_ok()).await;
     assert_eq!(done, "POST /orders/o/returns/r/receive");
     let good = ReceivedLine { line_number: 1, quantity: 2.into(), condition: Some("sellable".into()), restock: true };
-    let receipt = NewReceipt { receipt_id: None, lines: vec![good] };
+    let receipt = NewReceipt { receipt_id: None, lines: vec![good], location: None };
     let done = sent(async |client| client.receive_part_of_return("o", "r", &receipt).await.is_ok()).await;
     let body = r#"{"lines":[{"lineNumber":1,"quantity":2,"condition":"sellable","restock":true}]}"#;
     assert_eq!(done, format!("POST /orders/o/returns/r/receive {body}"));

@@ -1,10 +1,11 @@
 //! Goods that come back.
 
+use event_versions::FIRST;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::LineQuantity;
-use crate::ids::{ReceiptId, RefundId, ReturnId};
+use crate::ids::{LocationId, ReceiptId, RefundId, ReturnId};
 
 /// The customer will send goods back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct ReturnReceived {
     /// The id of the refund. `None`: the return's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_id: Option<RefundId>,
+    /// Where they are now, if somebody said so. Otherwise what is put back into stock is where it was sent from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationId>,
 }
 
 impl ReturnReceived {
@@ -44,10 +48,11 @@ impl ReturnReceived {
         self.refund_id.clone().unwrap_or_else(|| RefundId::of_return(&self.return_id))
     }
 
-    /// Whether it says no more than events of the first version did.
-    pub(super) fn is_of_first_version(&self) -> bool {
-        let Self { return_id: _, refund_minor: _, receipt_id, lines, refund_id } = self;
-        receipt_id.is_none() && lines.is_empty() && refund_id.is_none()
+    /// The version that says all of it, if it is an earlier one.
+    pub(super) fn earlier_version(&self) -> Option<&'static str> {
+        let Self { return_id: _, refund_minor: _, receipt_id, lines, refund_id, location } = self;
+        let is_of_first = receipt_id.is_none() && lines.is_empty() && refund_id.is_none();
+        location.is_none().then_some(if is_of_first { FIRST } else { "2.0" })
     }
 }
 

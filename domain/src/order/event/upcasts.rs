@@ -32,6 +32,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderRejected", to: "2.0", change: None },
     // It may be about some of the return.
     Upcast { event_type: "ReturnReceived", to: "2.0", change: None },
+    // It may say where the goods are.
+    Upcast { event_type: "ReturnReceived", to: "3.0", change: None },
 ];
 
 /// The version in which an event is written, where that is not the newest one. A build that knows an earlier version only would leave out
@@ -53,8 +55,8 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         // Its mail to staff would not be known, here and in the events that tell of it.
         OrderEvent::OrderConfirmed(confirmed) => (!confirmed.mail_staff).then_some(FIRST),
         OrderEvent::OrderShipped(shipped) => shipped.location.is_none().then_some("2.0"),
-        // It would be taken for all of the return.
-        OrderEvent::ReturnReceived(received) => received.is_of_first_version().then_some(FIRST),
+        // It would be taken for all of the return, or be put back elsewhere.
+        OrderEvent::ReturnReceived(received) => received.earlier_version(),
         OrderEvent::StockReserved(reserved) => reserved.is_of_first_version().then_some(FIRST),
         OrderEvent::StockReservationFailed(failed) => failed.reason().is_of_first_version().then_some(FIRST),
         OrderEvent::OrderRejected(rejected) => rejected.reason.is_of_first_version().then_some(FIRST),

@@ -117,8 +117,8 @@ pub fn parse_return(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Resu
     })
 }
 
-/// Reads `{"receiptId"?, "lines"?: [{"lineNumber": 1, "quantity": 1, "condition"?: "sellable", "restock"?: true}]}`. Without lines all
-/// is here that was still to come.
+/// Reads `{"receiptId"?, "lines"?: [{"lineNumber": 1, "quantity": 1, "condition"?: "sellable", "restock"?: true}],
+/// "location"?}`. Without lines all is here that was still to come.
 pub fn parse_return_receipt(
     body: &[u8],
     ordered: &[OrderLine],
@@ -126,17 +126,19 @@ pub fn parse_return_receipt(
     generated: Uuid,
 ) -> Result<ReceiveReturn, InvalidBody> {
     read_body(body, |reader, fields| {
-        let [id, lines] = reader.object(fields, ["receiptId", "lines"]);
+        let [id, lines, location] = reader.object(fields, ["receiptId", "lines", "location"]);
         let receipt_id = reader.optional(&id, |r, field| r.text(field, ReceiptId::parse));
         let lines = reader.optional(&lines, |r, field| read_each(r, field, |r, it| read_received_line(r, it, ordered)));
-        let (receipt_id, lines) = (receipt_id?, lines?);
+        let location = reader.optional(&location, |r, field| r.text(field, LocationId::parse));
+        let (receipt_id, lines, location) = (receipt_id?, lines?, location?);
         if receipt_id == Some(ReceiptId::of_the_rest()) {
             reader.violation_at(&id, "invalid", "is what the receipt of all that is left is called: give another");
         }
-        let receipt = match (receipt_id, lines) {
-            (None, None) => None,
-            (receipt_id, lines) => {
-                Some(NewReceipt { receipt_id: receipt_id.unwrap_or_else(|| generated.into()), lines })
+        let receipt = match (receipt_id, lines, location) {
+            (None, None, None) => None,
+            (receipt_id, lines, location) => {
+                let receipt_id = receipt_id.unwrap_or_else(|| generated.into());
+                Some(NewReceipt { receipt_id, lines, location })
             }
         };
         Some(ReceiveReturn { return_id: return_id.clone(), receipt })

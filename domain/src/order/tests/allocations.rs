@@ -157,11 +157,20 @@ fn an_order_at_the_default_location_ships_from_there_as_ever() {
 }
 
 #[test]
-fn what_is_not_counted_ships_from_anywhere() {
+fn what_is_not_counted_ships_from_anywhere_and_comes_back_anywhere() {
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let untracked = OrderEvent::StockReserved(StockReserved { units: vec![], expires_at });
     let Order::Placed(order) = given([created(), untracked, authorized(), confirmed()]) else { panic!("never placed") };
-    let events = order.decide(ship_from("s-1", None, "berlin")).unwrap();
+    let mut events = order.decide(ship_from("s-1", None, "berlin")).unwrap();
+    let received = ReturnReceived {
+        return_id: ReturnId::parse("r-1").unwrap(),
+        refund_minor: 1_000,
+        receipt_id: Some(ReceiptId::parse("e-1").unwrap()),
+        lines: vec![ReceivedLine { restock: true, ..LineQuantity { line_number: 1, quantity: 1 }.into() }],
+        refund_id: None,
+        location: Some(berlin()),
+    };
+    events.push(OrderEvent::ReturnReceived(received));
     crate::golden::check_today::<Order>("events", events);
 }
 
@@ -188,11 +197,13 @@ fn units_that_come_back_go_to_where_they_were_sent_from() {
     let return_id = || ReturnId::parse("r").unwrap();
     let requested = ReturnRequested { return_id: return_id(), lines: line(4), reason: None };
     stock_commands(&mut order, &OrderCommand::RequestReturn(requested));
-    let receive = |receipt: &str, quantity| {
+    let receive_at = |location: Option<LocationId>, receipt: &str, quantity| {
         let units = ReceivedLine { restock: true, ..LineQuantity { line_number: 1, quantity }.into() };
-        let receipt = NewReceipt { receipt_id: ReceiptId::parse(receipt).unwrap(), lines: Some(vec![units]) };
+        let (receipt_id, lines) = (ReceiptId::parse(receipt).unwrap(), Some(vec![units]));
+        let receipt = NewReceipt { receipt_id, lines, location };
         OrderCommand::ReceiveReturn(ReceiveReturn { return_id: return_id(), receipt: Some(receipt) })
     };
+    let receive = |receipt: &str, quantity| receive_at(None, receipt, quantity);
     let back = |quantity, location| {
         StockCommand::PutBack(StockReturned {
             unit: None,
@@ -204,7 +215,14 @@ fn units_that_come_back_go_to_where_they_were_sent_from() {
     };
     assert_eq!(stock_commands(&mut order, &receive("a", 1)), [back(1, berlin())]);
     assert_eq!(stock_commands(&mut order, &receive("b", 2)), [back(1, berlin()), back(1, LocationId::default())]);
+    let mut other = order.clone();
     assert_eq!(stock_commands(&mut order, &receive("c", 1)), [back(1, LocationId::default())]);
+    // Unless somebody says that they are elsewhere. That can be said twice, and not otherwise.
+    let ulm = LocationId::parse("ulm").unwrap();
+    let elsewhere = receive_at(Some(ulm.clone()), "c", 1);
+    assert_eq!(stock_commands(&mut other, &elsewhere), [back(1, ulm)]);
+    assert_eq!(stock_commands(&mut other, &elsewhere), []);
+    assert_eq!(other.decide(receive_at(Some(berlin()), "c", 1)), Err(OrderError::IdTaken { what: "receipt" }));
 }
 
 #[test]

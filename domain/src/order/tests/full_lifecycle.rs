@@ -121,7 +121,8 @@ fn what_people_may_ask_for_is_what_the_table_says() {
                 OrderAction::RequestReturn => vec![bring_back("new", line(1))],
                 OrderAction::ReceiveReturn => {
                     let return_id = ReturnId::parse("back").unwrap();
-                    let receipt = NewReceipt { receipt_id: ReceiptId::parse("new").unwrap(), lines: None };
+                    let receipt =
+                        NewReceipt { receipt_id: ReceiptId::parse("new").unwrap(), lines: None, location: None };
                     let in_part = ReceiveReturn { return_id: return_id.clone(), receipt: Some(receipt) };
                     [ReceiveReturn::all_of(return_id), in_part].map(OrderCommand::ReceiveReturn).into()
                 }

@@ -59,7 +59,7 @@ fn people() -> impl Strategy<Value = OrderCommand> {
         })),
         (0..3_u8).prop_map(|n| OrderCommand::ReceiveReturn(ReceiveReturn::all_of(id(ReturnId::parse, n)))),
         (0..3_u8, 0..4_u8, prop::option::of(received_lines())).prop_map(|(n, receipt, lines)| {
-            let receipt = NewReceipt { receipt_id: id(ReceiptId::parse, receipt), lines };
+            let receipt = NewReceipt { receipt_id: id(ReceiptId::parse, receipt), lines, location: None };
             OrderCommand::ReceiveReturn(ReceiveReturn { return_id: id(ReturnId::parse, n), receipt: Some(receipt) })
         }),
         (0..3_u8).prop_map(|n| OrderCommand::CancelReturn(ReturnCancelled {

@@ -17,7 +17,7 @@ fn units(quantity: u32) -> ReceivedLine {
 }
 
 fn receive(id: &str, receipt: &str, lines: Option<Vec<ReceivedLine>>) -> OrderCommand {
-    let receipt = NewReceipt { receipt_id: ReceiptId::parse(receipt).unwrap(), lines };
+    let receipt = NewReceipt { receipt_id: ReceiptId::parse(receipt).unwrap(), lines, location: None };
     OrderCommand::ReceiveReturn(ReceiveReturn { return_id: return_id(id), receipt: Some(receipt) })
 }
 

@@ -181,6 +181,15 @@ const SHIPMENT: &[FieldRow] = &[
     ("shippedAt",         ALL,                 Value),
     ("deliveredAt",       ALL,                 Value),
     ("settled",           [SHOW,  NO,    SHOW], Value),
+    ("location",          [NO,    SHOW,  SHOW], Value),
+    ("allocations",       [NO,    SHOW,  SHOW], Object(SHIPPED_UNITS)),
+];
+
+#[rustfmt::skip]
+const SHIPPED_UNITS: &[FieldRow] = &[
+    ("sku",               [NO,    SHOW,  SHOW], Value),
+    ("location",          [NO,    SHOW,  SHOW], Value),
+    ("quantity",          [NO,    SHOW,  SHOW], Value),
 ];
 
 #[rustfmt::skip]
@@ -221,6 +230,7 @@ const RECEIPT: &[FieldRow] = &[
     ("receiptId",         ALL,                 Value),
     ("lines",             ALL,                 Object(RECEIVED)),
     ("refundId",          [SHOW,  NO,    SHOW], Value),
+    ("location",          [NO,    SHOW,  SHOW], Value),
     ("receivedAt",        ALL,                 Value),
 ];
 

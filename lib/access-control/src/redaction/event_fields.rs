@@ -234,6 +234,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("lines.condition",             [SHOW,  SHOW,  SHOW]),
         ("lines.restock",               [NO,    SHOW,  SHOW]),
         ("refundId",                    [SHOW,  NO,    SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
     ]),
     ("ReturnCancelled", &[
         ("returnId",                    [SHOW,  SHOW,  SHOW]),

@@ -45,6 +45,9 @@ struct ReceiptRow {
     /// The refund of what they are worth. It is left out if there is nothing to refund.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refund_id: Option<String>,
+    /// Where they are, if somebody said so. Customers do not see it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
     received_at: DateTime<Utc>,
 }
 
@@ -81,6 +84,7 @@ impl ReturnRow {
             receipt_id: receipt_id.to_string(),
             lines: units.received_rows(&received.lines),
             refund_id: (received.refund_minor > 0).then(|| received.refund().to_string()),
+            location: received.location.as_ref().map(ToString::to_string),
             received_at: recorded.recorded_at,
         }));
     }

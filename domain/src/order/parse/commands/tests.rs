@@ -124,13 +124,13 @@ fn what_came_back_is_said_line_by_line_or_not_at_all() {
     let receipt = |body: Value| parse_return_receipt(&bytes(&body), &[], &return_id, GENERATED).map(|it| it.receipt);
     assert_eq!(receipt(json!({})), Ok(None));
     assert_eq!(receipt(json!({ "lines": null })), Ok(None));
-    let all = NewReceipt { receipt_id: ReceiptId::parse("e-1").unwrap(), lines: None };
+    let all = NewReceipt { receipt_id: ReceiptId::parse("e-1").unwrap(), lines: None, location: None };
     assert_eq!(receipt(json!({ "receiptId": "e-1" })), Ok(Some(all)));
     let good = ReceivedLine { line_number: 2, quantity: 3, condition: Some(ItemCondition::Sellable), restock: true };
     let bad = ReceivedLine { condition: Some(ItemCondition::Damaged), restock: false, ..good.clone() };
     let lines = json!([{ "lineNumber": 2, "quantity": 3, "condition": "sellable", "restock": true },
                        { "lineNumber": 2, "quantity": 3, "condition": "damaged" }]);
-    let some = NewReceipt { receipt_id: ReceiptId::from(GENERATED), lines: Some(vec![good, bad]) };
+    let some = NewReceipt { receipt_id: ReceiptId::from(GENERATED), lines: Some(vec![good, bad]), location: None };
     assert_eq!(receipt(json!({ "lines": lines })), Ok(Some(some)));
     let wrong_ones = json!({ "receiptId": "the-rest", "lines": [
         { "lineNumber": 1, "quantity": 1, "condition": "broken", "restock": "yes" },

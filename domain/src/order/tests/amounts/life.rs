@@ -121,7 +121,7 @@ impl Life {
         for nth in 0..units {
             let one = LineQuantity { line_number, quantity: 1 };
             let receipt_id = ReceiptId::parse(format!("e-{nth}")).unwrap();
-            let receipt = Some(NewReceipt { receipt_id, lines: Some(vec![one.clone().into()]) });
+            let receipt = Some(NewReceipt { receipt_id, lines: Some(vec![one.clone().into()]), location: None });
             self.is_received(ReceiveReturn { return_id: return_id.clone(), receipt }, vec![one]);
         }
         if units < quantity {
