@@ -1,4 +1,4 @@
-//! Clients for SQS, SES and DynamoDB: AWS itself with its usual credentials, or an endpoint on this machine with none.
+//! Clients for SQS, SNS, SES and DynamoDB: AWS itself with its usual credentials, or an endpoint on this machine with none.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::settings::AwsSettings;
 
 /// Connecting takes one to three round trips. More time means that the network drops packets.
 const CONNECT: Duration = Duration::from_secs(3);
-/// SQS answers in milliseconds. After this time a second attempt is made.
+/// SQS and SNS answer in milliseconds. After this time a second attempt is made.
 const SQS_ATTEMPT: Duration = Duration::from_secs(5);
 /// All attempts together.
 const SQS_CALL: Duration = Duration::from_secs(10);
@@ -39,6 +39,14 @@ pub(crate) async fn sqs(aws: &AwsSettings) -> aws_sdk_sqs::Client {
     let config = config(aws, aws.sqs_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
     let config = aws_sdk_sqs::config::Builder::from(&config).interceptor(ReceiveTimeouts).build();
     aws_sdk_sqs::Client::from_conf(config)
+}
+
+/// A client for SNS in a topic's region. Its calls may be repeated, so the SDK retries them.
+pub(crate) async fn sns(aws: &AwsSettings, region: &str) -> aws_sdk_sns::Client {
+    let timeouts = timeouts(SQS_ATTEMPT).operation_timeout(SQS_CALL).build();
+    let config = config(aws, aws.sns_endpoint.as_deref(), timeouts, RetryConfig::standard()).await;
+    let config = aws_sdk_sns::config::Builder::from(&config).region(Region::new(region.to_owned())).build();
+    aws_sdk_sns::Client::from_conf(config)
 }
 
 /// A client for SES. It never repeats a call by itself: that would send a mail twice.
@@ -129,6 +137,7 @@ mod tests {
         let aws = AwsSettings {
             region: "us-east-1".to_owned(),
             sqs_endpoint: Some(endpoint),
+            sns_endpoint: None,
             ses_endpoint: None,
             dynamodb_endpoint: None,
         };

@@ -56,8 +56,11 @@ impl HealthCheck {
 
     /// Events can be published. While they can't, they wait, and nothing else does.
     #[must_use]
-    pub(crate) fn publication(watch: PublicationHealth) -> Self {
-        let looked = Self::new("publication", move || std::future::ready(watch.problem().map_or(Ok(()), Err)));
+    pub(crate) fn publication(watches: Vec<PublicationHealth>) -> Self {
+        let looked = Self::new("publication", move || {
+            let problems: Vec<_> = watches.iter().filter_map(PublicationHealth::problem).collect();
+            std::future::ready(if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) })
+        });
         Self { is_needed: false, ..looked }
     }
 

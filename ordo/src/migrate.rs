@@ -52,9 +52,9 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
     if args.queues {
         let made = queues(&aws::sqs(&settings.aws).await, settings).await?;
         output::line(&format!("the queues {} and {} are there", made.notifications.name, made.replies.name))?;
-        if let Some(published) = &settings.publication {
-            queues::find_or_create_events_queue(&aws::sqs(&settings.aws).await, &published.queue).await?;
-            output::line(&format!("the queue {} is there", published.queue))?;
+        if let Some(queue) = &settings.publication.queue {
+            queues::find_or_create_events_queue(&aws::sqs(&settings.aws).await, queue).await?;
+            output::line(&format!("the queue {queue} is there"))?;
         }
     }
     Ok(())

@@ -166,7 +166,8 @@ pub(crate) async fn start(
                 let (pool, deliveries) = (connections.database.clone(), settings.webhooks.settings());
                 operate = operate.merge(webhooks::routes(pool.clone(), deliveries.allowed_networks.clone()));
                 checks.push(HealthCheck::webhooks(pool));
-                publication_figures = publication::start(settings, connections, &store, &mut running, &mut checks);
+                publication_figures =
+                    publication::start(settings, connections, &store, &mut running, &mut checks).await;
                 let counted = webhook_figures.insert(WebhookMetrics::default()).clone();
                 let (store, network) = (store.clone(), WebhookNetwork::default());
                 running.spawn("webhooks", async move {

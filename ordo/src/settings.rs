@@ -22,7 +22,6 @@ mod webhooks;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ::publication::PublicationSettings;
 use access_control::AuthenticationSettings;
 use anyhow::Context;
 use domain::document::Seller;
@@ -36,6 +35,7 @@ pub use self::database_url::DatabaseUrl;
 pub use self::edge::EdgeSettings;
 pub use self::mistakes::{SettingMistake, SettingMistakes};
 pub use self::payment::{PaymentProvider, PaymentSettings, StripeKey};
+pub use self::publication::{EventsSettings, TopicArn};
 pub use self::reader::EffectiveSetting;
 pub use self::sources::{RawSettings, SettingSource};
 pub use self::webhooks::WebhookDeliverySettings;
@@ -124,8 +124,8 @@ pub struct Settings {
     pub replies: QueueConsumerSettings,
     pub payment: PaymentSettings,
     pub webhooks: WebhookDeliverySettings,
-    /// What is published for other programs; `None`: nothing.
-    pub publication: Option<PublicationSettings>,
+    /// What is published for other programs.
+    pub publication: EventsSettings,
     /// Who sells; `None`: no invoices are issued.
     pub seller: Option<Seller>,
     /// Which credentials are accepted.
@@ -145,12 +145,14 @@ impl Settings {
     }
 }
 
-/// Where SQS, SES and DynamoDB are; without an endpoint, where AWS has them in that region.
+/// Where SQS, SNS, SES and DynamoDB are; without an endpoint, where AWS has them in that region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsSettings {
     pub region: String,
     /// SQS, if not AWS's own.
     pub sqs_endpoint: Option<String>,
+    /// SNS, if not AWS's own.
+    pub sns_endpoint: Option<String>,
     /// SES, if not AWS's own.
     pub ses_endpoint: Option<String>,
     /// DynamoDB, if not AWS's own.

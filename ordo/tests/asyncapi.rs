@@ -14,7 +14,7 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
         "info": {
             "title": "Ordo",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The queues between the sagas and notification, the live stream of events, webhooks, and the queue of events.",
+            "description": "The queues between the sagas and notification, the live stream of events, webhooks, and the queue and the topic of events.",
             "license": { "name": "MIT OR Apache-2.0" },
         },
         "defaultContentType": "application/json",
@@ -28,6 +28,11 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
                 "host": "127.0.0.1:4566",
                 "protocol": "sqs",
                 "description": "Amazon SQS, or the endpoint that `ordo up` brings.",
+            },
+            "sns": {
+                "host": "sns.eu-central-1.amazonaws.com",
+                "protocol": "sns",
+                "description": "Amazon SNS in the topic's region.",
             },
         },
         "channels": {
@@ -51,6 +56,16 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
                 "servers": [{ "$ref": "#/servers/sqs" }],
                 "messages": { "publishedEvent": { "$ref": "#/components/messages/publishedEvent" } },
             },
+            "eventsTopic": {
+                "address": "{topic}",
+                "description": "An SNS FIFO topic for other programs. The message group is the order's id, the deduplication id the event's.",
+                "parameters": { "topic": {
+                    "examples": ["arn:aws:sns:eu-central-1:123456789012:ordo-events.fifo"],
+                    "description": "The setting ORDO_EVENTS_TOPIC.",
+                } },
+                "servers": [{ "$ref": "#/servers/sns" }],
+                "messages": { "publishedEvent": { "$ref": "#/components/messages/publishedEvent" } },
+            },
         },
         "operations": {
             "requestNotification": operation("send", "notifications"),
@@ -58,6 +73,7 @@ fn the_asyncapi_document_is_made_of_the_schemas() {
             "follow": operation("send", "liveStream"),
             "deliver": operation("send", "webhooks"),
             "publish": operation("send", "events"),
+            "publishOnTopic": operation("send", "eventsTopic"),
         },
         "components": {
             "messages": messages.iter().map(|name| message(name)).chain(events.iter().map(|name| event(name)))

@@ -194,10 +194,37 @@ fn one_endpoint_can_stand_for_all_services() {
     let variables = [("AWS_ENDPOINT_URL", "http://aws:1"), ("AWS_ENDPOINT_URL_SESV2", "http://ses:2")];
     let aws = load(&variables, "").unwrap().settings.aws;
     assert_eq!(aws.sqs_endpoint.as_deref(), Some("http://aws:1"));
+    assert_eq!(aws.sns_endpoint.as_deref(), Some("http://aws:1"));
     assert_eq!(aws.ses_endpoint.as_deref(), Some("http://ses:2"));
     assert_eq!(aws.dynamodb_endpoint.as_deref(), Some("http://aws:1"));
     let aws = load(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://db:3")], "").unwrap().settings.aws;
     assert_eq!((aws.dynamodb_endpoint.as_deref(), aws.sqs_endpoint), (Some("http://db:3"), None));
+}
+
+#[test]
+fn events_are_published_on_fifo_queues_and_topics_alone() {
+    let topic = "arn:aws:sns:eu-central-1:123456789012:ordo-events.fifo";
+    let both = [("ORDO_EVENTS_QUEUE", "ordo-events.fifo"), ("ORDO_EVENTS_TOPIC", topic)];
+    let events = load(&both, "").unwrap().settings.publication;
+    assert_eq!(events.queue.as_deref(), Some("ordo-events.fifo"));
+    let told = events.topic.unwrap();
+    assert_eq!((told.to_string().as_str(), told.region()), (topic, "eu-central-1"));
+    let none = load(&[], "").unwrap().settings.publication;
+    assert_eq!((none.queue, none.topic), (None, None));
+    for (name, wrong) in [
+        ("ORDO_EVENTS_QUEUE", "ordo-events"),
+        ("ORDO_EVENTS_QUEUE", "ordo-notifications.fifo"),
+        ("ORDO_EVENTS_TOPIC", "ordo-events.fifo"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sns:eu-central-1:123456789012:ordo-events"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sqs:eu-central-1:123456789012:ordo-events.fifo"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sns:eu-central-1:12345678901:ordo-events.fifo"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sns::123456789012:ordo-events.fifo"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sns:eu-central-1:123456789012:a:ordo-events.fifo"),
+        ("ORDO_EVENTS_TOPIC", "arn:aws:sns:eu-central-1:123456789012:.fifo"),
+    ] {
+        let told = mistakes(&[(name, wrong)], "");
+        assert!(told.len() == 1 && told[0].contains(name), "{name} {wrong}: {told:?}");
+    }
 }
 
 #[test]

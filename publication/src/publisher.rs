@@ -1,6 +1,6 @@
-//! Sends events to the queue.
+//! Sends events to the queue or the topic.
 //!
-//! A batch that the queue takes in part must not change the order of an order's events. So they are sent in rounds: a round has one event
+//! A batch that is taken in part must not change the order of an order's events. So they are sent in rounds: a round has one event
 //! of each order, and the next round begins once all of it was accepted.
 
 use std::collections::HashMap;
@@ -11,55 +11,40 @@ use domain::order::Order;
 use error_chain::error_chain;
 use event_store::read::last_position;
 use event_store::{StoredEvent, Subscriber, SubscriberError};
-use messaging::queues::{QueueSetupError, find_or_create_events_queue};
-use messaging::{Producer, ProducerSettings, SendError};
+use messaging::SendError;
 use sqlx::PgConnection;
 use webhooks::EnvelopeError;
 
 use crate::message::{EventMessage, MessageError};
-use crate::{PublicationHealth, PublicationMetrics, PublicationSettings, SUBSCRIPTION};
-
-/// Batches that are sent at the same time.
-const CONCURRENCY: usize = 8;
+use crate::target::{OpenTarget, TargetError};
+use crate::{PublicationHealth, PublicationMetrics, PublicationSettings, PublicationTarget};
 
 pub(crate) struct EventPublisher {
-    sqs: aws_sdk_sqs::Client,
+    target: PublicationTarget,
     settings: PublicationSettings,
     health: PublicationHealth,
     metrics: PublicationMetrics,
-    /// `None`: the queue is looked for when there is something to send.
-    open: Option<OpenQueue>,
-}
-
-#[derive(Clone)]
-struct OpenQueue {
-    producer: Producer,
-    message_bytes: usize,
+    /// `None`: the target is looked for when there is something to send.
+    open: Option<OpenTarget>,
 }
 
 impl EventPublisher {
     pub(crate) fn new(
-        sqs: aws_sdk_sqs::Client,
+        target: PublicationTarget,
         settings: PublicationSettings,
         health: PublicationHealth,
         metrics: PublicationMetrics,
     ) -> Self {
-        Self { sqs, settings, health, metrics, open: None }
+        Self { target, settings, health, metrics, open: None }
     }
 
-    /// Finds the queue, unless it is known.
-    async fn opened(&mut self) -> Result<OpenQueue, QueueSetupError> {
+    /// Finds the target, unless it is known.
+    async fn opened(&mut self) -> Result<OpenTarget, TargetError> {
         if let Some(open) = &self.open {
             return Ok(open.clone());
         }
-        let queue = find_or_create_events_queue(&self.sqs, &self.settings.queue).await?;
-        let settings = ProducerSettings {
-            batch_bytes: queue.message_bytes,
-            concurrency: CONCURRENCY,
-            ..ProducerSettings::default()
-        };
-        let producer = Producer::unsigned(self.sqs.clone(), queue.url, settings);
-        Ok(self.open.insert(OpenQueue { producer, message_bytes: queue.message_bytes }).clone())
+        let open = self.target.open().await?;
+        Ok(self.open.insert(open).clone())
     }
 
     async fn publish(&mut self, events: &[StoredEvent]) -> Result<(), SubscriberError> {
@@ -73,16 +58,16 @@ impl EventPublisher {
         if wanted.is_empty() {
             return Ok(());
         }
-        let OpenQueue { producer, message_bytes } = self.opened().await.map_err(SubscriberError::unavailable)?;
+        let target = self.opened().await.map_err(SubscriberError::unavailable)?;
         for round in rounds(wanted) {
-            let messages = round.iter().map(|event| self.message(event, message_bytes));
+            let messages = round.iter().map(|event| self.message(event, target.message_bytes));
             let messages: Vec<EventMessage> = messages.collect::<Result<_, _>>()?;
             let (messages, by_reference): (Vec<_>, Vec<_>) =
                 messages.into_iter().map(|it| (it.message, it.by_reference)).unzip();
             let mut failure = None;
-            for (sent, by_reference) in producer.send(messages).await.into_iter().zip(by_reference) {
+            for (sent, by_reference) in target.send(messages).await.into_iter().zip(by_reference) {
                 match sent {
-                    Ok(()) => self.metrics.sent(by_reference),
+                    Ok(()) => self.metrics.sent(&self.target, by_reference),
                     // A message that is refused for good is found when its order is tried alone.
                     Err(error) => failure = Some(worse(failure, error)),
                 }
@@ -107,7 +92,7 @@ impl EventPublisher {
                 position = event.position,
                 event_type = event.event_type,
                 most_bytes,
-                "an event is too large for the queue: it is published without its data"
+                "an event is too large to be published with its data: it says where the data is"
             );
         }
         Ok(message)
@@ -118,15 +103,14 @@ impl EventPublisher {
         match outcome {
             Ok(()) => self.health.set(None),
             Err(error) => {
-                self.metrics.failed();
+                self.metrics.failed(&self.target);
                 let problem = match error {
                     // The subscription says so itself.
                     SubscriberError::Unknown(_) | SubscriberError::Poison(_) => None,
                     SubscriberError::Unavailable(cause) => {
                         // It may have been deleted, and made again elsewhere.
                         self.open = None;
-                        let problem =
-                            format!("events wait for the queue {}: {}", self.settings.queue, error_chain(&**cause));
+                        let problem = format!("events wait for the {}: {}", self.target, error_chain(&**cause));
                         tracing::warn!("{problem}");
                         Some(problem)
                     }
@@ -140,14 +124,14 @@ impl EventPublisher {
 #[async_trait]
 impl Subscriber for EventPublisher {
     fn name(&self) -> &str {
-        SUBSCRIPTION
+        self.target.subscription()
     }
 
     fn follows(&self) -> Option<&'static str> {
         Some(Order::TYPE)
     }
 
-    /// Nobody wants all of history on the queue.
+    /// Nobody wants all of history.
     async fn begins_after(&mut self, transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
         last_position(transaction).await
     }

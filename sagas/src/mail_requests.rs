@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use domain::order::saga::SagaStep;
 use domain::order::{MailOutcome, OrderEvent};
 use error_chain::error_chain;
-use messaging::{OutgoingMessage, QueueDepthReader, SendError, SqsError};
+use messaging::{CallError, OutgoingMessage, QueueDepthReader, SendError};
 use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -165,7 +165,7 @@ impl MailQueueMonitor {
         Ok(lost)
     }
 
-    async fn messages(&self) -> Result<u64, SqsError> {
+    async fn messages(&self) -> Result<u64, CallError> {
         let [requests, replies] = &self.queues;
         let (requests, replies) = tokio::try_join!(requests.messages(), replies.messages())?;
         Ok(requests + replies)

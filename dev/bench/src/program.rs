@@ -11,7 +11,7 @@ use tokio::process::Command;
 use crate::server::Server;
 
 /// Where things are that a benchmark's platform must not use: it would write into somebody's database.
-const NOT_INHERITED: [&str; 13] = [
+const NOT_INHERITED: [&str; 14] = [
     "DATABASE_URL",
     "DATABASE_URL_FILE",
     "ORDO_TOKEN_SECRET",
@@ -20,6 +20,7 @@ const NOT_INHERITED: [&str; 13] = [
     "ORDO_JWKS_FILE",
     "AWS_ENDPOINT_URL",
     "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_SNS",
     "AWS_ENDPOINT_URL_SESV2",
     "ORDO_CONFIG",
     "ORDO_ROLES",

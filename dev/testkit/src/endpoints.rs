@@ -28,6 +28,19 @@ pub fn sqs_client(url: &str) -> aws_sdk_sqs::Client {
     aws_sdk_sqs::Client::from_conf(config)
 }
 
+/// A client for an SNS endpoint on loopback.
+#[must_use]
+pub fn sns_client(url: &str) -> aws_sdk_sns::Client {
+    let config = aws_sdk_sns::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new(embedded::sqs::REGION))
+        .credentials_provider(credentials())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_sns::Client::from_conf(config)
+}
+
 /// A client for an SES endpoint on loopback. It does not retry: a retry could send a mail twice.
 #[must_use]
 pub fn ses_client(url: &str) -> aws_sdk_sesv2::Client {

@@ -21,7 +21,7 @@ pub use database::{Database, database, durable_database, empty_database, read_mo
 pub use dynamodb::{
     Dynamodb, dynamodb, dynamodb_client, dynamodb_read_models, failing_dynamodb, plain_dynamodb_client,
 };
-pub use endpoints::{inbox, ses_client, sqs, sqs_client};
+pub use endpoints::{inbox, ses_client, sns_client, sqs, sqs_client};
 pub use eventually::eventually;
 pub use faulty_gateway::{FaultyGateway, Payment, PaymentCall, PaymentFault};
 pub use faulty_mailer::{FaultyMailer, Response};

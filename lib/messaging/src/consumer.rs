@@ -31,7 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, answered};
 use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::InvalidSettings;
@@ -235,7 +235,7 @@ impl<H: MessageHandler> ConsumerContext<H> {
         Some(reserved)
     }
 
-    async fn receive(&self, most: usize) -> Result<Vec<ReceivedMessage>, SqsError> {
+    async fn receive(&self, most: usize) -> Result<Vec<ReceivedMessage>, CallError> {
         let ConsumerSettings { wait_seconds, visibility_timeout, .. } = self.settings;
         let request = self
             .client
@@ -275,7 +275,7 @@ impl<H: MessageHandler> ConsumerContext<H> {
         }
     }
 
-    fn receiving_fails(&self, error: &SqsError) {
+    fn receiving_fails(&self, error: &CallError) {
         if !self.failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(queue = self.queue.name, %error, "receiving fails, trying again until it works");
         }

@@ -21,7 +21,7 @@ use std::str::FromStr;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, answered};
 use crate::producer::SendError;
 use crate::queues::{Queue, Queues};
 
@@ -108,17 +108,17 @@ impl FromStr for DeadLetterOrigin {
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     #[error("the dead letters of `{queue}` can't be read")]
-    Receive { queue: String, source: SqsError },
+    Receive { queue: String, source: CallError },
     #[error("the dead letters of `{queue}` can't be counted")]
-    Count { queue: String, source: SqsError },
+    Count { queue: String, source: CallError },
     /// It is still a dead letter. After [`SendError::Batch`] and [`SendError::TimedOut`] it may have been sent all the
     /// same.
     #[error("dead letter {id} was not sent")]
     Send { id: String, source: SendError },
     /// It is still a dead letter.
     #[error("dead letter {id} was not deleted")]
-    Delete { id: String, source: SqsError },
+    Delete { id: String, source: CallError },
     /// It is in both queues.
     #[error("dead letter {id} was sent, but not deleted: the next redrive sends it a second time")]
-    SentOnly { id: String, source: SqsError },
+    SentOnly { id: String, source: CallError },
 }

@@ -1,68 +1,110 @@
-//! Why a call to SQS failed, as operators read it.
+//! Why a call to SQS or SNS failed, as operators read it.
 
 use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use error_chain::error_chain;
 
-/// Why a call to SQS failed. The message is complete: there is no source.
+/// Who was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessagingService {
+    Sqs,
+    Sns,
+}
+
+impl fmt::Display for MessagingService {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::Sqs => "SQS",
+            Self::Sns => "SNS",
+        })
+    }
+}
+
+/// Why a call to SQS or SNS failed. The message is complete: there is no source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SqsError {
-    #[error("SQS answered {code}: {message}")]
+pub enum CallError {
+    #[error("{service} answered {code}: {message}")]
     Answered {
-        /// SQS's error code, or the HTTP status if there is none.
+        service: MessagingService,
+        /// The service's error code, or the HTTP status if there is none.
         code: String,
         message: String,
     },
     /// There was no answer, after the SDK's own retries.
-    #[error("SQS was not reached: {reason}")]
-    NotReached { reason: String },
+    #[error("{service} was not reached: {reason}")]
+    NotReached { service: MessagingService, reason: String },
     /// There was no answer within the bound of the whole call, with the SDK's own retries.
-    #[error("SQS did not answer within {bound:?}")]
-    TimedOut { bound: Duration },
+    #[error("{service} did not answer within {bound:?}")]
+    TimedOut { service: MessagingService, bound: Duration },
 }
 
-impl SqsError {
+impl CallError {
     pub(crate) fn is_missing_queue(&self) -> bool {
         match self {
             // The code of the JSON protocol, and that of the older one, which some servers use.
-            Self::Answered { code, .. } => {
+            Self::Answered { service: MessagingService::Sqs, code, .. } => {
                 ["QueueDoesNotExist", "NonExistentQueue"].iter().any(|name| code.ends_with(name))
             }
-            Self::NotReached { .. } | Self::TimedOut { .. } => false,
+            Self::Answered { .. } | Self::NotReached { .. } | Self::TimedOut { .. } => false,
         }
     }
 }
 
-impl<E> From<SdkError<E>> for SqsError
+/// An error of SQS's client.
+impl<E> From<SdkError<E>> for CallError
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
     fn from(error: SdkError<E>) -> Self {
+        Self::of(MessagingService::Sqs, &error)
+    }
+}
+
+impl CallError {
+    fn of<E>(service: MessagingService, error: &SdkError<E>) -> Self
+    where
+        E: Error + ProvideErrorMetadata + 'static,
+    {
         match (error.code(), error.raw_response()) {
             (Some(code), _) => {
-                Self::Answered { code: code.to_owned(), message: error.message().unwrap_or("no message").to_owned() }
+                let message = error.message().unwrap_or("no message").to_owned();
+                Self::Answered { service, code: code.to_owned(), message }
             }
             (None, Some(answer)) => {
-                Self::Answered { code: format!("HTTP {}", answer.status().as_u16()), message: error_chain(&error) }
+                let code = format!("HTTP {}", answer.status().as_u16());
+                Self::Answered { service, code, message: error_chain(error) }
             }
-            (None, None) => Self::NotReached { reason: error_chain(&error) },
+            (None, None) => Self::NotReached { service, reason: error_chain(error) },
         }
     }
 }
 
-/// The answer to a call, if it comes within the bound.
+/// The answer to a call of SQS, if it comes within the bound.
 pub(crate) async fn answered<T, E>(
     bound: Duration,
     call: impl Future<Output = Result<T, SdkError<E>>>,
-) -> Result<T, SqsError>
+) -> Result<T, CallError>
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    answered_by(MessagingService::Sqs, bound, call).await
+}
+
+/// The answer of a service to a call, if it comes within the bound.
+pub(crate) async fn answered_by<T, E>(
+    service: MessagingService,
+    bound: Duration,
+    call: impl Future<Output = Result<T, SdkError<E>>>,
+) -> Result<T, CallError>
 where
     E: Error + ProvideErrorMetadata + 'static,
 {
     match tokio::time::timeout(bound, call).await {
-        Ok(answer) => answer.map_err(SqsError::from),
-        Err(_) => Err(SqsError::TimedOut { bound }),
+        Ok(answer) => answer.map_err(|error| CallError::of(service, &error)),
+        Err(_) => Err(CallError::TimedOut { service, bound }),
     }
 }
 
@@ -86,7 +128,7 @@ mod tests {
 
         let answer = answered(bound, pending::<Result<(), SdkError<SendMessageBatchError>>>()).await;
 
-        assert_eq!(answer, Err(SqsError::TimedOut { bound }));
+        assert_eq!(answer, Err(CallError::TimedOut { service: MessagingService::Sqs, bound }));
         assert_eq!(answer.unwrap_err().to_string(), "SQS did not answer within 20ms");
     }
 
@@ -104,7 +146,7 @@ mod tests {
         let proxy = HttpResponse::new(502.try_into().unwrap(), "<html>".into());
         let error = SdkError::<SendMessageBatchError>::response_error("no JSON", proxy);
 
-        assert_eq!(SqsError::from(error).to_string(), "SQS answered HTTP 502: response error: no JSON");
+        assert_eq!(CallError::from(error).to_string(), "SQS answered HTTP 502: response error: no JSON");
     }
 
     #[test]

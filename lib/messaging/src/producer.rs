@@ -4,27 +4,28 @@
 //! are never in two batches at the same time, so they keep the caller's order.
 
 mod batching;
+mod topic;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::operation::send_message_batch::SendMessageBatchOutput;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::envelope::{BODY_CONTENT_TYPE, CloudEvent, EnvelopeError, MessageContract};
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, MessagingService, answered};
 use crate::queue_depth::QueueDepthReader;
 use crate::queues::Queue;
 use crate::settings::{InvalidSettings, SettingsValidator};
 use crate::signature::{MessageSigningKeys, SIGNATURE_ATTRIBUTE};
 
 pub use batching::BatchingProducer;
+pub use topic::{TopicError, TopicProducer};
 
-/// SQS's limit for one call.
+/// The limit of SQS and of SNS for one call.
 const BATCH_MESSAGES: usize = 10;
 
 /// Sends messages to one queue. Cheap to clone.
@@ -90,7 +91,7 @@ pub struct ProducerSettings {
     pub batch_bytes: usize,
     /// The most concurrent batches.
     pub concurrency: usize,
-    /// How long SQS may take to answer a batch, with the SDK's own retries, 1 s to 60 s.
+    /// How long an answer to a batch may take, with the SDK's own retries, 1 s to 60 s.
     pub timeout: Duration,
 }
 
@@ -121,9 +122,10 @@ pub enum SendError {
         /// `batch_bytes` of the settings.
         limit: usize,
     },
-    /// SQS accepted the batch and refused this message.
-    #[error("SQS refused the message: {code}: {message}")]
+    /// The batch was accepted and this message refused.
+    #[error("{service} refused the message: {code}: {message}")]
     Refused {
+        service: MessagingService,
         code: String,
         message: String,
         /// Whether the message is at fault, so that sending it again would not help.
@@ -131,14 +133,14 @@ pub enum SendError {
     },
     /// The whole batch failed, after the SDK's own retries. It may have arrived all the same.
     #[error("the batch could not be sent")]
-    Batch { source: SqsError },
-    /// SQS did not answer in time. The batch may have arrived all the same.
-    #[error("SQS did not answer for the batch within {timeout:?}")]
-    TimedOut { timeout: Duration },
+    Batch { source: CallError },
+    /// There was no answer in time. The batch may have arrived all the same.
+    #[error("{service} did not answer for the batch within {timeout:?}")]
+    TimedOut { service: MessagingService, timeout: Duration },
     #[error("the message can't be put in a batch")]
     Build { source: Arc<aws_sdk_sqs::error::BuildError> },
-    /// SQS's answer does not mention this message.
-    #[error("SQS did not say what became of the message")]
+    /// The answer does not mention this message.
+    #[error("the answer does not say what became of the message")]
     Unanswered,
 }
 
@@ -160,55 +162,96 @@ impl Producer {
 
     /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SQS has it.
     pub async fn send(&self, messages: Vec<OutgoingMessage>) -> Vec<Result<(), SendError>> {
-        let mut results: Vec<_> = messages.iter().map(|_| Err(SendError::Unanswered)).collect();
-        let limit = self.settings.batch_bytes;
-        let mut sendable = Vec::with_capacity(messages.len());
-        for (nth, mut message) in messages.into_iter().enumerate() {
-            if let Some(MessageSigner { queue_name, keys }) = &self.signer {
-                let signature = keys.sign(queue_name, &message.body);
-                message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
-                message.dedup_id = keys.deduplication_id(queue_name, &message.dedup_id);
-            }
-            let bytes = message.bytes();
-            if bytes > limit {
-                results[nth] = Err(SendError::TooLong { bytes, limit });
-            } else {
-                sendable.push(NumberedMessage { nth, bytes, message });
-            }
-        }
-        let lanes = lanes(sendable, self.settings.concurrency);
-        let mut answers =
-            stream::iter(lanes).map(|lane| self.send_lane(lane)).buffer_unordered(self.settings.concurrency.max(1));
-        while let Some(answered) = answers.next().await {
-            for (nth, result) in answered {
-                results[nth] = result;
-            }
-        }
-        results
+        let messages = messages.into_iter().map(|message| self.signed(message)).collect();
+        send_in_batches(messages, &self.settings, |batch| self.send_batch(batch)).await
     }
 
-    async fn send_lane(&self, lane: Vec<NumberedMessage>) -> Vec<(usize, Result<(), SendError>)> {
-        let mut answers = Vec::with_capacity(lane.len());
-        for batch in batches(lane, self.settings.batch_bytes) {
-            answers.extend(self.send_batch(batch).await);
+    fn signed(&self, mut message: OutgoingMessage) -> OutgoingMessage {
+        if let Some(MessageSigner { queue_name, keys }) = &self.signer {
+            let signature = keys.sign(queue_name, &message.body);
+            message.attributes.push((SIGNATURE_ATTRIBUTE.to_owned(), signature));
+            message.dedup_id = keys.deduplication_id(queue_name, &message.dedup_id);
+        }
+        message
+    }
+
+    async fn send_batch(&self, batch: Vec<NumberedMessage>) -> Result<BatchAnswer, SendError> {
+        let entries: Result<Vec<_>, _> = batch.into_iter().map(NumberedMessage::into_entry).collect();
+        let entries = entries.map_err(|source| SendError::Build { source: Arc::new(source) })?;
+        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
+        let answer = answered(self.settings.timeout, request.send()).await?;
+        let refused = answer.failed().iter().map(|it| {
+            let refusal = SendError::refused(MessagingService::Sqs, it.code(), it.message(), it.sender_fault());
+            (it.id().to_owned(), refusal)
+        });
+        let accepted = answer.successful().iter().map(|it| it.id().to_owned());
+        Ok(BatchAnswer { accepted: accepted.collect(), refused: refused.collect() })
+    }
+}
+
+/// What became of the messages of a batch that was accepted, by their ids there.
+struct BatchAnswer {
+    accepted: Vec<String>,
+    refused: Vec<(String, SendError)>,
+}
+
+/// Sends messages by calls that each take a batch, several at once. The result has one entry per message, in the order given.
+async fn send_in_batches<A>(
+    messages: Vec<OutgoingMessage>,
+    settings: &ProducerSettings,
+    send: impl Fn(Vec<NumberedMessage>) -> A,
+) -> Vec<Result<(), SendError>>
+where
+    A: Future<Output = Result<BatchAnswer, SendError>>,
+{
+    let mut results: Vec<_> = messages.iter().map(|_| Err(SendError::Unanswered)).collect();
+    let limit = settings.batch_bytes;
+    let mut sendable = Vec::with_capacity(messages.len());
+    for (nth, message) in messages.into_iter().enumerate() {
+        let bytes = message.bytes();
+        if bytes > limit {
+            results[nth] = Err(SendError::TooLong { bytes, limit });
+        } else {
+            sendable.push(NumberedMessage { nth, bytes, message });
+        }
+    }
+    let send_lane = async |lane| {
+        let mut answers = Vec::new();
+        for batch in batches(lane, limit) {
+            let numbers: Vec<usize> = batch.iter().map(|it| it.nth).collect();
+            match send(batch).await {
+                Ok(answer) => answers.extend(results_of(&numbers, answer)),
+                Err(error) => answers.extend(numbers.into_iter().map(|nth| (nth, Err(error.clone())))),
+            }
         }
         answers
+    };
+    let lanes = lanes(sendable, settings.concurrency);
+    let mut answers = stream::iter(lanes).map(send_lane).buffer_unordered(settings.concurrency.max(1));
+    while let Some(answered) = answers.next().await {
+        for (nth, result) in answered {
+            results[nth] = result;
+        }
     }
+    results
+}
 
-    async fn send_batch(&self, batch: Vec<NumberedMessage>) -> Vec<(usize, Result<(), SendError>)> {
-        let numbers: Vec<usize> = batch.iter().map(|it| it.nth).collect();
-        let entries: Result<Vec<_>, _> = batch.into_iter().map(NumberedMessage::into_entry).collect();
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(source) => {
-                return all(&numbers, &SendError::Build { source: Arc::new(source) });
-            }
-        };
-        let request = self.client.send_message_batch().queue_url(&self.queue_url).set_entries(Some(entries));
-        match answered(self.settings.timeout, request.send()).await {
-            Ok(answer) => results_of(&numbers, &answer),
-            Err(SqsError::TimedOut { bound }) => all(&numbers, &SendError::TimedOut { timeout: bound }),
-            Err(source) => all(&numbers, &SendError::Batch { source }),
+impl SendError {
+    fn refused(service: MessagingService, code: &str, message: Option<&str>, sender_fault: bool) -> Self {
+        Self::Refused {
+            service,
+            code: code.into(),
+            message: message.unwrap_or_default().into(),
+            sender_fault: sender_fault && is_about_the_message(code),
+        }
+    }
+}
+
+impl From<CallError> for SendError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::TimedOut { service, bound } => Self::TimedOut { service, timeout: bound },
+            source @ (CallError::Answered { .. } | CallError::NotReached { .. }) => Self::Batch { source },
         }
     }
 }
@@ -275,31 +318,18 @@ fn batches(lane: Vec<NumberedMessage>, most_bytes: usize) -> Vec<Vec<NumberedMes
     batches
 }
 
-/// The results of a batch that SQS accepted. Single messages may have failed.
-fn results_of(numbers: &[usize], answer: &SendMessageBatchOutput) -> Vec<(usize, Result<(), SendError>)> {
-    let mut by_id: HashMap<&str, Result<(), SendError>> = HashMap::new();
-    for sent in answer.successful() {
-        by_id.insert(sent.id(), Ok(()));
-    }
-    for refused in answer.failed() {
-        let error = SendError::Refused {
-            code: refused.code().into(),
-            message: refused.message().unwrap_or_default().into(),
-            sender_fault: refused.sender_fault() && is_about_the_message(refused.code()),
-        };
-        by_id.insert(refused.id(), Err(error));
-    }
-    let result = |nth: &usize| (*nth, by_id.remove(nth.to_string().as_str()).unwrap_or(Err(SendError::Unanswered)));
+/// The results of a batch that was accepted. Single messages may have failed.
+fn results_of(numbers: &[usize], answer: BatchAnswer) -> Vec<(usize, Result<(), SendError>)> {
+    let accepted = answer.accepted.into_iter().map(|id| (id, Ok(())));
+    let refused = answer.refused.into_iter().map(|(id, error)| (id, Err(error)));
+    let mut by_id: HashMap<String, Result<(), SendError>> = accepted.chain(refused).collect();
+    let result = |nth: &usize| (*nth, by_id.remove(&nth.to_string()).unwrap_or(Err(SendError::Unanswered)));
     numbers.iter().map(result).collect()
 }
 
 /// Whether the code of a refusal says something of the message, and not of the caller or the queue, which both may be mended.
 fn is_about_the_message(code: &str) -> bool {
     !["Throttl", "Kms", "KMS", "AccessDenied"].iter().any(|other| code.contains(other))
-}
-
-fn all(numbers: &[usize], error: &SendError) -> Vec<(usize, Result<(), SendError>)> {
-    numbers.iter().map(|&nth| (nth, Err(error.clone()))).collect()
 }
 
 #[cfg(test)]

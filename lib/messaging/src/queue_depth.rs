@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, answered};
 
 /// Counts visible, hidden and delayed messages.
 const COUNTED: [QueueAttributeName; 3] = [
@@ -29,7 +29,7 @@ impl QueueDepthReader {
     }
 
     /// About how many messages the queue has. SQS's count is approximate and may be a moment old.
-    pub async fn messages(&self) -> Result<u64, SqsError> {
+    pub async fn messages(&self) -> Result<u64, CallError> {
         let request = self.client.get_queue_attributes().queue_url(&self.queue_url);
         let request = request.set_attribute_names(Some(COUNTED.to_vec()));
         let answer = answered(ANSWER_BOUND, request.send()).await?;

@@ -17,7 +17,7 @@ use aws_sdk_sqs::types::QueueAttributeName as Attribute;
 
 use crate::consumer::ConsumerSettings;
 use crate::dead_letters::DeadLetterOrigin;
-use crate::error::SqsError;
+use crate::error::CallError;
 use crate::settings::{InvalidSettings, SettingsValidator};
 
 pub use events_queue::{EventsQueue, find_or_create_events_queue};
@@ -147,13 +147,13 @@ pub enum QueueSetupError {
         source: InvalidSettings,
     },
     #[error("queue `{name}` could not be created")]
-    Create { name: String, source: SqsError },
+    Create { name: String, source: CallError },
     #[error("queue `{name}` could not be found")]
-    Find { name: String, source: SqsError },
+    Find { name: String, source: CallError },
     #[error("queue `{name}` exists with other attributes, which could not be changed")]
-    Adjust { name: String, source: SqsError },
+    Adjust { name: String, source: CallError },
     #[error("the attributes of queue `{name}` could not be read")]
-    Describe { name: String, source: SqsError },
+    Describe { name: String, source: CallError },
     #[error("SQS answered without the {what} of queue `{name}`")]
     Incomplete { name: String, what: &'static str },
 }

@@ -22,9 +22,7 @@ pub(super) async fn check_connections(
         PlatformRole::Sagas if settings.seller.is_some() => 9 + documents::CONNECTIONS,
         PlatformRole::Sagas => 9,
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
-        PlatformRole::Webhooks => {
-            webhooks::CONNECTIONS + settings.publication.as_ref().map_or(0, |_| publication::CONNECTIONS)
-        }
+        PlatformRole::Webhooks => webhooks::CONNECTIONS + settings.publication.targets() * publication::CONNECTIONS,
     };
     let sealing = u32::from(super::sealing(settings, roles).is_some());
     let needed: u32 = STORE + sealing + roles.iter().map(needs).sum::<u32>();

@@ -336,14 +336,16 @@ fn consumer(table: &mut SettingsReader, names: [&'static str; 6], at_once: usize
 /// The standard names of the AWS SDKs; the endpoint of one service goes before the one of all.
 fn aws(table: &mut SettingsReader) -> AwsSettings {
     let every_service =
-        table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS, SES and DynamoDB, if they are not AWS's own");
+        table.optional("AWS_ENDPOINT_URL", &endpoint(), "SQS, SNS, SES and DynamoDB, if they are not AWS's own");
     let sqs = table.optional("AWS_ENDPOINT_URL_SQS", &endpoint(), "SQS alone; goes before AWS_ENDPOINT_URL");
+    let sns = table.optional("AWS_ENDPOINT_URL_SNS", &endpoint(), "SNS alone; goes before AWS_ENDPOINT_URL");
     let ses = table.optional("AWS_ENDPOINT_URL_SESV2", &endpoint(), "SES alone; goes before AWS_ENDPOINT_URL");
     let dynamodb =
         table.optional("AWS_ENDPOINT_URL_DYNAMODB", &endpoint(), "DynamoDB alone; goes before AWS_ENDPOINT_URL");
     AwsSettings {
         region: table.value("AWS_REGION", "us-east-1".to_owned(), &name(), "The AWS region"),
         sqs_endpoint: sqs.or_else(|| every_service.clone()),
+        sns_endpoint: sns.or_else(|| every_service.clone()),
         ses_endpoint: ses.or_else(|| every_service.clone()),
         dynamodb_endpoint: dynamodb.or(every_service),
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use testkit::{demo_order, ses_client, sqs_client};
 
+use crate::publication::nothing_is_lost_or_overtaken;
 use crate::support::{Client, Ordo, PATIENCE, count_by_order, until_mailed};
 
 const ORDERS: usize = 20;
@@ -71,4 +73,39 @@ async fn events_are_published_on_motos_queue() {
     for (order, versions) in versions {
         assert!(versions.is_sorted(), "{order}: {versions:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs moto_server, and its address in ORDO_TEST_MOTO: http://127.0.0.1:5000"]
+async fn no_event_is_lost_or_overtaken_on_motos_topic_however_often_the_platform_is_killed() {
+    // Given: a topic, a queue that gets all of it, and one that gets the events of one type.
+    let moto = std::env::var("ORDO_TEST_MOTO").expect("the address of a moto_server in ORDO_TEST_MOTO");
+    let run = uuid::Uuid::now_v7().simple().to_string();
+    let (sns, sqs) = (testkit::sns_client(&moto), sqs_client(&moto));
+    let topic = sns.create_topic().name(format!("{run}.fifo")).attributes("FifoTopic", "true").send().await.unwrap();
+    let topic = topic.topic_arn.unwrap();
+    let queue = async |name: &str, filter: Option<&str>| {
+        let made = sqs.create_queue().queue_name(name).attributes(QueueAttributeName::FifoQueue, "true");
+        let url = made.send().await.unwrap().queue_url.unwrap();
+        let arn = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::QueueArn).send().await;
+        let arn = arn.unwrap().attributes.unwrap()[&QueueAttributeName::QueueArn].clone();
+        let subscribe = sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn);
+        let subscribe = subscribe.attributes("RawMessageDelivery", "true");
+        let subscribe = filter.into_iter().fold(subscribe, |it, filter| it.attributes("FilterPolicy", filter));
+        subscribe.send().await.unwrap();
+        url
+    };
+    let everything = format!("{run}-all.fifo");
+    queue(&everything, None).await;
+    let confirmed = queue(&format!("{run}-confirmed.fifo"), Some(r#"{"ce-type":["OrderConfirmed"]}"#)).await;
+
+    // When, then
+    let settings = [("AWS_ENDPOINT_URL_SNS", moto.as_str()), ("ORDO_EVENTS_TOPIC", topic.as_str())];
+    nothing_is_lost_or_overtaken(&run, &settings, &moto, &everything).await;
+    let received = sqs.receive_message().queue_url(&confirmed).max_number_of_messages(10).send().await.unwrap();
+    let types = received.messages().iter().map(|message| {
+        serde_json::from_str::<Value>(message.body().unwrap()).unwrap()["type"].as_str().unwrap().to_owned()
+    });
+    let types: Vec<String> = types.collect();
+    assert!(!types.is_empty() && types.iter().all(|name| name == "OrderConfirmed"), "{types:?}");
 }

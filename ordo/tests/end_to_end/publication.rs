@@ -14,10 +14,10 @@ const KILLS: usize = 10;
 const ORDERS: usize = 60;
 const QUEUE: &str = "ordo-events.fifo";
 
-/// Takes all that the queue has, and returns the versions of each order in the order in which they came.
-async fn take(sqs: &str, versions: &mut BTreeMap<String, Vec<i64>>) {
+/// Takes all that a queue has, and returns the versions of each order in the order in which they came.
+async fn take(sqs: &str, queue: &str, versions: &mut BTreeMap<String, Vec<i64>>) {
     let client = testkit::sqs_client(sqs);
-    let url = client.get_queue_url().queue_name(QUEUE).send().await.unwrap().queue_url.unwrap();
+    let url = client.get_queue_url().queue_name(queue).send().await.unwrap().queue_url.unwrap();
     loop {
         let receive = client.receive_message().queue_url(&url).max_number_of_messages(10);
         let messages = receive.send().await.unwrap().messages.unwrap_or_default();
@@ -34,20 +34,15 @@ async fn take(sqs: &str, versions: &mut BTreeMap<String, Vec<i64>>) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
+/// Has a platform with these settings publish orders of a run while it is killed again and again, and reads a queue to which their
+/// events come: none is lost, and none comes before an earlier one of its order.
+pub(crate) async fn nothing_is_lost_or_overtaken(run: &str, settings: &[(&str, &str)], sqs: &str, queue: &str) {
     // Given
     let seed = std::env::var("ORDO_TEST_SEED").map_or(7, |seed| seed.parse().unwrap());
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (data_dir, sqs) = (folder(), testkit::sqs().await);
-    let sqs_url = sqs.url();
-    let settings = [
-        ("ORDO_LOG", "warn"),
-        ("ORDO_LEASE", "1"),
-        ("AWS_ENDPOINT_URL_SQS", sqs_url.as_str()),
-        ("ORDO_EVENTS_QUEUE", QUEUE),
-    ];
+    let data_dir = folder();
+    let settings: Vec<_> = [("ORDO_LOG", "warn"), ("ORDO_LEASE", "1")].into_iter().chain(settings.to_vec()).collect();
     let mut ordo = Ordo::up_on(data_dir.path(), &settings).await;
 
     // When
@@ -55,7 +50,7 @@ async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
     for _ in 0..KILLS {
         let client = ordo.client();
         for _ in 0..ORDERS / KILLS {
-            assert_eq!(client.order(&demo_order(&format!("published-{posted}"))).await.status, 201);
+            assert_eq!(client.order(&demo_order(&format!("{run}-{posted}"))).await.status, 201);
             posted += 1;
         }
         tokio::time::sleep(Duration::from_millis(random.random_range(0..300))).await;
@@ -63,10 +58,10 @@ async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
         ordo = Ordo::up_on(data_dir.path(), &settings).await;
     }
 
-    // Then each event of each order came, none before one that comes first.
+    // Then
     let client = ordo.client();
     for nth in 0..ORDERS {
-        settled(&client, &format!("published-{nth}")).await;
+        settled(&client, &format!("{run}-{nth}")).await;
     }
     let (mut versions, until) = (BTreeMap::new(), tokio::time::Instant::now() + PATIENCE);
     let complete = |versions: &BTreeMap<String, Vec<i64>>| {
@@ -74,7 +69,7 @@ async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
     };
     while !complete(&versions) {
         assert!(tokio::time::Instant::now() < until, "{versions:?}");
-        take(&sqs_url, &mut versions).await;
+        take(sqs, queue, &mut versions).await;
     }
     let mut repeats = 0;
     for (order, versions) in versions {
@@ -86,6 +81,14 @@ async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
         repeats += versions.len() - versions.iter().collect::<BTreeSet<_>>().len();
     }
     println!("{ORDERS} orders, {KILLS} kills, {repeats} events that came again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_event_is_lost_or_overtaken_however_often_the_platform_is_killed() {
+    let sqs = testkit::sqs().await;
+    let url = sqs.url();
+    let settings = [("AWS_ENDPOINT_URL_SQS", url.as_str()), ("ORDO_EVENTS_QUEUE", QUEUE)];
+    nothing_is_lost_or_overtaken("published", &settings, &url, QUEUE).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use embedded::sqs::Sqs;
 
-use crate::support::{FailingQueue, Fate, Fixture, PATIENCE, body, settings, take};
+use crate::support::{FailingTarget, Fate, Fixture, PATIENCE, body, settings, take};
 
 #[tokio::test]
 async fn a_batch_that_is_taken_in_part_keeps_the_order_of_each_order() {
@@ -15,8 +15,8 @@ async fn a_batch_that_is_taken_in_part_keeps_the_order_of_each_order() {
         nth += 1;
         if nth < 12 && nth % 3 == 0 { Fate::Failed } else { Fate::Accepted }
     };
-    let queue = FailingQueue::start(failing).await;
-    let copy = fixture.publish(&queue.url, settings()).await;
+    let queue = FailingTarget::start(failing).await;
+    let copy = fixture.publish_to(queue.queue(), settings()).await;
 
     // When
     fixture.notes(5, 6).await;
@@ -35,8 +35,8 @@ async fn a_message_that_is_refused_for_good_holds_up_its_order_alone() {
     let refusing = |entry: &serde_json::Value| {
         if entry["MessageGroupId"] == "o-2" { Fate::Refused } else { Fate::Accepted }
     };
-    let queue = FailingQueue::start(refusing).await;
-    let copy = fixture.publish(&queue.url, settings()).await;
+    let queue = FailingTarget::start(refusing).await;
+    let copy = fixture.publish_to(queue.queue(), settings()).await;
 
     fixture.notes(3, 2).await;
 
@@ -49,8 +49,8 @@ async fn a_message_that_is_refused_for_good_holds_up_its_order_alone() {
 #[tokio::test]
 async fn a_stream_that_is_no_orders_is_parked_and_no_batch_fails_for_it() {
     let fixture = Fixture::new().await;
-    let queue = FailingQueue::start(|_| Fate::Accepted).await;
-    let copy = fixture.publish(&queue.url, settings()).await;
+    let queue = FailingTarget::start(|_| Fate::Accepted).await;
+    let copy = fixture.publish_to(queue.queue(), settings()).await;
 
     fixture.note("an order of another program", "x").await;
     fixture.note("o-1", "x").await;

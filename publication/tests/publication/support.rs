@@ -1,4 +1,4 @@
-//! A log with events of orders, copies that publish, readers of queues, and a queue that fails as it is told to.
+//! A log with events of orders, copies that publish, readers of queues, and a target that fails as it is told to.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,10 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use event_store::{EventStore, LeaseSettings, StoreSettings};
-use publication::{PublicationHealth, PublicationMetrics, PublicationSettings};
-use serde_json::{Value, json};
+use publication::{PublicationHealth, PublicationMetrics, PublicationSettings, PublicationTarget};
+use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use testkit::Database;
 use tokio::task::JoinHandle;
@@ -22,6 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Far above what it takes: a test that hangs is to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const QUEUE: &str = "shop-events.fifo";
+pub(crate) const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:shop-events.fifo";
 
 pub(crate) struct Fixture {
     pub(crate) database: Database,
@@ -36,7 +38,7 @@ pub(crate) struct Copy {
 }
 
 pub(crate) fn settings() -> PublicationSettings {
-    PublicationSettings { queue: QUEUE.to_owned(), event_types: Vec::new(), role: Role::Auditor }
+    PublicationSettings { event_types: Vec::new(), role: Role::Auditor }
 }
 
 impl Fixture {
@@ -52,16 +54,25 @@ impl Fixture {
         self.database.pool()
     }
 
-    /// A copy that has begun to follow the log.
+    /// A copy that has begun to follow the log and publishes on the queue.
     pub(crate) async fn publish(&self, sqs: &str, settings: PublicationSettings) -> Copy {
+        let target = PublicationTarget::Queue { sqs: testkit::sqs_client(sqs), name: QUEUE.to_owned() };
+        self.publish_to(target, settings).await
+    }
+
+    /// A copy that has begun to follow the log.
+    pub(crate) async fn publish_to(&self, target: PublicationTarget, settings: PublicationSettings) -> Copy {
+        let subscription = match &target {
+            PublicationTarget::Queue { .. } => "events-queue",
+            PublicationTarget::Topic { .. } => "events-topic",
+        };
         let (stop, health) = (CancellationToken::new(), PublicationHealth::default());
-        let (store, sqs) = (self.store.clone(), testkit::sqs_client(sqs));
-        let metrics = PublicationMetrics::default();
-        let running = publication::follow(store, sqs, settings, health.clone(), metrics, stop.clone());
+        let (store, metrics) = (self.store.clone(), PublicationMetrics::default());
+        let running = publication::follow(store, target, settings, health.clone(), metrics, stop.clone());
         let copy = Copy { health, stop, running: AbortOnDropHandle::new(tokio::spawn(running)) };
         testkit::eventually(PATIENCE, || async {
-            let begun = "select exists (select from subscription_partitions where subscription = 'events-queue')";
-            sqlx::query_scalar::<_, bool>(begun).fetch_one(self.pool()).await.unwrap()
+            let begun = "select exists (select from subscription_partitions where subscription = $1)";
+            sqlx::query_scalar::<_, bool>(begun).bind(subscription).fetch_one(self.pool()).await.unwrap()
         })
         .await;
         copy
@@ -94,7 +105,7 @@ impl Fixture {
 
     /// The streams that are parked.
     pub(crate) async fn parked(&self) -> Vec<String> {
-        let parked = "select distinct stream_id from parked_events where subscription = 'events-queue' order by 1";
+        let parked = "select distinct stream_id from parked_events order by 1";
         sqlx::query_scalar(parked).fetch_all(self.pool()).await.unwrap()
     }
 }
@@ -141,8 +152,8 @@ pub(crate) enum Fate {
 
 type Deciding = Box<dyn FnMut(&Value) -> Fate + Send>;
 
-/// A queue that accepts of each batch what it is told to.
-pub(crate) struct FailingQueue {
+/// A queue of SQS and a topic of SNS that accept of each batch what they are told to.
+pub(crate) struct FailingTarget {
     pub(crate) url: String,
     state: Arc<FailingState>,
     _serving: AbortOnDropHandle<()>,
@@ -154,7 +165,7 @@ struct FailingState {
     accepted: Mutex<Vec<Value>>,
 }
 
-impl FailingQueue {
+impl FailingTarget {
     pub(crate) async fn start(deciding: impl FnMut(&Value) -> Fate + Send + 'static) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -165,7 +176,17 @@ impl FailingQueue {
         Self { url, state, _serving: AbortOnDropHandle::new(serving) }
     }
 
-    /// The entries that it accepted, but for those that SQS would have dropped as repeats.
+    /// The queue.
+    pub(crate) fn queue(&self) -> PublicationTarget {
+        PublicationTarget::Queue { sqs: testkit::sqs_client(&self.url), name: QUEUE.to_owned() }
+    }
+
+    /// The topic.
+    pub(crate) fn topic(&self) -> PublicationTarget {
+        PublicationTarget::Topic { sns: testkit::sns_client(&self.url), arn: TOPIC.to_owned() }
+    }
+
+    /// The entries that it accepted, but for those that would have been dropped as repeats.
     pub(crate) fn accepted(&self) -> Vec<Value> {
         let mut seen = std::collections::BTreeSet::new();
         let accepted = self.state.accepted.lock().unwrap();
@@ -185,30 +206,81 @@ impl FailingQueue {
     }
 }
 
-async fn answer(State(state): State<Arc<FailingState>>, headers: HeaderMap, body: Bytes) -> axum::Json<Value> {
-    let call = headers["x-amz-target"].to_str().unwrap();
+async fn answer(State(state): State<Arc<FailingState>>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(call) = headers.get("x-amz-target") else { return answer_of_topic(&state, &body) };
+    let call = call.to_str().unwrap();
     axum::Json(match call.rsplit('.').next().unwrap() {
         "GetQueueUrl" => json!({ "QueueUrl": format!("{}/000000000000/{QUEUE}", state.url) }),
         "GetQueueAttributes" => json!({ "Attributes": { "MaximumMessageSize": "1048576" } }),
         "SendMessageBatch" => {
             let request: Value = serde_json::from_slice(&body).unwrap();
-            let entries = request["Entries"].as_array().unwrap();
-            assert!(entries.len() <= 10 && body.len() < 3 << 20, "{} entries, {} bytes", entries.len(), body.len());
-            let (mut successful, mut failed) = (Vec::new(), Vec::new());
-            for entry in entries {
-                let id = &entry["Id"];
-                let fail = |fault: bool| json!({ "Id": id, "Code": "Told", "SenderFault": fault });
-                match (state.deciding.lock().unwrap())(entry) {
-                    Fate::Accepted => {
-                        state.accepted.lock().unwrap().push(entry.clone());
-                        successful.push(json!({ "Id": id, "MessageId": "m", "MD5OfMessageBody": "0" }));
-                    }
-                    Fate::Failed => failed.push(fail(false)),
-                    Fate::Refused => failed.push(fail(true)),
-                }
-            }
-            json!({ "Successful": successful, "Failed": failed })
+            let (successful, failed) = state.take(request["Entries"].as_array().unwrap(), body.len());
+            let failed = failed.iter().map(|(id, fault)| json!({ "Id": id, "Code": "Told", "SenderFault": fault }));
+            let successful = successful.iter().map(|id| json!({ "Id": id, "MessageId": "m", "MD5OfMessageBody": "0" }));
+            json!({ "Successful": successful.collect::<Vec<_>>(), "Failed": failed.collect::<Vec<_>>() })
         }
         other => panic!("{other} is not needed"),
     })
+    .into_response()
+}
+
+/// SNS takes forms, and answers in XML.
+fn answer_of_topic(state: &FailingState, body: &[u8]) -> Response {
+    let form: BTreeMap<String, String> = url::form_urlencoded::parse(body).into_owned().collect();
+    assert_eq!(form["TopicArn"], TOPIC);
+    let (call, result) = match form["Action"].as_str() {
+        "GetTopicAttributes" => {
+            let is_fifo = "<entry><key>FifoTopic</key><value>true</value></entry>".to_owned();
+            ("GetTopicAttributes", format!("<Attributes>{is_fifo}</Attributes>"))
+        }
+        "PublishBatch" => {
+            let of = |nth: usize, name: &str| {
+                let value = form.get(&format!("PublishBatchRequestEntries.member.{nth}.{name}"));
+                value.map_or(Value::Null, |value| json!(value))
+            };
+            let entry = |nth: usize| {
+                let attribute = |other: usize| {
+                    let of = |name: &str| of(nth, &format!("MessageAttributes.entry.{other}.{name}"));
+                    Some((of("Name").as_str()?.to_owned(), of("Value.StringValue")))
+                };
+                let attributes: Map<String, Value> = (1..).map_while(attribute).collect();
+                let (id, group, dedup) = (of(nth, "Id"), of(nth, "MessageGroupId"), of(nth, "MessageDeduplicationId"));
+                let entry = json!({ "Id": id, "MessageGroupId": group, "MessageDeduplicationId": dedup,
+                                    "MessageBody": of(nth, "Message"), "attributes": attributes });
+                (!id.is_null()).then_some(entry)
+            };
+            let entries: Vec<Value> = (1..).map_while(entry).collect();
+            let (successful, failed) = state.take(&entries, body.len());
+            let failed = failed.iter().map(|(id, fault)| {
+                format!("<member><Id>{id}</Id><Code>Told</Code><SenderFault>{fault}</SenderFault></member>")
+            });
+            let successful =
+                successful.iter().map(|id| format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>"));
+            let (successful, failed) = (successful.collect::<String>(), failed.collect::<String>());
+            ("PublishBatch", format!("<Successful>{successful}</Successful><Failed>{failed}</Failed>"))
+        }
+        other => panic!("{other} is not needed"),
+    };
+    let xml = format!("<{call}Response><{call}Result>{result}</{call}Result></{call}Response>");
+    ([("content-type", "text/xml")], xml).into_response()
+}
+
+impl FailingState {
+    /// Decides about each entry of a batch. Returns the ids of those that it accepted, and of the others with who is at fault.
+    fn take(&self, entries: &[Value], bytes: usize) -> (Vec<String>, Vec<(String, bool)>) {
+        assert!(entries.len() <= 10 && bytes < 3 << 20, "{} entries, {bytes} bytes", entries.len());
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let id = entry["Id"].as_str().unwrap().to_owned();
+            match (self.deciding.lock().unwrap())(entry) {
+                Fate::Accepted => {
+                    self.accepted.lock().unwrap().push(entry.clone());
+                    successful.push(id);
+                }
+                Fate::Failed => failed.push((id, false)),
+                Fate::Refused => failed.push((id, true)),
+            }
+        }
+        (successful, failed)
+    }
 }

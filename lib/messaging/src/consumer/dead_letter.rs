@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 
 use super::ANSWER_BOUND;
 use super::received::ReceivedMessage;
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, answered};
 use crate::producer::text_attribute;
 use crate::queues::Queue;
 
@@ -52,11 +52,11 @@ pub(super) async fn move_to_dead_letters(
     };
     let sent = send(&message.body, attributes).await;
     let sent = match sent {
-        Err(SqsError::Answered { .. }) if message.body.len() >= LONG_BYTES => {
+        Err(CallError::Answered { .. }) if message.body.len() >= LONG_BYTES => {
             let room = message.body.len() - 2 * MOST_BYTES;
             send(&message.body[..message.body.floor_char_boundary(room)], only_error).await
         }
-        Err(SqsError::Answered { .. }) if message.bytes() >= LONG_BYTES => send(&message.body, only_error).await,
+        Err(CallError::Answered { .. }) if message.bytes() >= LONG_BYTES => send(&message.body, only_error).await,
         sent => sent,
     };
     sent.map_err(|source| DeadLetteringError::Send { source })?;
@@ -80,7 +80,7 @@ pub(super) enum DeadLetteringError {
     #[error("the dead letter could not be built")]
     Build { source: aws_sdk_sqs::error::BuildError },
     #[error("the dead letter could not be sent")]
-    Send { source: SqsError },
+    Send { source: CallError },
 }
 
 /// The text cut to the longest reason, never empty, without the characters that SQS refuses.

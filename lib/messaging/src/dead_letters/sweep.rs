@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use tokio::time::Instant;
 
 use super::{DeadLetter, DeadLetterError, DeadLetterQueue};
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, MessagingService, answered};
 use crate::producer::{OutgoingMessage, Producer, ProducerSettings};
 use crate::signature::MessageSigningKeys;
 
@@ -135,7 +135,7 @@ impl DeadLetterScan {
         self.set_visibility(0).await;
     }
 
-    async fn receive(&self, most: usize) -> Result<ReceiveMessageOutput, SqsError> {
+    async fn receive(&self, most: usize) -> Result<ReceiveMessageOutput, CallError> {
         let request = self
             .letters
             .client
@@ -181,7 +181,7 @@ impl DeadLetterScan {
     }
 
     /// Deletes dead letters. Returns the errors by id.
-    async fn delete(&mut self, letters: &[&DeadLetter]) -> HashMap<String, SqsError> {
+    async fn delete(&mut self, letters: &[&DeadLetter]) -> HashMap<String, CallError> {
         let mut kept = HashMap::new();
         for batch in letters.chunks(BATCH) {
             let failures = self.delete_batch(batch).await;
@@ -193,15 +193,17 @@ impl DeadLetterScan {
         kept
     }
 
-    async fn delete_batch(&self, letters: &[&DeadLetter]) -> HashMap<String, SqsError> {
-        let all = |error: &SqsError| letters.iter().map(|letter| (letter.id.clone(), error.clone())).collect();
+    async fn delete_batch(&self, letters: &[&DeadLetter]) -> HashMap<String, CallError> {
+        let all = |error: &CallError| letters.iter().map(|letter| (letter.id.clone(), error.clone())).collect();
         let entry = |(nth, letter): (usize, &&DeadLetter)| {
             let receipt = self.held.get(&letter.id).unwrap_or(&letter.receipt_handle);
             DeleteMessageBatchRequestEntry::builder().id(nth.to_string()).receipt_handle(receipt).build()
         };
         let entries: Vec<_> = match letters.iter().enumerate().map(entry).collect() {
             Ok(entries) => entries,
-            Err(error) => return all(&SqsError::NotReached { reason: error.to_string() }),
+            Err(error) => {
+                return all(&CallError::NotReached { service: MessagingService::Sqs, reason: error.to_string() });
+            }
         };
         let url = &self.letters.queue.dead_letter_url;
         let request = self.letters.client.delete_message_batch().queue_url(url).set_entries(Some(entries));
@@ -212,7 +214,10 @@ impl DeadLetterScan {
         let refused = answer.failed().iter().filter_map(|failure| {
             let letter = letters.get(failure.id().parse::<usize>().ok()?)?;
             let message = failure.message().unwrap_or_default().to_owned();
-            Some((letter.id.clone(), SqsError::Answered { code: failure.code().to_owned(), message }))
+            Some((
+                letter.id.clone(),
+                CallError::Answered { service: MessagingService::Sqs, code: failure.code().to_owned(), message },
+            ))
         });
         refused.collect()
     }

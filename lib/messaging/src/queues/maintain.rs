@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ANSWER_BOUND, QueueProvisioningSettings, Queues, ensure};
 use crate::dead_letters::DeadLetterOrigin;
-use crate::error::{SqsError, answered};
+use crate::error::{CallError, answered};
 
 /// The health of the queues. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -120,7 +120,7 @@ async fn create_again(client: &Client, settings: &QueueProvisioningSettings, que
 }
 
 /// How many messages a queue has, visible or hidden.
-async fn messages(client: &Client, url: &str) -> Result<u64, SqsError> {
+async fn messages(client: &Client, url: &str) -> Result<u64, CallError> {
     let request = client
         .get_queue_attributes()
         .queue_url(url)

@@ -186,7 +186,7 @@ async fn a_send_that_is_never_answered_fails_when_its_time_is_over() {
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     assert_eq!(sent.len(), 2);
     let timed_out =
-        |it: &Result<(), SendError>| matches!(it, Err(SendError::TimedOut { timeout }) if timeout.as_secs() == 1);
+        |it: &Result<(), SendError>| matches!(it, Err(SendError::TimedOut { timeout, .. }) if timeout.as_secs() == 1);
     assert!(sent.iter().all(timed_out), "{sent:?}");
 }
 
