@@ -1,37 +1,34 @@
 //! The follower of the log that issues the documents that orders call for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use domain::document::{DocumentSeries, Seller};
-use domain::order::event::{OperatorEvent, OrderSubject, PaymentEvent, RefundEvent};
+use domain::order::event::{OperatorEvent, OrderDocumentEvent, OrderSubject, PaymentEvent, RefundEvent};
 use domain::order::saga::SagaStep;
 use domain::order::{Order, OrderEvent};
 use event_store::read::last_position;
-use event_store::{
-    ConflictRetryPolicy, EventStore, HandleError, ReadError, StoredEvent, StreamLocks, Subscriber, SubscriberError,
-};
+use event_store::{EventStore, StoredEvent, StreamLocks, Subscriber, SubscriberError};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use crate::issue_command::{IssueCause, IssueDocuments, IssueError};
+use crate::append::issue_together;
+use crate::issue_command::{IssueCause, IssueDocuments};
+use crate::metrics::DocumentMetrics;
 
 /// The name of the subscription.
 const SUBSCRIPTION: &str = "documents";
-/// Orders whose documents are issued in one append.
-const ORDERS: usize = 50;
-/// How often orders are decided on together; after that each is decided on by itself.
-const ATTEMPTS_TOGETHER: u32 = 2;
 /// Series that are cached. There are two a year.
 const SERIES_REMEMBERED: usize = 16;
 
-/// Issues documents as `seller` until told to stop. Any number of copies share the work.
-pub async fn run(store: EventStore, seller: Seller, stop: CancellationToken) {
+/// Issues documents as `seller` until told to stop. Any number of copies share the work. What happened before the first one began is on
+/// others' invoices.
+pub async fn issue_documents(store: EventStore, seller: Seller, metrics: DocumentMetrics, stop: CancellationToken) {
     let series = StreamLocks::new(store.clone(), SERIES_REMEMBERED);
-    let issuer = DocumentIssuer { store: store.clone(), series, seller: Arc::new(seller) };
+    let issuer = DocumentIssuer { store: store.clone(), series, seller: Arc::new(seller), metrics };
     store.subscribe(issuer, stop).await;
 }
 
@@ -40,6 +37,7 @@ struct DocumentIssuer {
     store: EventStore,
     series: StreamLocks<DocumentSeries>,
     seller: Arc<Seller>,
+    metrics: DocumentMetrics,
 }
 
 #[async_trait]
@@ -60,66 +58,29 @@ impl Subscriber for DocumentIssuer {
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         // The last of these events of each order is what its documents are traced back to.
         let mut causes: BTreeMap<&str, IssueCause<'_>> = BTreeMap::new();
+        let (mut invoices, mut credit_notes) = (0, 0);
         for event in events {
-            if let Some(settles) = calls_for_documents(&event.decode::<Order>()?) {
+            let happened = event.decode::<Order>()?;
+            if let OrderSubject::Document(issued) = happened.subject() {
+                match issued {
+                    OrderDocumentEvent::InvoiceIssued(_) => invoices += 1,
+                    OrderDocumentEvent::CreditNoteIssued(_) => credit_notes += 1,
+                }
+            }
+            if let Some(settles) = calls_for_documents(&happened) {
                 let cause = causes.entry(&event.stream_id).or_insert(IssueCause { event, settles });
                 *cause = IssueCause { event, settles: settles || cause.settles };
             }
         }
-        if causes.is_empty() {
-            return Ok(());
+        if !causes.is_empty() {
+            let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *transaction).await?;
+            let (causes, today): (Vec<IssueCause<'_>>, _) = (causes.into_values().collect(), now.date_naive());
+            let Self { store, series, seller, .. } = self;
+            issue_together(store, &causes, |causes| IssueDocuments { store, series, seller, causes, today }).await?;
         }
-        let now: DateTime<Utc> = sqlx::query_scalar("select now()").fetch_one(&mut *transaction).await?;
-        let causes: Vec<IssueCause<'_>> = causes.into_values().collect();
-        for causes in causes.chunks(ORDERS) {
-            self.issue_together(causes, now.date_naive()).await?;
-        }
+        self.metrics.documents_issued("invoice", invoices);
+        self.metrics.documents_issued("creditNote", credit_notes);
         Ok(())
-    }
-}
-
-impl DocumentIssuer {
-    /// Issues the documents of several orders in one append, or if others keep changing one of them, of each by itself.
-    async fn issue_together(&self, causes: &[IssueCause<'_>], today: NaiveDate) -> Result<(), SubscriberError> {
-        match self.issue(causes, today, ConflictRetryPolicy::attempts(ATTEMPTS_TOGETHER)).await {
-            Err(HandleError::Contended { .. }) if causes.len() > 1 => {}
-            issued => return issued.map_err(failed),
-        }
-        for cause in causes {
-            self.issue(std::slice::from_ref(cause), today, ConflictRetryPolicy::default()).await.map_err(failed)?;
-        }
-        Ok(())
-    }
-
-    async fn issue(
-        &self,
-        causes: &[IssueCause<'_>],
-        today: NaiveDate,
-        retry: ConflictRetryPolicy,
-    ) -> Result<(), HandleError<IssueError>> {
-        let mut command = IssueDocuments::new(&self.store, &self.series, &self.seller, causes, today);
-        self.store.handle(&mut command, None, retry).await.map(drop)
-    }
-}
-
-/// Nothing about an order makes it impossible to issue its documents, but an event that this build does not know.
-fn failed(error: HandleError<IssueError>) -> SubscriberError {
-    match error {
-        HandleError::Undecidable(IssueError::Unknown(error)) | HandleError::Read(ReadError::Decode(error)) => {
-            error.into()
-        }
-        HandleError::Undecidable(IssueError::Database(error)) | HandleError::Read(ReadError::Database(error)) => {
-            error.into()
-        }
-        // What is wrong with one order holds up no other.
-        error @ HandleError::Undecidable(IssueError::Encode(_) | IssueError::Id(_) | IssueError::Series(_)) => {
-            SubscriberError::poison(error)
-        }
-        error @ (HandleError::Refused(_)
-        | HandleError::Contended { .. }
-        | HandleError::KeyReused
-        | HandleError::Append(_)
-        | HandleError::Encode(_)) => SubscriberError::unavailable(error),
     }
 }
 
@@ -150,10 +111,4 @@ fn calls_for_documents(event: &OrderEvent) -> Option<bool> {
         | OrderSubject::Note(_)
         | OrderSubject::Document(_) => None,
     }
-}
-
-/// The series whose numbers may be taken on a day.
-pub(crate) fn series_on(today: NaiveDate) -> BTreeSet<String> {
-    use domain::document::{DocumentKind, series_of};
-    [DocumentKind::Invoice, DocumentKind::CreditNote].map(|kind| series_of(kind, today)).into()
 }

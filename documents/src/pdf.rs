@@ -89,7 +89,8 @@ fn head(pages: &mut Pages, document: &DocumentIssued) {
     if let Some(day) = document.supplied_on {
         pages.paragraph(TEXT, &format!("Date of supply: {day}"));
     }
-    pages.paragraph(TEXT, &format!("Order: {}", document.order_id));
+    pages
+        .paragraph(TEXT, &format!("Order: {}", document.order_number.as_deref().unwrap_or(document.order_id.as_str())));
     if !document.invoices.is_empty() {
         pages.paragraph(TEXT, &format!("Corrects: {}", document.invoices.join(", ")));
     }

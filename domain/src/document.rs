@@ -42,7 +42,13 @@ pub fn series_of(kind: DocumentKind, day: NaiveDate) -> String {
     format!("{}-{:04}", kind.prefix(), day.year())
 }
 
-/// The number of a document, for people: `INV-2026-000042`.
+/// Whether a series has a name as series of documents have.
+pub(crate) fn is_series_of_documents(name: &str) -> bool {
+    let kinds = [DocumentKind::Invoice, DocumentKind::CreditNote];
+    kinds.iter().any(|kind| name.split('-').next() == Some(kind.prefix()))
+}
+
+/// The number at a place of a series, for people: `INV-2026-000042`. Whatever the series, no two have the same.
 pub fn number_of(series: &str, sequence: i64) -> String {
     format!("{series}-{sequence:06}")
 }

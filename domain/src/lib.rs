@@ -17,6 +17,7 @@ pub mod json_text;
 pub mod locale;
 pub mod money;
 pub mod order;
+pub mod order_number;
 pub mod quantity;
 #[cfg(test)]
 mod schemas;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::document::{DocumentEvent, DocumentSeries};
 use crate::json_text::JsonObjectText;
 use crate::order::{Order, OrderEvent};
+use crate::order_number::{OrderNumberSeries, OrderNumberSeriesEvent};
 use crate::stock::{Stock, StockEvent};
 
 impl JsonSchema for JsonObjectText {
@@ -30,10 +31,12 @@ fn each_event_has_a_schema_that_its_golden_file_agrees_with() {
     let mut names = check_events::<Order>("events");
     names.extend(check_events::<Stock>("stock-events"));
     names.extend(check_events::<DocumentSeries>("document-events"));
+    names.extend(check_events::<OrderNumberSeries>("order-number-events"));
     let all = OrderEvent::NAMES
         .iter()
         .chain(StockEvent::NAMES)
         .chain(DocumentEvent::NAMES)
+        .chain(OrderNumberSeriesEvent::NAMES)
         .map(|name| format!("{name}.json"));
     assert_eq!(names, all.collect());
     assert_eq!(files_in("events"), names);

@@ -7,13 +7,15 @@ use cqrs_es::Aggregate;
 
 use crate::document::DocumentSeries;
 use crate::order::Order;
+use crate::order_number::OrderNumberSeries;
 use crate::stock::Stock;
 
-/// The types of streams whose events clients can follow. The orders' events name the documents of the series.
+/// The types of streams whose events clients can follow. The orders' events name the numbers of series.
 pub const FOLLOWED_STREAM_TYPES: [&str; 2] = [Order::TYPE, Stock::TYPE];
 
 /// Whether streams of this type belong to this platform. All others are foreign.
 #[must_use]
 pub fn is_known(stream_type: &str) -> bool {
-    FOLLOWED_STREAM_TYPES.contains(&stream_type) || stream_type == DocumentSeries::TYPE
+    FOLLOWED_STREAM_TYPES.contains(&stream_type)
+        || [DocumentSeries::TYPE, OrderNumberSeries::TYPE].contains(&stream_type)
 }

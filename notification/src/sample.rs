@@ -17,6 +17,7 @@ pub fn sample_request(template: NotificationTemplate) -> NotificationRequested {
         template,
         recipient: some("customer@shop.example"),
         order_id: "sample-1".into(),
+        order_number: None,
         locale: None,
         customer_id: some("customer-42"),
         currency: "EUR".into(),

@@ -38,12 +38,16 @@ use crate::lag;
 /// The time-out of the database's part, below those of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Those of what only some processes do.
+pub(crate) type MetricsOfRoles =
+    (Option<webhooks::WebhookMetrics>, Option<publication::PublicationMetrics>, Option<documents::DocumentMetrics>);
+
 /// The route `GET /metrics`, and the layer that counts requests for it.
 pub(crate) fn routes(
     store: &EventStore,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
-    (webhooks, publication): (Option<webhooks::WebhookMetrics>, Option<publication::PublicationMetrics>),
+    (webhooks, publication, documents): MetricsOfRoles,
     queues: QueuesHealth,
 ) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
@@ -55,6 +59,9 @@ pub(crate) fn routes(
     }
     if let Some(publication) = publication {
         publication.register(&mut registry);
+    }
+    if let Some(documents) = documents {
+        documents.register(&mut registry);
     }
     let requests = RequestMetrics::registered(&mut registry);
     let dead_letters = Family::default();

@@ -1,6 +1,7 @@
 //! Starts the roles of this process, and waits until they have stopped.
 
 mod connection_limits;
+mod documents;
 mod publication;
 
 use std::net::SocketAddr;
@@ -112,7 +113,7 @@ pub(crate) async fn start(
     let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::SagaMetrics::default();
-    let (mut webhook_figures, mut publication_figures) = (None, None);
+    let (mut webhook_figures, mut publication_figures, mut document_figures) = (None, None, None);
     let mut running = RoleTasks { tasks: JoinSet::new(), stop };
     let (queues, mut checks) = (QueuesHealth::default(), Vec::new());
     if roles.iter().any(|role| matches!(role, PlatformRole::Sagas | PlatformRole::Notification)) {
@@ -148,10 +149,8 @@ pub(crate) async fn start(
             }
             PlatformRole::Sagas => {
                 let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
-                running.spawn("sagas", sagas::run(sagas, figures.clone(), stop.clone()));
-                if let Some(seller) = &settings.seller {
-                    running.spawn("documents", documents::run(store.clone(), seller.clone(), stop));
-                }
+                running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
+                document_figures = documents::start(settings, &store, &mut running);
             }
             PlatformRole::Notification => {
                 let (deps, settings) = notification(settings, connections).await?;
@@ -192,8 +191,8 @@ pub(crate) async fn start(
     checks.extend([HealthCheck::event_store(store.clone()), HealthCheck::subscriptions(store.clone())]);
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
-    let (shown, requests) =
-        metrics::routes(&store, &figures, payments.metrics(), (webhook_figures, publication_figures), queues);
+    let of_roles = (webhook_figures, publication_figures, document_figures);
+    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), of_roles, queues);
     let on_both = health::routes(checks).merge(problem::documentation());
     // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));

@@ -27,6 +27,7 @@ use anyhow::Context;
 use domain::document::Seller;
 use domain::ids::LocationId;
 use domain::order::OrderGrowthLimits;
+use domain::order_number::OrderNumberFormat;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageSigningKeys};
 
 pub use self::access::AccessPolicySettings;
@@ -128,6 +129,8 @@ pub struct Settings {
     pub publication: EventsSettings,
     /// Who sells; `None`: no invoices are issued.
     pub seller: Option<Seller>,
+    /// How the series of order numbers are named; `None`: orders get no numbers.
+    pub order_numbers: Option<OrderNumberFormat>,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.

@@ -9,7 +9,7 @@
 //! - `streams`: every event in order, every stream without gaps.
 //! - `order`: an order by itself: quantities, amounts, mails.
 //! - `units`: what SKUs hold for orders, and what orders say they hold.
-//! - `documents`: invoices and credit notes, without a gap, each named by its order.
+//! - `documents`: invoices and credit notes, without a gap, each named by its order. `order_numbers`: likewise.
 //! - `sandbox_ledger`: the sandbox's payments, and what orders say was paid.
 //! - `progress`: every saga has ended or waits for something.
 //! - `snapshots`: every snapshot of a SKU equals the fold of its events.
@@ -21,6 +21,7 @@ mod documents;
 mod findings;
 mod mails;
 mod order;
+mod order_numbers;
 mod progress;
 mod sandbox_ledger;
 mod snapshots;
@@ -108,8 +109,19 @@ async fn verify(
 }
 
 fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
-    let LogTotals { events, orders, skus, documents, position, sagas, mails, money, foreign_events, foreign_streams } =
-        &found.totals;
+    let LogTotals {
+        events,
+        orders,
+        skus,
+        documents,
+        order_numbers,
+        position,
+        sagas,
+        mails,
+        money,
+        foreign_events,
+        foreign_streams,
+    } = &found.totals;
     let mut lines = vec![
         format!("{events} events of {orders} orders and {skus} SKUs, up to position {position}"),
         format!(
@@ -124,6 +136,8 @@ fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
     ];
     let numbered = format!("{documents} invoices and credit notes");
     lines.extend((*documents > 0).then_some(numbered));
+    let numbered = format!("{order_numbers} order numbers");
+    lines.extend((*order_numbers > 0).then_some(numbered));
     lines.splice(1..1, chain::as_text(&found.log));
     let foreign = format!("{foreign_events} events of {foreign_streams} foreign streams, which are not looked into");
     lines.splice(1..1, (*foreign_events > 0).then_some(foreign));
@@ -147,8 +161,19 @@ fn as_text(found: &VerifyResult, findings: &Findings) -> Vec<String> {
 }
 
 fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
-    let LogTotals { events, orders, skus, documents, position, sagas, mails, money, foreign_events, foreign_streams } =
-        &found.totals;
+    let LogTotals {
+        events,
+        orders,
+        skus,
+        documents,
+        order_numbers,
+        position,
+        sagas,
+        mails,
+        money,
+        foreign_events,
+        foreign_streams,
+    } = &found.totals;
     let reasons = sagas.reasons.iter();
     let sums = |(code, (_, sums)): (&String, &(Currency, CurrencyPaymentTotals))| {
         let sums = json!({ "heldMinor": sums.held, "capturedMinor": sums.captured, "refundedMinor": sums.refunded });
@@ -160,6 +185,7 @@ fn as_json(found: &VerifyResult, findings: &Findings) -> serde_json::Value {
         "orders": orders,
         "skus": skus,
         "documents": documents,
+        "orderNumbers": order_numbers,
         "foreign": { "events": foreign_events, "streams": foreign_streams },
         "position": position,
         "log": chain::as_json(&found.log),

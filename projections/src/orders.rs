@@ -11,11 +11,12 @@
 //! | | | | gsi3 `TOTAL#EUR#shard` / `amount#id`, the first line |
 //! | | | | its words, the first line |
 //! | a tag | `ORDER#id` | `TAG#tag` | gsi1 `TAG#tag` / `created-at#id` |
+//! | its number, if it has one | `ORDER#id` | `#NUMBER` | gsi1 `NUMBER#number` / `created-at#id` |
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
 //!
 //! Most events change no key of an index, so they move no index entry. What never changes of an order is found by its first line,
-//! which no event writes again.
+//! which only its number writes again.
 //!
 //! An order's status follows from the domain's rules: its item holds the folded order, without texts, and every event
 //! goes through [`domain::order::evolve`].
@@ -46,7 +47,8 @@ use std::collections::HashSet;
 use chrono::NaiveDate;
 use domain::money::Currency;
 use domain::order::event::{
-    FulfilmentEvent, NoteEvent, NotificationEvent, OrderCreated, OrderSubject, RefundEvent, ReturnEvent,
+    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OrderCreated, OrderNumbered, OrderSubject,
+    RefundEvent, ReturnEvent,
 };
 use domain::order::{Order, OrderEvent, OrderStatus};
 use read_models::Key;
@@ -54,9 +56,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::export::{EXPORTS, EXPORTS_PER_PRINCIPAL};
-use self::filter::folded;
+use self::filter::{folded, folded_text};
 use self::rows::{
-    CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, OrderRow, RefundRow, ReturnRow, ShipmentRow, TagRow,
+    CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, NumberRow, OrderRow, RefundRow, ReturnRow, ShipmentRow,
+    TagRow,
 };
 use crate::error::FoldError;
 use crate::fold_context::FoldWorkingSet;
@@ -74,6 +77,7 @@ type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 const META: &str = "#META";
 const DETAILS: &str = "#DETAILS";
 const FIRST_LINE: &str = "LINE#001";
+const NUMBER: &str = "#NUMBER";
 
 fn collection(order_id: &str) -> String {
     format!("ORDER#{order_id}")
@@ -94,6 +98,11 @@ fn with_email(email: &str) -> String {
 
 fn with_tag(tag: &str) -> String {
     format!("TAG#{tag}")
+}
+
+/// `order_number` is without capitals.
+fn with_number(order_number: &str) -> String {
+    format!("NUMBER#{order_number}")
 }
 
 fn with_total(currency: Currency) -> String {
@@ -131,7 +140,14 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
             Some(format!("RETURN#{}", cancelled.return_id))
         }
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
-        OrderSubject::Lifecycle(_)
+        OrderSubject::Lifecycle(LifecycleEvent::OrderNumbered(_)) => Some(FIRST_LINE.to_owned()),
+        OrderSubject::Lifecycle(
+            LifecycleEvent::OrderCreated(_)
+            | LifecycleEvent::OrderConfirmed(_)
+            | LifecycleEvent::OrderRejected(_)
+            | LifecycleEvent::CancellationRequested(_)
+            | LifecycleEvent::OrderCancelled(_),
+        )
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
         | OrderSubject::Fulfilment(
@@ -168,6 +184,9 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
     let units = order.line_units();
     let is_complete = matches!(&recorded.event, OrderEvent::ReturnReceived(received) if order.has_received(received));
     let is_refunded = matches!(&recorded.event, OrderEvent::PaymentRefunded(it) if order.is_refunded(&it.refund_id));
+    if let OrderEvent::OrderNumbered(numbered) = &recorded.event {
+        fold_number(items, recorded, numbered, &order)?;
+    }
     if order.status == status {
         items.put_back(key(recorded, META), recorded.position, order);
     } else {
@@ -285,6 +304,21 @@ fn create(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, content: &O
     }
 }
 
+/// The order is found by its number, and by the words of it beside those that it had.
+fn fold_number(
+    items: &mut FoldWorkingSet,
+    recorded: &RecordedOrderEvent,
+    numbered: &OrderNumbered,
+    order: &OrderRow,
+) -> Result<(), FoldError> {
+    let by_number = Key::new(with_number(&folded_text(&numbered.order_number)), order.created_key());
+    items.put(key(recorded, NUMBER), [Some(by_number), None, None], recorded.position, NumberRow {});
+    let line: LineRow = take(items, recorded, FIRST_LINE)?;
+    let words = Some(words::of_number(&numbered.order_number));
+    items.put_back_with_words(key(recorded, FIRST_LINE), recorded.position, line, words);
+    Ok(())
+}
+
 /// Takes a row that an earlier event of the order created.
 fn take<T: DeserializeOwned + Any>(
     items: &mut FoldWorkingSet,
@@ -297,8 +331,7 @@ fn take<T: DeserializeOwned + Any>(
 
 /// Puts the order's row under the index keys of its present state.
 fn put_order(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, order: OrderRow) {
-    let order_id = &order.order_id;
-    let created = format!("{}#{order_id}", sortable(order.created_at));
+    let (order_id, created) = (&order.order_id, order.created_key());
     let since = format!("{}#{order_id}", sortable(order.status_since.unwrap_or(order.created_at)));
     let index_keys = [
         order.customer_id.as_deref().map(|id| Key::new(customer(id), created.clone())),

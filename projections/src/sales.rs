@@ -130,7 +130,7 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         OrderSubject::Lifecycle(LifecycleEvent::OrderRejected(_)) => Some(OrderStatus::Rejected),
         OrderSubject::Lifecycle(LifecycleEvent::OrderCancelled(_)) => Some(OrderStatus::Cancelled),
         OrderSubject::Fulfilment(FulfilmentEvent::OrderDelivered(_)) => Some(OrderStatus::Completed),
-        OrderSubject::Lifecycle(LifecycleEvent::CancellationRequested(_))
+        OrderSubject::Lifecycle(LifecycleEvent::OrderNumbered(_) | LifecycleEvent::CancellationRequested(_))
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
         | OrderSubject::Fulfilment(

@@ -70,8 +70,8 @@ fn give_up(order: &mut OrderSession, mail: &OwedMail) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, and for the parcels of a
-/// shipment if they were corrected meanwhile. Whichever is sent first is the customer's mail.
+/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, for the order's number if
+/// it came meanwhile, and for the parcels of a shipment if they were corrected. Whichever is sent first is the customer's mail.
 fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, StepError> {
     let attempt = order.requests_sent + 1;
     let content = content(order, mail, attempt);
@@ -126,6 +126,7 @@ pub(crate) fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> 
         template: wire_template(mail.template),
         recipient: if withdraw { Some(NotificationRequested::NOBODY.to_owned()) } else { recipient },
         order_id: order_id.clone(),
+        order_number: order.order_number().map(ToOwned::to_owned),
         locale: locale(content).filter(|_| !for_staff),
         customer_id: content.customer_id.as_ref().map(ToString::to_string),
         currency: currency.code().to_owned(),

@@ -90,6 +90,9 @@ pub struct Money {
 #[non_exhaustive]
 pub struct OrderView {
     pub order_id: String,
+    /// The number for people, if orders are given numbers and it has come.
+    #[serde(default)]
+    pub order_number: Option<String>,
     /// Who ordered; `None`: a guest.
     #[serde(default)]
     pub customer_id: Option<String>,

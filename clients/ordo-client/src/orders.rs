@@ -203,6 +203,12 @@ impl OrderListQuery {
         Self(self.0.parameter("held", if held { "true" } else { "false" }))
     }
 
+    /// Only the order with this number.
+    #[must_use]
+    pub fn order_number(self, order_number: &str) -> Self {
+        Self(self.0.parameter("orderNumber", order_number))
+    }
+
     /// Orders with this e-mail address, capitals or not.
     pub fn email(self, email: &str) -> Self {
         Self(self.0.parameter("email", email))

@@ -44,6 +44,9 @@ pub struct DocumentIssued {
     pub supplied_on: Option<NaiveDate>,
     /// What it is about.
     pub order_id: OrderId,
+    /// The order's number for people, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_number: Option<String>,
     /// The shipment that an invoice is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipment_id: Option<ShipmentId>,

@@ -22,6 +22,7 @@ fn invoice(sequence: i64, issued_on: &str) -> DocumentIssued {
         issued_on: issued_on.parse().unwrap(),
         supplied_on: issued_on.parse().ok(),
         order_id,
+        order_number: None,
         shipment_id: Some(shipment_id),
         refund_id: None,
         invoices: vec![],

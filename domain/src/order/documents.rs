@@ -181,6 +181,7 @@ impl PlacedOrder {
             issued_on,
             supplied_on: None,
             order_id: facts.order_id.clone(),
+            order_number: self.order_number().map(str::to_owned),
             shipment_id: None,
             refund_id: None,
             invoices: vec![],

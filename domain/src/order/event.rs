@@ -23,7 +23,8 @@ pub use fulfilment::{
     ShipmentTrackingChanged,
 };
 pub use lifecycle::{
-    CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderRejected, RejectionReason,
+    CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderNumbered, OrderRejected,
+    RejectionReason,
 };
 pub use notification::{MailResendRequested, MailTemplate, NotificationFailed, NotificationSent};
 pub use payment::{
@@ -110,5 +111,7 @@ events! {
         InvoiceIssued,
         /// A credit note was issued for a refund.
         CreditNoteIssued,
+        /// The order has its number for people.
+        OrderNumbered,
     }
 }

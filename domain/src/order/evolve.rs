@@ -137,6 +137,7 @@ impl PlacedOrder {
             OrderEvent::OperatorIntervened(intervened) => self.apply_decision(intervened),
             OrderEvent::InvoiceIssued(issued) => self.documents.push(issued.into()),
             OrderEvent::CreditNoteIssued(issued) => self.documents.push(issued.into()),
+            OrderEvent::OrderNumbered(numbered) => self.number = Some(numbered),
         }
     }
 

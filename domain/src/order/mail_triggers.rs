@@ -74,7 +74,11 @@ impl MailTrigger {
                 let is_resend = it.step == SagaStep::NotifyCustomer && it.decision == RETRY;
                 is_resend.then_some(Self::Resend)
             }
-            OrderSubject::Lifecycle(LifecycleEvent::OrderCreated(_) | LifecycleEvent::CancellationRequested(_))
+            OrderSubject::Lifecycle(
+                LifecycleEvent::OrderCreated(_)
+                | LifecycleEvent::OrderNumbered(_)
+                | LifecycleEvent::CancellationRequested(_),
+            )
             | OrderSubject::Reservation(_)
             | OrderSubject::Payment(_)
             | OrderSubject::Fulfilment(

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::allocations::Allocation;
 use super::documents::OrderDocument;
 use super::event::{
-    LineQuantity, MailTemplate, NoteAdded, OrderCreated, Parcel, RejectionReason, SkuQuantity, StockReserved,
+    LineQuantity, MailTemplate, NoteAdded, OrderCreated, OrderNumbered, Parcel, RejectionReason, SkuQuantity,
+    StockReserved,
 };
 use super::holds::Hold;
 use super::lines::LineUnitCounts;
@@ -82,6 +83,9 @@ pub struct PlacedOrder {
     /// Its invoices and credit notes, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub documents: Vec<OrderDocument>,
+    /// Its number for people, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<OrderNumbered>,
     /// What became of each line: see [`PlacedOrder::counts`]. Not stored: it follows from the rest.
     #[serde(skip)]
     pub counts: Vec<LineUnitCounts>,
@@ -238,8 +242,19 @@ impl PlacedOrder {
             customer_message: None,
             notes: BTreeMap::new(),
             documents: vec![],
+            number: None,
             counts,
         }
+    }
+
+    /// Its number for people.
+    pub fn order_number(&self) -> Option<&str> {
+        self.number.as_ref().map(|number| number.order_number.as_str())
+    }
+
+    /// Whether it is to be given a number. An order that was imported has one where it is from.
+    pub fn wants_number(&self) -> bool {
+        self.number.is_none() && !self.content.is_imported()
     }
 
     /// Whether units are reserved for it.

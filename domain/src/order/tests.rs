@@ -240,6 +240,11 @@ fn every_event() -> Vec<OrderEvent> {
             refund_id: RefundId::parse("f-1").unwrap(),
             total_minor: 500,
         }),
+        OrderEvent::OrderNumbered(OrderNumbered {
+            order_number: "A-2026-000042".into(),
+            series: "A-2026".into(),
+            sequence: 42,
+        }),
     ]
 }
 

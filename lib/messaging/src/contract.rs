@@ -24,6 +24,9 @@ pub struct NotificationRequested {
     /// [`NotificationRequested::NOBODY`].
     pub recipient: Option<String>,
     pub order_id: String,
+    /// The order's number for people, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_number: Option<String>,
     /// The language that the customer reads, as a tag (BCP 47). Without it the mail is in English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,

@@ -84,7 +84,7 @@ impl OrderInMail {
         let parcels = request.shipment.iter().flat_map(messaging::ShipmentTracking::parcels).map(parcel);
         let cause = request.rejection.as_ref().and_then(|cause| writer.rejection(cause));
         Self {
-            id: one_line(&request.order_id, MAX_CHARACTERS),
+            id: one_line(request.order_number.as_ref().unwrap_or(&request.order_id), MAX_CHARACTERS),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
             more_lines: writer.more_lines(request.omitted_lines),

@@ -33,6 +33,20 @@ fn each_mail_is_the_golden_mail_in_each_language() {
     }
 }
 
+#[test]
+fn an_order_with_a_number_is_called_by_that_and_not_by_its_id() {
+    for locale in locale::LOCALES {
+        for (_, request) in requests() {
+            let order_number = Some("A-2026-000042".to_owned());
+            let request = NotificationRequested { locale: Some(locale.tag.to_owned()), order_number, ..request };
+            let MailContent { subject, text, html, .. } = content(&request).unwrap();
+            for part in [&subject, &text, &html] {
+                assert!(part.contains("A-2026-000042") && !part.contains(&request.order_id), "{part}");
+            }
+        }
+    }
+}
+
 /// Each mail, with what it can say.
 fn requests() -> Vec<(&'static str, NotificationRequested)> {
     let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
@@ -310,6 +324,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         template,
         recipient: None,
         order_id: "demo-1759035874968".into(),
+        order_number: None,
         locale: None,
         customer_id: Some("customer-42".into()),
         currency: "USD".into(),

@@ -26,6 +26,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "o-1".into(),
+        order_number: None,
         locale: None,
         customer_id: Some("customer-42".into()),
         currency: "USD".into(),

@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::document::DocumentSeries;
 use domain::order::Order;
+use domain::order_number::OrderNumberSeries;
 use domain::stock::Stock;
 use domain::streams::is_known;
 use event_store::bulk::ImportSource;
@@ -106,6 +107,7 @@ fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
         Order::TYPE => event.decode::<Order>().map(|event| event.event_type()),
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
         DocumentSeries::TYPE => event.decode::<DocumentSeries>().map(|event| event.event_type()),
+        OrderNumberSeries::TYPE => event.decode::<OrderNumberSeries>().map(|event| event.event_type()),
         _ => return Ok(()),
     };
     let name = decoded.map_err(|error: EventDecodeError| {

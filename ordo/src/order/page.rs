@@ -17,6 +17,7 @@ mod tests;
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderPageData {
     order_id: String,
+    order_number: Option<String>,
     /// A guest has none.
     customer_id: Option<String>,
     customer_email: Option<String>,
@@ -209,8 +210,9 @@ impl OrderPageData {
         let held = if reasons.is_empty() { String::new() } else { format!(", on hold: {}", reasons.join("; ")) };
         let mail = self.customer_email.as_ref().map_or_else(String::new, |mail| format!(", {mail}"));
         let id = style.paint(TextTone::Heading, &harmless(&self.order_id));
+        let number = self.order_number.as_ref().map_or_else(String::new, |number| format!("  {}", harmless(number)));
         let mut lines = vec![
-            format!("{id}  {}{since}{undoing}{held}", style.paint(tone, &self.status)),
+            format!("{id}{number}  {}{since}{undoing}{held}", style.paint(tone, &self.status)),
             style.paint(TextTone::Aside, version),
             harmless(&format!(
                 "{}{mail}, ordered {}",

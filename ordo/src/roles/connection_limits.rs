@@ -19,8 +19,10 @@ pub(super) async fn check_connections(
         // A batch for each projection, the renewal of a lease, and a replay. Reads have other connections.
         PlatformRole::Projections => u32::try_from(projections::REGISTRY.len()).unwrap_or(u32::MAX) + 3,
         // A batch, which reads streams and locks SKUs, the timers, a reply, the renewal of a lease, and the sandbox's ledger.
-        PlatformRole::Sagas if settings.seller.is_some() => 9 + documents::CONNECTIONS,
-        PlatformRole::Sagas => 9,
+        PlatformRole::Sagas => {
+            let issuers = u32::from(settings.seller.is_some()) + u32::from(settings.order_numbers.is_some());
+            9 + issuers * documents::CONNECTIONS
+        }
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
         PlatformRole::Webhooks => webhooks::CONNECTIONS + settings.publication.targets() * publication::CONNECTIONS,
     };

@@ -1,6 +1,7 @@
-//! Who sells, for invoices.
+//! Who sells, for invoices, and how orders are numbered.
 
 use domain::document::Seller;
+use domain::order_number::OrderNumberFormat;
 
 use super::reader::SettingsReader;
 use super::value_types::SettingType;
@@ -38,6 +39,20 @@ pub(super) fn read(table: &mut SettingsReader) -> Option<Seller> {
             None
         }
     }
+}
+
+/// How the series of order numbers are named; `None`: orders get no numbers.
+pub(super) fn read_order_numbers(table: &mut SettingsReader) -> Option<OrderNumberFormat> {
+    let allowed =
+        "1 to 40 characters of A-Z a-z 0-9 . _ : - such as A-{year}; those of invoices (INV-…, CN-…) are taken";
+    let format =
+        SettingType::new(allowed, |format: &OrderNumberFormat| format.as_str().to_owned(), OrderNumberFormat::parse);
+    table.optional(
+        "ORDO_ORDER_NUMBERS",
+        &format,
+        "What the numbers of orders begin with: A-{year} makes A-2026-000001, by the year (UTC) in which an order comes. With it the role \
+         sagas gives each new order a number",
+    )
 }
 
 fn printed_text(example: &str) -> SettingType<String> {

@@ -137,7 +137,8 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::NoteAdded(_)
         | OrderEvent::OperatorIntervened(_)
         | OrderEvent::InvoiceIssued(_)
-        | OrderEvent::CreditNoteIssued(_) => None,
+        | OrderEvent::CreditNoteIssued(_)
+        | OrderEvent::OrderNumbered(_) => None,
     }
 }
 

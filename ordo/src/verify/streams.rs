@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::document::DocumentSeries;
 use domain::money::Currency;
 use domain::order::Order;
+use domain::order_number::OrderNumberSeries;
 use domain::stock::Stock;
 use domain::streams::is_known;
 use event_store::StoredEvent;
@@ -18,6 +19,7 @@ use super::documents::{DocumentReconciliation, SeriesAudit};
 use super::findings::Findings;
 use super::mails::ExpectedMailCounts;
 use super::order::{AuditedOrder, CurrencyPaymentTotals, OrderAudit};
+use super::order_numbers::{OrderNumberReconciliation, OrderNumberSeriesAudit};
 use super::progress::{OrderCountsBySagaState, SagaCheckpoints};
 use super::snapshots::SnapshotDigestsBySku;
 use super::units::{ReservationReconciliation, StockFoldCheck};
@@ -31,12 +33,14 @@ const ORDERS: usize = 1_000;
 /// What was counted.
 #[derive(Debug, Default)]
 pub(super) struct LogTotals {
-    /// Of orders, SKUs and series of documents.
+    /// Of orders, SKUs and series.
     pub(super) events: u64,
     pub(super) orders: u64,
     pub(super) skus: u64,
     /// Invoices and credit notes.
     pub(super) documents: u64,
+    /// Orders that have a number.
+    pub(super) order_numbers: u64,
     /// Of foreign streams.
     pub(super) foreign_events: u64,
     pub(super) foreign_streams: u64,
@@ -53,6 +57,7 @@ enum StreamAudit {
     Order(OrderAudit),
     Sku(StockFoldCheck),
     Series(SeriesAudit),
+    OrderNumberSeries(OrderNumberSeriesAudit),
     /// A stream of another application.
     Foreign,
     /// A stream with an event that cannot be decoded.
@@ -80,6 +85,7 @@ pub(super) async fn check(
         totals: LogTotals::default(),
         units: ReservationReconciliation::default(),
         documents: DocumentReconciliation::default(),
+        numbers: OrderNumberReconciliation::default(),
         orders: Vec::new(),
         progress,
     };
@@ -101,9 +107,11 @@ pub(super) async fn check(
             }
             match stream {
                 StreamAudit::Foreign => pass.totals.foreign_events += 1,
-                StreamAudit::Order(_) | StreamAudit::Sku(_) | StreamAudit::Series(_) | StreamAudit::Unreadable => {
-                    pass.totals.events += 1;
-                }
+                StreamAudit::Order(_)
+                | StreamAudit::Sku(_)
+                | StreamAudit::Series(_)
+                | StreamAudit::OrderNumberSeries(_)
+                | StreamAudit::Unreadable => pass.totals.events += 1,
             }
             pass.totals.position = pass.totals.position.max(event.position);
             let StoredEvent { stream_type, stream_id, version, position, .. } = event;
@@ -126,6 +134,7 @@ pub(super) async fn check(
     pass.units.check(findings);
     pass.documents.check(findings);
     pass.totals.documents = pass.documents.documents;
+    pass.totals.order_numbers = pass.numbers.check(findings);
     pass.totals.sagas.check_late(findings);
     Ok(pass.totals)
 }
@@ -155,6 +164,8 @@ impl StreamAudit {
             Self::Sku(StockFoldCheck::of(&first.stream_id))
         } else if first.is_of::<DocumentSeries>() {
             Self::Series(SeriesAudit::of(&first.stream_id))
+        } else if first.is_of::<OrderNumberSeries>() {
+            Self::OrderNumberSeries(OrderNumberSeriesAudit::of(&first.stream_id))
         } else {
             Self::Foreign
         }
@@ -189,6 +200,13 @@ impl StreamAudit {
                 }
                 Err(error) => unreadable(&error),
             },
+            Self::OrderNumberSeries(mut series) => match event.decode::<OrderNumberSeries>() {
+                Ok(happened) => {
+                    series.apply(&happened, event.version, findings);
+                    Self::OrderNumberSeries(series)
+                }
+                Err(error) => unreadable(&error),
+            },
             Self::Foreign => Self::Foreign,
             Self::Unreadable => Self::Unreadable,
         }
@@ -200,6 +218,7 @@ struct LogPass {
     totals: LogTotals,
     units: ReservationReconciliation,
     documents: DocumentReconciliation,
+    numbers: OrderNumberReconciliation,
     /// Orders that were read, but not yet compared with payments, sagas and mails.
     orders: Vec<AuditedOrder>,
     progress: SagaCheckpoints,
@@ -215,6 +234,7 @@ impl LogPass {
                     order.check(findings);
                     self.units.add_order(&order);
                     self.documents.add_order(&order, findings);
+                    self.numbers.add_order(&order, findings);
                     let currency = order.placed.content.currency;
                     let money = self.totals.money.entry(currency.code().to_owned());
                     money.or_insert_with(|| (currency, CurrencyPaymentTotals::default())).1.add(&order.placed);
@@ -226,6 +246,7 @@ impl LogPass {
                 self.units.add_sku(sku, findings);
             }
             StreamAudit::Series(series) => self.documents.add_series(series),
+            StreamAudit::OrderNumberSeries(series) => self.numbers.add_series(series),
             StreamAudit::Foreign => self.totals.foreign_streams += 1,
             StreamAudit::Unreadable => {}
         }

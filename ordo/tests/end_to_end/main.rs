@@ -42,6 +42,7 @@ mod metrics;
 mod migrating;
 mod newcomer;
 mod openapi;
+mod order_numbers;
 mod outages;
 mod overloaded;
 mod oversell;

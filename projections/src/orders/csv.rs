@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// The columns, and where each is in the JSON of an order. A column of which the order has nothing is empty.
-const COLUMNS: [(&str, &[&str]); 17] = [
+const COLUMNS: [(&str, &[&str]); 18] = [
     ("orderId", &["orderId"]),
     ("customerId", &["customerId"]),
     ("customerEmail", &["customerEmail"]),
@@ -21,6 +21,8 @@ const COLUMNS: [(&str, &[&str]); 17] = [
     ("refunded", &["refunded", "amount"]),
     ("cancelled", &["cancelled", "amount"]),
     ("notes", &["notes"]),
+    // What is new comes last, so that programs that count columns go on.
+    ("orderNumber", &["orderNumber"]),
 ];
 
 /// Writes the names of the columns.
@@ -95,10 +97,10 @@ mod tests {
     fn an_order_has_each_column_in_its_place() {
         let (mut head, mut record) = (String::new(), String::new());
         write_head(&mut head);
-        let order = json!({ "orderId": "a", "total": { "amount": "1.50", "currency": "EUR" }, "notes": "x,y" });
+        let order = json!({ "orderId": "a", "total": { "amount": "1.50", "currency": "EUR" }, "notes": "x,y", "orderNumber": "A-1" });
         write_order(&mut record, order.as_object().unwrap());
         let (head, record) = (head.trim_end(), record.trim_end());
-        assert_eq!(record, "a,,,,,,,,,,,EUR,1.50,,,,\"x,y\"");
+        assert_eq!(record, "a,,,,,,,,,,,EUR,1.50,,,,\"x,y\",A-1");
         assert_eq!(head.split(',').count(), COLUMNS.len());
         assert_eq!(head.split(',').nth(12), Some("total"));
     }

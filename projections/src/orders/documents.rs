@@ -79,6 +79,9 @@ struct DocumentView {
     #[serde(flatten)]
     summary: DocumentSummary,
     order_id: String,
+    /// The order's number for people, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order_number: Option<String>,
     /// The day on which the goods of an invoice were sent (UTC).
     #[serde(skip_serializing_if = "Option::is_none")]
     supplied_on: Option<NaiveDate>,
@@ -347,6 +350,7 @@ impl DocumentView {
         Self {
             summary,
             order_id: issued.order_id.into(),
+            order_number: issued.order_number,
             supplied_on: issued.supplied_on,
             invoices: issued.invoices,
             reason: issued.reason,

@@ -10,12 +10,14 @@ use serde::Serialize;
 
 use super::rows::{DetailsRow, OrderRow};
 use super::sort::{OrderSort, SortedBy};
-use super::{customer, of_status, with_email, with_sku, with_tag, with_total};
+use super::{customer, of_status, with_email, with_number, with_sku, with_tag, with_total};
 use crate::keys::{shards, sortable, sortable_amount, status_name};
 
 /// Orders that fulfil every condition given here, and how they are sorted.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct OrderFilter {
+    /// Capitals make no difference.
+    pub(super) order_number: Option<String>,
     pub(super) customer: Option<CustomerId>,
     /// Capitals make no difference.
     pub(super) email: Option<EmailAddress>,
@@ -69,6 +71,7 @@ impl OrderFilter {
     /// Two filters have the same name only if they are equal. A cursor is bound to it.
     pub(super) fn name(&self) -> String {
         let Self {
+            order_number,
             customer,
             email,
             sku,
@@ -89,6 +92,7 @@ impl OrderFilter {
             sort,
         } = self;
         let parts = [
+            ("orderNumber", order_number.as_deref().map(|number| escaped(&folded_text(number)))),
             ("customerId", customer.as_ref().map(ToString::to_string)),
             ("email", email.as_ref().map(|email| escaped(&folded(email)))),
             ("sku", sku.as_ref().map(|sku| escaped(sku.as_str()))),
@@ -120,7 +124,11 @@ impl OrderFilter {
         let total = |minor: Option<i64>, within: fn(i64, i64) -> bool| {
             minor.is_none_or(|bound| order.total_minor().is_some_and(|total| within(total, bound)))
         };
-        self.customer.as_ref().is_none_or(|customer| order.customer_id.as_deref() == Some(customer.as_str()))
+        let has_number = |wanted: &String| {
+            order.order_number.as_deref().is_some_and(|number| folded_text(number) == folded_text(wanted))
+        };
+        self.order_number.as_ref().is_none_or(has_number)
+            && self.customer.as_ref().is_none_or(|customer| order.customer_id.as_deref() == Some(customer.as_str()))
             && self.email.as_ref().is_none_or(|email| order.customer_email.as_ref().map(folded) == Some(folded(email)))
             && self.status.is_none_or(|status| order.status == status)
             && self.held.is_none_or(|held| order.is_held() == held)
@@ -148,11 +156,16 @@ impl OrderFilter {
             && self.source.as_ref().is_none_or(|source| details.source.as_ref() == Some(source))
     }
 
-    /// A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
+    /// A number has one order. A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
     pub(super) fn access_path(&self) -> AccessPath {
         // A customer has fewer orders than most words, and words are in no other order than that of creation.
         let is_by_created = self.sort.is_none_or(|sort| sort.by == SortedBy::Created);
-        if self.words.is_some() && self.customer.is_none() && self.email.is_none() && is_by_created {
+        if self.words.is_some()
+            && self.order_number.is_none()
+            && self.customer.is_none()
+            && self.email.is_none()
+            && is_by_created
+        {
             return AccessPath::ByWords(self.direction());
         }
         self.access_path_beside_words()
@@ -174,6 +187,9 @@ impl OrderFilter {
         let by_index =
             |index, partitions, parts, until| AccessPath::Index { index, partitions, parts, from, until, direction };
         match self {
+            Self { order_number: Some(number), .. } => {
+                by_index(Index::Gsi1, vec![with_number(&folded_text(number))], true, to)
+            }
             Self { customer: Some(id), .. } => by_index(Index::Gsi1, vec![customer(id.as_str())], false, to),
             Self { email: Some(email), .. } => by_index(Index::Gsi2, vec![with_email(&folded(email))], true, to),
             Self { tag: Some(tag), .. } => by_index(Index::Gsi1, vec![with_tag(tag)], true, to),
@@ -201,7 +217,12 @@ impl OrderFilter {
 
 /// An address without the difference of capitals and small letters.
 pub(super) fn folded(email: &EmailAddress) -> String {
-    email.as_str().to_lowercase()
+    folded_text(email.as_str())
+}
+
+/// A text likewise.
+pub(super) fn folded_text(text: &str) -> String {
+    text.to_lowercase()
 }
 
 /// A space would end the value.
@@ -224,10 +245,11 @@ mod tests {
     fn filters() -> Vec<OrderFilter> {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let mut filters = Vec::new();
-        for n in 0..(1 << 16) {
+        for n in 0..(1 << 17) {
             let given = |bit: u32| n & (1 << bit) != 0;
             let text = |bit: u32| given(bit).then(|| "same".to_owned());
             filters.push(OrderFilter {
+                order_number: text(16),
                 customer: given(0).then(|| CustomerId::parse("same").unwrap()),
                 sku: given(1).then(|| Sku::parse("same").unwrap()),
                 status: given(2).then_some(OrderStatus::Confirmed),
@@ -278,6 +300,7 @@ mod tests {
     fn the_access_path_is_the_one_that_reads_the_fewest_orders() {
         for filter in filters() {
             let expected = match &filter {
+                OrderFilter { order_number: Some(_), .. } => "NUMBER#same",
                 OrderFilter { customer: Some(_), .. } => "CUSTOMER#same",
                 OrderFilter { email: Some(_), .. } => "EMAIL#same@example.com",
                 OrderFilter { tag: Some(_), .. } => "TAG#same",
@@ -299,7 +322,7 @@ mod tests {
         let words: Option<Words> = Some(["a"].into_iter().collect());
         let currency = Some(Currency::parse("EUR").unwrap());
         for filter in filters().into_iter().step_by(97) {
-            let by_other = filter.customer.is_some() || filter.email.is_some();
+            let by_other = filter.order_number.is_some() || filter.customer.is_some() || filter.email.is_some();
             let with_words = OrderFilter { words: words.clone(), ..filter };
             assert_eq!(matches!(with_words.access_path(), AccessPath::ByWords(_)), !by_other, "{with_words:?}");
         }

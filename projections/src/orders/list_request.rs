@@ -28,9 +28,12 @@ pub(super) struct OrderListParameters {
     #[param(max_length = 254, example = "customer-42@example.com")]
     pub(super) email: Option<String>,
     /// Only orders that have, for each of these words, one that begins with it: in the titles or SKUs of lines, the customer's name or
-    /// e-mail address, or the order's id. Capitals and accents make no difference.
+    /// e-mail address, or the order's id or number. Capitals and accents make no difference.
     #[param(min_length = 1, max_length = 200, example = "wireless head")]
     pub(super) q: Option<String>,
+    /// Only the order with this number. Capitals make no difference.
+    #[param(min_length = 1, max_length = 100, example = "A-2026-000042")]
+    pub(super) order_number: Option<String>,
     /// Only orders of this SKU.
     #[param(inline, value_type = Option<Sku>, example = "sku-123")]
     pub(super) sku: Option<String>,
@@ -120,6 +123,7 @@ impl OrderListParameters {
         };
         let (total_from, total_to) = (amount("totalFrom", self.total_from), amount("totalTo", self.total_to));
         let filter = OrderFilter {
+            order_number: errors.parse("orderNumber", self.order_number, label),
             customer: errors.parse("customerId", self.customer_id, CustomerId::parse),
             email: errors.parse("email", self.email, EmailAddress::parse),
             sku: errors.parse("sku", self.sku, Sku::parse),

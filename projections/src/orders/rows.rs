@@ -23,7 +23,7 @@ use domain::order::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(super) use self::details_row::{AddressRow, DetailsRow, TagRow};
+pub(super) use self::details_row::{AddressRow, DetailsRow, NumberRow, TagRow};
 use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
@@ -33,6 +33,7 @@ pub(super) use self::return_row::ReturnRow;
 pub(super) use self::shipment_row::ShipmentRow;
 use super::view::OrderReader;
 use crate::amount_view::AmountView;
+use crate::keys::sortable;
 
 type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 
@@ -42,6 +43,10 @@ type RecordedOrderEvent = crate::projection::DecodedEvent<Order>;
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderRow {
     pub(super) order_id: String,
+    /// The number for people, if orders are given numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "A-2026-000042")]
+    pub(super) order_number: Option<String>,
     /// Who ordered. It is left out of a guest's order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) customer_id: Option<String>,
@@ -113,6 +118,7 @@ impl OrderRow {
     pub(super) fn new(recorded: &RecordedOrderEvent, content: &OrderCreated) -> Self {
         let mut item = Self {
             order_id: recorded.stream_id.clone(),
+            order_number: None,
             customer_id: content.customer_id.as_ref().map(ToString::to_string),
             status: OrderStatus::Pending,
             status_since: Some(recorded.recorded_at),
@@ -148,9 +154,12 @@ impl OrderRow {
         if let Order::Placed(placed) = &mut order {
             self.show(placed);
             self.show_holds(placed, recorded);
-            // The stored order has none, so it is there only if the event brought it.
+            // The stored order has neither of these, so they are there only if the event brought them.
             if let Some(message) = placed.customer_message.take() {
                 self.customer_message = Some(message);
+            }
+            if let Some(number) = placed.number.take() {
+                self.order_number = Some(number.order_number);
             }
             strip_texts(placed);
         }
@@ -203,6 +212,11 @@ impl OrderRow {
     pub(super) fn is_refunded(&self, refund_id: &RefundId) -> bool {
         let is_open = |placed: &PlacedOrder| placed.refunds.iter().any(|it| it.id == *refund_id && !it.settled);
         !matches!(&self.folded, Some(Order::Placed(placed)) if is_open(placed))
+    }
+
+    /// The sort key in indexes that are in the order of creation.
+    pub(super) fn created_key(&self) -> String {
+        format!("{}#{}", sortable(self.created_at), self.order_id)
     }
 
     pub(super) fn currency(&self) -> Currency {

@@ -20,6 +20,11 @@ pub(super) fn of_order(order_id: &str, content: &OrderCreated) -> Words {
     texts.flat_map(split).collect()
 }
 
+/// The words of an order's number.
+pub(super) fn of_number(order_number: &str) -> Words {
+    split(order_number).into_iter().collect()
+}
+
 /// The words of a question; of an order one word has to begin with each.
 #[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 pub(super) fn of_question(text: String) -> Result<Words, &'static str> {

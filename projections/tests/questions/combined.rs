@@ -24,7 +24,7 @@ const SORTS: [&str; 6] = ["created", "-created", "updated", "-updated", "total",
 
 impl Filters {
     /// One condition for each bit.
-    const CONDITIONS: u32 = 16;
+    const CONDITIONS: u32 = 17;
 
     fn any(dice: &mut StdRng, given: u32, sort: Option<&'static str>) -> Self {
         let is_given = |bit: u32| given & (1 << bit) != 0;
@@ -43,9 +43,10 @@ impl Filters {
             ("channel", one_of(&["web", "shop"])),
             ("source", one_of(&["mail", "friends"])),
             ("currency", one_of(&["USD", "EUR", "JPY"])),
-            ("q", one_of(&["head", "CABLE", "ada", "exam", "ad cas", "o-1", "nowhere"])),
+            ("q", one_of(&["head", "CABLE", "ada", "exam", "ad cas", "o-1", "nowhere", "a-000001 o"])),
             ("held", one_of(&["true", "false"])),
         ];
+        let number = one_of(&["A-000001", "a-000002", "A-000004", "A-000007"]);
         let mut totals = [is_given(13).then_some(1), is_given(14).then_some(1)];
         totals = totals.map(|total| total.map(|_| dice.random_range(0..1_000_000)));
         if let [Some(least), Some(most)] = &mut totals {
@@ -53,7 +54,8 @@ impl Filters {
         }
         // An amount says nothing without its currency.
         let needs_currency = totals.iter().any(Option::is_some) || sort.is_some_and(|sort| sort.ends_with("total"));
-        let conditions = (0..).zip(conditions);
+        // The bits between are those of totals and instants.
+        let conditions = (0..).zip(conditions).chain([(16, ("orderNumber", number))]);
         let given = conditions.filter(|(bit, (name, _))| is_given(*bit) || needs_currency && *name == "currency");
         Self {
             given: given.map(|(_, condition)| condition).collect(),
@@ -87,6 +89,7 @@ impl Filters {
             "sku" => order.skus.contains(value),
             "held" => order.held.to_string() == *value,
             "tag" => order.tags.contains(&value.as_str()),
+            "orderNumber" => order.number.as_ref().is_some_and(|number| number.eq_ignore_ascii_case(value)),
             "email" => order.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
             "q" => value.to_lowercase().split([' ', '-']).all(|word| order.words().any(|its| its.starts_with(word))),
             name => order.says(name).as_ref() == Some(value),
@@ -103,7 +106,8 @@ impl Filters {
         let mut taken: Vec<(usize, &Placed)> =
             orders.iter().enumerate().filter(|(_, order)| self.matches(order)).collect();
         let has = |wanted: &str| self.given.iter().any(|(name, _)| *name == wanted);
-        let by_status = has("status") && !["customerId", "email", "tag", "sku", "q"].into_iter().any(has);
+        let by_status =
+            has("status") && !["orderNumber", "customerId", "email", "tag", "sku", "q"].into_iter().any(has);
         match self.sort.map(|sort| sort.trim_start_matches('-')) {
             None if by_status => taken.sort_by_key(|(_, order)| (order.since, order.id.clone())),
             None | Some("created") => taken.sort_by_key(|(_, order)| (order.at, order.id.clone())),
@@ -147,8 +151,18 @@ async fn every_combination_of_filters_finds_what_a_look_at_every_order_finds_pag
     }
     // Otherwise this would have compared nothing with nothing.
     assert!(found > 60, "{found}");
-    for name in ["email", "paymentStatus", "fulfilmentStatus", "returnsStatus", "tag", "channel", "source", "q", "held"]
-    {
+    for name in [
+        "orderNumber",
+        "email",
+        "paymentStatus",
+        "fulfilmentStatus",
+        "returnsStatus",
+        "tag",
+        "channel",
+        "source",
+        "q",
+        "held",
+    ] {
         assert!(met.iter().any(|(met, _)| *met == name), "{name}: {met:?}");
     }
     shop.close().await;

@@ -6,7 +6,9 @@ use axum::body::Body;
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::DomainEvent;
 use domain::ids::HoldId;
-use domain::order::event::{OrderCancelled, OrderConfirmed, OrderDelivered, OrderHeld, OrderRejected, RejectionReason};
+use domain::order::event::{
+    OrderCancelled, OrderConfirmed, OrderDelivered, OrderHeld, OrderNumbered, OrderRejected, RejectionReason,
+};
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent, OrderStatus, evolve};
 use event_store::{AppendQueueSettings, EventStore};
@@ -35,6 +37,8 @@ pub(crate) struct Shop {
 #[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) id: String,
+    /// The number for people.
+    pub(crate) number: Option<String>,
     pub(crate) customer: String,
     pub(crate) skus: Vec<String>,
     pub(crate) name: Option<&'static str>,
@@ -199,6 +203,7 @@ impl Placed {
     pub(crate) fn new(id: &str, customer: &str, created: DateTime<Utc>) -> Self {
         Self {
             id: id.to_owned(),
+            number: None,
             customer: customer.to_owned(),
             skus: vec!["headphone".to_owned()],
             name: None,
@@ -230,7 +235,8 @@ impl Placed {
 
     /// The words by which it is found, if none has an accent.
     pub(crate) fn words(&self) -> impl Iterator<Item = String> {
-        let texts = [Some(self.id.as_str()), self.name, self.email, self.title].into_iter().flatten();
+        let texts =
+            [Some(self.id.as_str()), self.number.as_deref(), self.name, self.email, self.title].into_iter().flatten();
         let texts = texts.chain(self.skus.iter().map(String::as_str)).collect::<Vec<_>>().join(" ").to_lowercase();
         texts.split(|it: char| !it.is_alphanumeric()).map(str::to_owned).collect::<Vec<_>>().into_iter()
     }
@@ -288,7 +294,16 @@ impl Placed {
         };
         let hold = || OrderHeld { hold_id: HoldId::parse("h").unwrap(), reason: "fraud check".to_owned() };
         let held = self.held.then(|| OrderEvent::OrderHeld(hold()));
-        let events = [created].into_iter().chain(before.into_iter().flatten()).chain(since).chain(held).chain(after);
+        let numbered = self.number.as_ref().map(|number| {
+            OrderEvent::OrderNumbered(OrderNumbered { order_number: number.clone(), series: "A".into(), sequence: 1 })
+        });
+        let events = [created]
+            .into_iter()
+            .chain(numbered)
+            .chain(before.into_iter().flatten())
+            .chain(since)
+            .chain(held)
+            .chain(after);
         // All that follows happened at once.
         let at = |version| if version == 1 { self.at } else { self.since };
         (1..)
@@ -319,6 +334,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
         let later = created + TimeDelta::hours(dice.random_range(0..100));
         Placed {
             id: format!("o-{nth}"),
+            number: (nth % 4 != 0).then(|| format!("A-{nth:06}")),
             customer: format!("c-{}", dice.random_range(0..5)),
             skus,
             name: *[None, Some("Ada Lovelace"), Some("Charles Babbage")].choose(&mut dice).unwrap(),

@@ -12,7 +12,12 @@ fn orders() -> Vec<Placed> {
     let order = |nth: i64, id: &str| Placed::new(id, &format!("c-{}", nth % 2), created + TimeDelta::minutes(nth));
     let skus = |skus: &[&str]| skus.iter().map(|sku| (*sku).to_owned()).collect();
     vec![
-        Placed { title: Some("Wireless Headphones"), name: Some("Jörg Müller"), ..order(0, "web-1001") },
+        Placed {
+            title: Some("Wireless Headphones"),
+            name: Some("Jörg Müller"),
+            number: Some("K-2026-000042".to_owned()),
+            ..order(0, "web-1001")
+        },
         Placed { title: Some("Bücher über Züge"), email: Some("ada@straße.example"), ..order(1, "web-1002") },
         Placed { skus: skus(&["TSHIRT/RED L", "BÜCHER 7"]), name: Some("Ada Lovelace"), ..order(2, "shop-1003") },
         Placed { title: Some("無線イヤホン"), ..order(3, "shop-2004") },
@@ -39,6 +44,8 @@ async fn an_order_is_found_by_the_beginnings_of_its_words() {
         ("web-1002", &["web-1002"]),
         ("web-100", &["web-1002", "web-1001"]),
         ("2004", &["shop-2004"]),
+        ("k-2026-000042", &["web-1001"]),
+        ("000042+jorg", &["web-1001"]),
         ("%E7%84%A1%E7%B7%9A", &["shop-2004"]),
         ("%E3%82%A4%E3%83%A4", &["shop-2004"]),
         // Both have it: as a word, and as the SKU that is every order's.
@@ -113,6 +120,7 @@ async fn a_read_model_of_an_earlier_build_says_that_it_has_to_be_rebuilt_and_is_
     shop.go_on();
     assert_eq!(shop.pages("/orders?q=head+wire").await.concat(), ["web-1001"]);
     assert_eq!(shop.pages("/orders?q=bucher").await.concat(), ["shop-1003", "web-1002"]);
+    assert_eq!(shop.pages("/orders?q=wire+000042").await.concat(), ["web-1001"]);
     // What comes in afterwards, too.
     let more = Placed { title: Some("Wire"), ..Placed::new("later", "c", at("2026-11-12T10:00:00Z")) };
     shop.reached("orders", shop.take(&[more]).await).await;

@@ -3,9 +3,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::ids::Sku;
+use domain::order::OrderEvent;
 use domain::order::event::{
-    CancellationRequested, OperatorIntervened, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided, Shortage,
-    StockReleased, StockReservationFailed,
+    CancellationRequested, OperatorIntervened, OrderNumbered, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
+    Shortage, StockReleased, StockReservationFailed,
 };
 use domain::order::saga::OperatorDecision;
 use event_store::{AppendQueueSettings, EventStore};
@@ -26,6 +27,19 @@ fn request<const N: usize>(commands: [OrderCommand; N]) -> NotificationRequested
     let order = OrderSession::open(&after(commands)).unwrap().unwrap();
     let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
     content(&order, &mail, 1)
+}
+
+#[test]
+fn a_mail_has_the_number_for_people_if_the_order_has_one() {
+    let mut order =
+        OrderSession::open(&after([authorized(), reserved(), OrderCommand::ConfirmOrder { mail_staff: false }]))
+            .unwrap()
+            .unwrap();
+    let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
+    assert_eq!(content(&order, &mail, 1).order_number, None);
+    let number = OrderNumbered { order_number: "A-2026-000042".into(), series: "A-2026".into(), sequence: 42 };
+    order.order.apply(OrderEvent::OrderNumbered(number));
+    assert_eq!(content(&order, &mail, 1).order_number.as_deref(), Some("A-2026-000042"));
 }
 
 fn released(expired: bool) -> OrderCommand {

@@ -153,7 +153,8 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
         | OrderEvent::MailResendRequested(_)
         | OrderEvent::NoteAdded(_)
         | OrderEvent::InvoiceIssued(_)
-        | OrderEvent::CreditNoteIssued(_) => return None,
+        | OrderEvent::CreditNoteIssued(_)
+        | OrderEvent::OrderNumbered(_) => return None,
     };
     Some(StepMention { saga: fulfilment, step, outcome, text })
 }

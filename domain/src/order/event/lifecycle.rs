@@ -1,4 +1,4 @@
-//! The order as a whole: created, confirmed, rejected, cancelled.
+//! The order as a whole: created, numbered, confirmed, rejected, cancelled.
 
 use std::collections::BTreeMap;
 
@@ -123,10 +123,15 @@ impl OrderCreated {
         self.lines.iter().any(|line| line.unit.is_some())
     }
 
+    /// Whether another system has handled it.
+    pub(in crate::order) fn is_imported(&self) -> bool {
+        self.source.as_deref() == Some(IMPORT_SOURCE)
+    }
+
     /// When it counts as sold: an imported order when it was placed, any other when it was stored.
     pub fn sold_at(&self, stored_at: DateTime<Utc>) -> DateTime<Utc> {
         match self.placed_at {
-            Some(placed_at) if self.source.as_deref() == Some(IMPORT_SOURCE) => placed_at,
+            Some(placed_at) if self.is_imported() => placed_at,
             Some(_) | None => stored_at,
         }
     }
@@ -233,6 +238,19 @@ impl OrderLine {
     pub fn price_minor(&self, quantity: u32) -> i64 {
         clamped(self.price_of(quantity))
     }
+}
+
+/// The order has its number for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OrderNumbered {
+    /// The number: `A-2026-000042`.
+    pub order_number: String,
+    /// The series that gave it.
+    pub series: String,
+    /// Its place in the series, from 1.
+    pub sequence: i64,
 }
 
 /// The order is confirmed to the customer.

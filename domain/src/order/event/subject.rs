@@ -6,10 +6,10 @@
 use super::{
     CancellationRequested, CreditNoteIssued, InvoiceIssued, LinesCancelled, MailResendRequested, NoteAdded,
     NotificationFailed, NotificationSent, OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated,
-    OrderDelivered, OrderEvent, OrderHeld, OrderRejected, OrderReleased, OrderShipped, PaymentAuthorized,
-    PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested,
-    ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, StockReleased,
-    StockReservationFailed, StockReserved,
+    OrderDelivered, OrderEvent, OrderHeld, OrderNumbered, OrderRejected, OrderReleased, OrderShipped,
+    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
+    RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged,
+    StockReleased, StockReservationFailed, StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -41,9 +41,10 @@ macro_rules! subjects {
 }
 
 subjects! {
-    /// The order as a whole: created, confirmed, rejected, cancelled.
+    /// The order as a whole: created, numbered, confirmed, rejected, cancelled.
     Lifecycle(LifecycleEvent) {
         OrderCreated,
+        OrderNumbered,
         OrderConfirmed,
         OrderRejected,
         CancellationRequested,

@@ -77,7 +77,8 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         | OrderEvent::MailResendRequested(_)
         | OrderEvent::NoteAdded(_)
         | OrderEvent::InvoiceIssued(_)
-        | OrderEvent::CreditNoteIssued(_) => None,
+        | OrderEvent::CreditNoteIssued(_)
+        | OrderEvent::OrderNumbered(_) => None,
     }
 }
 

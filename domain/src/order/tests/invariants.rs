@@ -199,6 +199,7 @@ fn is_afterword(event: &OrderEvent) -> bool {
             | OrderEvent::OperatorIntervened(_)
             | OrderEvent::InvoiceIssued(_)
             | OrderEvent::CreditNoteIssued(_)
+            | OrderEvent::OrderNumbered(_)
     )
 }
 

@@ -44,6 +44,7 @@ const QUANTITY: &[FieldRow] = &[("lineNumber", ALL, Value), ("quantity", ALL, Va
 const ORDER: &[FieldRow] = &[
     //                    customer warehouse auditor
     ("orderId",           ALL,                 Value),
+    ("orderNumber",       ALL,                 Value),
     ("customerId",        [SHOW,  SHOW,  MASK], Value),
     ("status",            ALL,                 Value),
     ("statusSince",       ALL,                 Value),

@@ -277,9 +277,19 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("notificationId",              [NO,    NO,    SHOW]),
         ("paymentNumber",               [NO,    NO,    SHOW]),
     ]),
+    ("OrderNumbered", &[
+        ("orderNumber",                 [SHOW,  SHOW,  SHOW]),
+        ("series",                      [SHOW,  SHOW,  SHOW]),
+        ("sequence",                    [SHOW,  SHOW,  SHOW]),
+    ]),
     ("InvoiceIssued", documents::INVOICE_ISSUED),
     ("CreditNoteIssued", documents::CREDIT_NOTE_ISSUED),
     ("DocumentIssued", documents::DOCUMENT_ISSUED),
+    ("OrderNumberIssued", &[
+        ("orderNumber",                 [SHOW,  NO,    SHOW]),
+        ("sequence",                    [SHOW,  NO,    SHOW]),
+        ("orderId",                     [SHOW,  NO,    SHOW]),
+    ]),
     // A SKU's events. Customers see no stock.
     ("StockReceived", &[
         ("quantity",                    [NO,    SHOW,  SHOW]),

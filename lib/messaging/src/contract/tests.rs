@@ -100,6 +100,7 @@ fn requested() -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: Some("ada@example.com".into()),
         order_id: "demo-1759035874968".into(),
+        order_number: None,
         locale: None,
         customer_id: Some("customer-42".into()),
         currency: "USD".into(),

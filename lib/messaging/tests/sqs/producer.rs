@@ -141,6 +141,7 @@ fn request() -> NotificationRequested {
         template: NotificationTemplate::OrderConfirmed,
         recipient: None,
         order_id: "o-1".into(),
+        order_number: None,
         locale: None,
         customer_id: Some("c-1".into()),
         currency: "JPY".into(),

@@ -41,6 +41,10 @@ pub(in crate::orders) struct DetailsRow {
 #[derive(Debug, Serialize)]
 pub(in crate::orders) struct TagRow {}
 
+/// The number of an order. Its keys say everything.
+#[derive(Debug, Serialize)]
+pub(in crate::orders) struct NumberRow {}
+
 /// What the shop said of the customer beside id and e-mail address.
 #[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = CustomerDetails)]

@@ -25,6 +25,7 @@ pub(super) const DOCUMENT: &[FieldRow] = &[
     ("refundId",           [SHOW,  NO,    SHOW], Value),
     ("total",              [SHOW,  NO,    SHOW], Object(AMOUNT)),
     ("orderId",            [SHOW,  NO,    SHOW], Value),
+    ("orderNumber",        [SHOW,  NO,    SHOW], Value),
     ("suppliedOn",         [SHOW,  NO,    SHOW], Value),
     ("invoices",           [SHOW,  NO,    SHOW], Value),
     ("reason",             [SHOW,  NO,    MASK], Value),

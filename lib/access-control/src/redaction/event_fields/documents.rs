@@ -35,6 +35,7 @@ pub(super) const DOCUMENT_ISSUED: &[FieldRow] = &[
     ("issuedOn",                     [SHOW,  NO,    SHOW]),
     ("suppliedOn",                   [SHOW,  NO,    SHOW]),
     ("orderId",                      [SHOW,  NO,    SHOW]),
+    ("orderNumber",                  [SHOW,  NO,    SHOW]),
     ("shipmentId",                   [SHOW,  NO,    SHOW]),
     ("refundId",                     [SHOW,  NO,    SHOW]),
     ("invoices",                     [SHOW,  NO,    SHOW]),

@@ -1,15 +1,19 @@
-//! Documents are issued once, and their numbers have no gap: with several copies, others who write to the same orders, and crashes.
+//! Documents and order numbers are issued once, and numbers have no gap: with several copies, others who write to the same orders, and
+//! crashes.
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by panicking")]
+
+mod order_numbers;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cqrs_es::Aggregate;
+use documents::DocumentMetrics;
 use domain::document::{DocumentEvent, DocumentSeries, Seller};
 use domain::ids::{NoteId, RefundId, ShipmentId};
 use domain::order::event::{
-    LineQuantity, NoteAdded, OrderConfirmed, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentRefunded,
-    RefundRequested, StockReserved,
+    LineQuantity, NoteAdded, OrderConfirmed, OrderCreated, OrderShipped, PaymentAuthorized, PaymentCaptured,
+    PaymentRefunded, RefundRequested, StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderEvent};
@@ -61,12 +65,16 @@ impl Fixture {
     /// The first copy begins at the end of the log.
     async fn begin(&self) {
         let first = self.copy().await;
+        self.begun("documents").await;
+        drop(first);
+    }
+
+    async fn begun(&self, subscription: &str) {
         eventually(PATIENCE, || async {
-            let begun = "select exists (select from subscription_partitions where subscription = 'documents')";
-            sqlx::query_scalar::<_, bool>(begun).fetch_one(self.pool()).await.unwrap()
+            let begun = "select exists (select from subscription_partitions where subscription = $1)";
+            sqlx::query_scalar::<_, bool>(begun).bind(subscription).fetch_one(self.pool()).await.unwrap()
         })
         .await;
-        drop(first);
     }
 
     async fn refund(&self, order_id: &str) {
@@ -82,13 +90,21 @@ impl Fixture {
         self.database.pool()
     }
 
-    /// A process that issues documents, with a store and connections of its own.
+    /// A process that issues documents.
     async fn copy(&self) -> Copy {
+        self.copy_of(|store| {
+            documents::issue_documents(store, seller(), DocumentMetrics::default(), CancellationToken::new())
+        })
+        .await
+    }
+
+    /// A process with a store and connections of its own.
+    async fn copy_of<F: Future<Output = ()> + Send + 'static>(&self, follow: impl FnOnce(EventStore) -> F) -> Copy {
         let mut settings = StoreSettings::default();
         settings.subscriptions.lease = Duration::from_secs(1);
         let pool = PgPoolOptions::new().max_connections(8).connect(self.database.url()).await.unwrap();
         let store = EventStore::start(pool.clone(), settings);
-        let running = tokio::spawn(documents::run(store, seller(), CancellationToken::new()));
+        let running = tokio::spawn(follow(store));
         Copy { pool, _running: AbortOnDropHandle::new(running) }
     }
 
@@ -100,14 +116,8 @@ impl Fixture {
 
     /// An order over two units of which one was sent.
     async fn order(&self, order_id: &str) {
-        let posted = serde_json::json!({
-            "orderId": order_id, "customerId": "c", "currency": "EUR", "totalAmount": "23.80",
-            "items": [{ "sku": "mug", "title": "A mug", "quantity": 2, "unitPrice": "11.90",
-                        "taxes": [{ "name": "VAT", "rate": "0.19", "amount": "3.80", "included": true }] }],
-        });
-        let content = PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content;
         let events = vec![
-            OrderEvent::OrderCreated(content),
+            OrderEvent::OrderCreated(content(order_id)),
             OrderEvent::StockReserved(StockReserved { units: vec![], expires_at: chrono::DateTime::UNIX_EPOCH }),
             OrderEvent::PaymentAuthorized(PaymentAuthorized {
                 payment_number: None,
@@ -163,6 +173,16 @@ impl Fixture {
         assert_eq!(of_orders, numbered.len());
         of_orders
     }
+}
+
+/// An order over two units.
+fn content(order_id: &str) -> OrderCreated {
+    let posted = serde_json::json!({
+        "orderId": order_id, "customerId": "c", "currency": "EUR", "totalAmount": "23.80",
+        "items": [{ "sku": "mug", "title": "A mug", "quantity": 2, "unitPrice": "11.90",
+                    "taxes": [{ "name": "VAT", "rate": "0.19", "amount": "3.80", "included": true }] }],
+    });
+    PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content
 }
 
 /// One unit is sent and paid for.
