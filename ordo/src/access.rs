@@ -112,7 +112,8 @@ struct Exposure {
 /// What is set for a proxy or for the outside says that they can, also on loopback.
 fn others_call_because(settings: &Settings) -> Option<Exposure> {
     let edge = &settings.edge;
-    let remote = [settings.listen, settings.ops_address()].into_iter().find(|address| !address.ip().is_loopback());
+    let listeners = [Some(settings.listen), Some(settings.ops_address()), settings.console_address()];
+    let remote = listeners.into_iter().flatten().find(|address| !address.ip().is_loopback());
     if let Some(address) = remote {
         return Some(Exposure {
             why: format!("{address} is not loopback"),
@@ -193,6 +194,7 @@ mod tests {
         for open in [
             &[("ORDO_LISTEN", "0.0.0.0:3000")][..],
             &[("ORDO_OPS_LISTEN", "192.0.2.7:3001")],
+            &[("ORDO_CONSOLE_LISTEN", "192.0.2.7:8001")],
             &[("ORDO_LISTEN", "[::]:3000")],
             &[("ORDO_ALLOWED_HOSTS", "api.shop.example")],
             &[("ORDO_TRUSTED_PROXIES", "127.0.0.1")],

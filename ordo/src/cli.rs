@@ -153,13 +153,15 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         #[cfg(feature = "embedded")]
         CliCommand::Up(args) => {
-            let sources = listening(RawSettings::of_process(file), args.listen, args.ops_listen, args.require_auth);
+            let addresses = [args.listen, args.ops_listen, args.console_listen];
+            let sources = listening(RawSettings::of_process(file), addresses, args.require_auth);
             up::run(load(sources)?, args, &dir).await?;
         }
         CliCommand::Serve(args) => {
             let roles = (!args.roles.is_empty()).then(|| args.roles.join(","));
             let sources = RawSettings::of_process(file).flag("ORDO_ROLES", "--roles", roles);
-            let sources = listening(sources, args.listen, args.ops_listen, args.require_auth);
+            let addresses = [args.listen, args.ops_listen, args.console_listen];
+            let sources = listening(sources, addresses, args.require_auth);
             let anonymous = args.allow_anonymous.then(|| "true".to_owned());
             let sources = sources.flag("ORDO_ALLOW_ANONYMOUS", "--allow-anonymous", anonymous);
             serve::run(dir.complete(load(sources)?)?, &args).await?;
@@ -213,15 +215,11 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The flags of whoever listens.
-fn listening(
-    sources: RawSettings,
-    api: Option<SocketAddr>,
-    ops: Option<SocketAddr>,
-    require_auth: bool,
-) -> RawSettings {
+/// The flags of whoever listens: where the API, the operate listener and the console are.
+fn listening(sources: RawSettings, [api, ops, console]: [Option<SocketAddr>; 3], require_auth: bool) -> RawSettings {
     let text = |address: Option<SocketAddr>| address.map(|address| address.to_string());
     let sources = sources.flag("ORDO_LISTEN", "--listen", text(api)).flag("ORDO_OPS_LISTEN", "--ops-listen", text(ops));
+    let sources = sources.flag("ORDO_CONSOLE_LISTEN", "--console-listen", text(console));
     sources.flag("ORDO_REQUIRE_AUTH", "--require-auth", require_auth.then(|| "true".to_owned()))
 }
 

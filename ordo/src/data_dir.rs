@@ -32,6 +32,9 @@ pub(crate) struct RunningPlatformFile {
     /// The operate listener; `None`: an earlier build runs, which has none.
     #[serde(default)]
     pub(crate) ops: Option<String>,
+    /// The console; `None`: the platform runs without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) console: Option<String>,
     /// Where mails can be read; `None` where they go to somebody else's mail service.
     pub(crate) inbox: Option<String>,
     /// `None`: AWS's own.

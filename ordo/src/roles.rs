@@ -1,7 +1,9 @@
 //! Starts the roles of this process, and waits until they have stopped.
 
 mod connection_limits;
+mod console;
 mod documents;
+mod encryption;
 mod publication;
 
 use std::net::SocketAddr;
@@ -20,9 +22,10 @@ use event_store::hash_chain::SealingThrottle;
 use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
 use messaging::{Consumer, Producer, ProducerSettings, Queues, QueuesHealth};
 use notification::{NotificationDependencies, NotificationSettings};
+use ordo_console::ConsoleSources;
 use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
-use projections::{HttpReplays, LiveStreamSettings, ReplayOperations, SlowReads};
+use projections::{HttpReplays, LiveStreamSettings, ReadModelQueries, ReplayOperations, SlowReads};
 use sagas::{SagaDependencies, SagaSettings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,7 +38,7 @@ use crate::access::{self, AnonymousAccess};
 use crate::connections::{self, SharedClients};
 use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
-use crate::http::{CrossOriginLayer, HttpSettings, RequestRateLimiter, ServerTls};
+use crate::http::{CrossOriginLayer, HttpSettings, RequestRateLimiter};
 use crate::lag::LagBackpressure;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
@@ -44,8 +47,6 @@ use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
 const SKUS_REMEMBERED: usize = 10_000;
 /// How often the queues are checked and their dead letters counted.
 const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
-/// How often the files of the certificate are looked at.
-const LOOK_AT_CERTIFICATE: Duration = Duration::from_secs(10);
 /// The time after a payment call's time-out before the saga asks for its outcome.
 const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 /// The time at a stop for writing when API keys were used last.
@@ -59,6 +60,7 @@ pub(crate) struct RunningRoles {
     scheme: &'static str,
     /// The address of the operate listener.
     ops: SocketAddr,
+    console: Option<SocketAddr>,
     join: JoinHandle<anyhow::Result<()>>,
 }
 
@@ -75,6 +77,12 @@ impl RunningRoles {
         format!("{}://{}", self.scheme, http::reachable(self.ops))
     }
 
+    /// The console's URL, likewise. `None`: this process has none.
+    #[must_use]
+    pub(crate) fn console_url(&self) -> Option<String> {
+        self.console.map(|address| format!("{}://{}", self.scheme, http::reachable(address)))
+    }
+
     /// Waits until every role has stopped. A role that fails stops the others.
     pub(crate) async fn join(self) -> anyhow::Result<()> {
         self.join.await.context("a role panicked")?
@@ -87,12 +95,17 @@ pub(crate) struct Listeners {
     api: TcpListener,
     /// For those who run the platform.
     ops: TcpListener,
+    console: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Listens on both addresses.
-    pub(crate) fn bind(api: SocketAddr, ops: SocketAddr) -> anyhow::Result<Self> {
-        Ok(Self { api: http::bind(api, "--listen")?, ops: http::bind(ops, "--ops-listen")? })
+    /// Listens on all addresses.
+    pub(crate) fn bind(api: SocketAddr, ops: SocketAddr, console: Option<SocketAddr>) -> anyhow::Result<Self> {
+        Ok(Self {
+            api: http::bind(api, "--listen")?,
+            ops: http::bind(ops, "--ops-listen")?,
+            console: console.map(|address| http::bind(address, "--console-listen")).transpose()?,
+        })
     }
 }
 
@@ -107,6 +120,7 @@ pub(crate) async fn start(
 ) -> anyhow::Result<RunningRoles> {
     let address = |listener: &TcpListener| listener.local_addr().context("a listener has no address");
     let (api, ops) = (address(&listeners.api)?, address(&listeners.ops)?);
+    let console = listeners.console.as_ref().map(address).transpose()?;
     connection_limits::check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // All deciders about units in this process share these locks and this cache.
@@ -123,6 +137,9 @@ pub(crate) async fn start(
         checks.push(HealthCheck::queues(queues.clone()));
     }
     let (mut routes, mut operate) = (OpenApiRouter::new(), OpenApiRouter::new());
+    let reading = store.reading_through(connections.reads.clone());
+    let for_reading = connections::read_models(settings, &connections.reads).await?;
+    let slow = SlowReads::new(&*for_reading);
     for role in roles {
         let stop = running.stop.clone();
         match role {
@@ -133,17 +150,14 @@ pub(crate) async fn start(
             }
             PlatformRole::Projections => {
                 let read_models = &connections.read_models;
-                let reading = store.reading_through(connections.reads.clone());
-                let for_reading = connections::read_models(settings, &connections.reads).await?;
                 let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(read_models));
                 let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
                 let sagas = Arc::new(saga_reports::StoredSagas(reading.clone()));
-                let slow = SlowReads::new(&*for_reading);
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas), slow.clone()))
-                    .merge(projections::live_routes(reading.clone(), slow, live, stop.clone()));
-                operate = operate.merge(sagas::routes(reading)).merge(replays.routes());
+                    .merge(projections::live_routes(reading.clone(), slow.clone(), live, stop.clone()));
+                operate = operate.merge(sagas::routes(reading.clone())).merge(replays.routes());
                 running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
@@ -161,6 +175,8 @@ pub(crate) async fn start(
                     }
                 });
             }
+            // It has a listener of its own, below.
+            PlatformRole::Console => {}
             PlatformRole::Webhooks => {
                 let (pool, deliveries) = (connections.database.clone(), settings.webhooks.settings());
                 operate = operate.merge(webhooks::routes(pool.clone(), deliveries.allowed_networks.clone()));
@@ -192,7 +208,7 @@ pub(crate) async fn start(
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
     let of_roles = (webhook_figures, publication_figures, document_figures);
-    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), of_roles, queues);
+    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), of_roles, queues.clone());
     let on_both = health::routes(checks).merge(problem::documentation());
     // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));
@@ -223,38 +239,35 @@ pub(crate) async fn start(
             rates.per_principal(),
         ))
     };
-    let served = http_settings(settings, &mut running).await?;
+    let served = encryption::http_settings(settings, &mut running).await?;
     let routes = behind(routes, api, &edge.cors_origins);
     let for_operators = HttpSettings { limits: http::ConnectionLimits::of_operators(), ..served.clone() };
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
+    if let (Some(listener), Some(address)) = (listeners.console, console) {
+        let sources = ConsoleSources {
+            queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),
+            store: reading,
+            queues,
+            access: access.clone(),
+            is_encrypted: settings.edge.tls.is_some(),
+        };
+        let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref());
+        let pages = console::pages(sources, hosts, &rates);
+        running.spawn("console", http::serve(listener, pages, for_operators.clone(), running.stop.clone()));
+    }
     let operate = http::serve_on_own_thread(listeners.ops, operate, for_operators, running.stop.clone());
     running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     tracing::info!(roles = names, %api, %ops, "started");
     let scheme = if settings.edge.tls.is_some() { "https" } else { "http" };
-    Ok(RunningRoles { api, scheme, ops, join: tokio::spawn(running.join(store, authenticator)) })
+    Ok(RunningRoles { api, scheme, ops, console, join: tokio::spawn(running.join(store, authenticator)) })
 }
 
 fn live_settings(settings: &Settings) -> LiveStreamSettings {
     let (per_address, per_principal) = (settings.streams_per_address, settings.streams_per_principal);
     LiveStreamSettings { per_address, per_principal, ..LiveStreamSettings::default() }
-}
-
-/// How the API is served, and but for its limits the operate listener. The certificate is read again when it changes.
-async fn http_settings(settings: &Settings, running: &mut RoleTasks) -> anyhow::Result<HttpSettings> {
-    let limits =
-        http::ConnectionLimits { per_address: settings.connections_per_address, ..http::ConnectionLimits::default() };
-    let tls = match &settings.edge.tls {
-        Some(files) => Some(ServerTls::load(files.clone()).await?),
-        None => None,
-    };
-    if let Some(tls) = tls.clone() {
-        running.spawn("tls", tls.reload(LOOK_AT_CERTIFICATE, running.stop.clone()));
-    }
-    let trusted_proxies = settings.edge.trusted_proxies.clone();
-    Ok(HttpSettings { limits: limits.within_open_files(), tls, trusted_proxies })
 }
 
 /// The routes of commands, with a limit on new orders if `max_lag` is set.
@@ -290,9 +303,12 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// `None`: the log is not sealed. Notification and webhooks never do that: their database users may not write seals.
+/// `None`: the log is not sealed. Notification and webhooks never do that: their database users may not write seals. The console only
+/// reads.
 fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealingThrottle> {
-    let may_seal = roles.iter().any(|role| !matches!(role, PlatformRole::Notification | PlatformRole::Webhooks));
+    let may_seal = roles
+        .iter()
+        .any(|role| !matches!(role, PlatformRole::Notification | PlatformRole::Webhooks | PlatformRole::Console));
     (may_seal && settings.sealing_percent > 0).then_some(SealingThrottle { percent: settings.sealing_percent })
 }
 

@@ -24,6 +24,9 @@ pub(crate) struct ServeArgs {
     /// Where the operate listener is [default: ORDO_OPS_LISTEN, 127.0.0.1:3001]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) ops_listen: Option<SocketAddr>,
+    /// Where the console is, with the role console; port 0: any free one [default: ORDO_CONSOLE_LISTEN, 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) console_listen: Option<SocketAddr>,
     /// Ask everyone for a credential
     #[arg(long)]
     pub(crate) require_auth: bool,
@@ -49,7 +52,7 @@ pub(crate) async fn run(settings: Settings, args: &ServeArgs) -> anyhow::Result<
     }
     // Listen first: a taken address is the cheapest mistake to find.
     let anonymous = AnonymousAccess::of_serve(&settings)?;
-    let listeners = Listeners::bind(settings.listen, settings.ops_address())?;
+    let listeners = Listeners::bind(settings.listen, settings.ops_address(), settings.console_address())?;
     // A start may wait for ever. A stop must not.
     let starting = stop.run_until_cancelled(start(&settings, args, listeners, anonymous, stop.clone()));
     let Some(started) = starting.await else { return Ok(()) };
@@ -81,7 +84,7 @@ async fn start(
     database_rights::warn_of_excess(&connections.database, &settings.roles)
         .await
         .context("cannot look at the rights of the database's user")?;
-    if settings.roles.contains(&PlatformRole::Projections) {
+    if settings.roles.iter().any(|role| matches!(role, PlatformRole::Projections | PlatformRole::Console)) {
         migrate::check_read_models(&connections.database, &*connections.read_models).await?;
     }
     let running = roles::start(settings, &connections, &settings.roles, listeners, anonymous, stop).await?;
@@ -93,6 +96,8 @@ struct ReadyAnnouncement {
     ready: bool,
     api: String,
     ops: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console: Option<String>,
     roles: Vec<&'static str>,
 }
 
@@ -108,13 +113,14 @@ fn announce(
     if let Some(risk) = access::shared_secret_risk(settings) {
         tracing::warn!("{risk}");
     }
-    let (api, ops) = (running.url(), running.ops_url());
+    let (api, ops, console) = (running.url(), running.ops_url(), running.console_url());
     if !args.json {
-        output::line(&format!("api  {api}"))?;
-        return Ok(output::line(&format!("ops  {ops}"))?);
+        output::line(&format!("api      {api}"))?;
+        output::line(&format!("ops      {ops}"))?;
+        return Ok(console.map_or(Ok(()), |console| output::line(&format!("console  {console}")))?);
     }
     let roles = settings.roles.iter().map(|role| role.as_str()).collect();
-    Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, ops, roles })?)?)
+    Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, ops, console, roles })?)?)
 }
 
 fn role_names() -> PossibleValuesParser {

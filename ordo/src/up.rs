@@ -40,6 +40,9 @@ pub(crate) struct UpArgs {
     /// Where the operate listener is; port 0: any free one [default: ORDO_OPS_LISTEN, 127.0.0.1:3001]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) ops_listen: Option<SocketAddr>,
+    /// Where the console is; port 0: any free one [default: ORDO_CONSOLE_LISTEN, 127.0.0.1:8001]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) console_listen: Option<SocketAddr>,
     /// Ask everyone for a credential, also on this machine
     #[arg(long)]
     pub(crate) require_auth: bool,
@@ -87,7 +90,9 @@ pub(crate) async fn run(loaded: SettingsWithSources, mut args: UpArgs, dir: &Dat
         |settings: &Settings| named.zip(settings.database_url.clone()).is_some_and(|(named, is)| !named.is_at(&is));
     // Listen first: a taken address is the likeliest mistake, and should be found before the database starts.
     let api = lock.address(settings.listen, |last| Some(&last.api));
-    let listeners = Listeners::bind(api, lock.address(settings.ops_address(), |last| last.ops.as_deref()))?;
+    let ops = lock.address(settings.ops_address(), |last| last.ops.as_deref());
+    let console = settings.console_address().map(|address| lock.address(address, |last| last.console.as_deref()));
+    let listeners = Listeners::bind(api, ops, console)?;
     if settings.database_url.is_none() {
         refuse_foreign_queues(&settings, &queues_from).await?;
     }
@@ -229,6 +234,7 @@ fn announce(
         pid: std::process::id(),
         api: running.url(),
         ops: Some(running.ops_url()),
+        console: running.console_url(),
         inbox: services.inbox.as_ref().map(Inbox::url),
         sqs: settings.aws.sqs_endpoint.clone(),
         database: settings.database_url.as_ref().map(|url| url.expose().to_owned()),
@@ -246,6 +252,9 @@ fn announce(
     let aws = "AWS".to_owned();
     output::line(&format!("api       {}", addresses.api))?;
     output::line(&format!("ops       {}", addresses.ops.unwrap_or_default()))?;
+    if let Some(console) = addresses.console {
+        output::line(&format!("console   {console}"))?;
+    }
     output::line(&format!(
         "inbox     {}",
         addresses.inbox.or(settings.aws.ses_endpoint.clone()).as_ref().unwrap_or(&aws)

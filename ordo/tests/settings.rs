@@ -51,7 +51,7 @@ fn every_mistake_is_named_at_once() {
         [
             r#"ORDO_DATABASE_CONNECTIONS: "3" must be a whole number from 4 to 500"#,
             r#"ORDO_LISTEN: "everywhere" must be an address and a port such as 127.0.0.1:3000 or 0.0.0.0:3000 (port 0: any free one)"#,
-            r#"ORDO_ROLES: "sagas,saga" must be all, or a comma list of command-api, projections, sagas, notification, webhooks"#,
+            r#"ORDO_ROLES: "sagas,saga" must be all, or a comma list of command-api, projections, sagas, notification, webhooks, console"#,
             r#"AWS_ENDPOINT_URL: "localhost:4566" must be an http:// or https:// address such as http://127.0.0.1:4566"#,
             r#"ORDO_MAIL_FROM: "shop\r\nBcc: everyone@shop.example" must be a mail address in ASCII such as orders@shop.example, or `Name <orders@shop.example>`"#,
             r#"ORDO_APPEND_QUEUE: "0" must be a whole number from 1 to 1000000"#,

@@ -16,6 +16,7 @@ mod parameters;
 mod preference;
 mod projection;
 mod projector;
+mod queries;
 mod reads;
 mod registry;
 mod replay;
@@ -41,6 +42,7 @@ use reads::ReadRouteState;
 pub use live::{LiveStreamSettings, live_routes};
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
 pub use projection::ProjectionDefinition;
+pub use queries::ReadModelQueries;
 pub use reads::SlowReads;
 pub use registry::REGISTRY;
 pub use replay::{
@@ -76,10 +78,19 @@ pub fn routes(
     sagas: Option<Arc<dyn SagaReports>>,
     slow: SlowReads,
 ) -> OpenApiRouter {
+    let context = route_state(store, read_models, sagas, slow);
+    reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
+}
+
+fn route_state(
+    store: EventStore,
+    read_models: &dyn GenerationStore,
+    sagas: Option<Arc<dyn SagaReports>>,
+    slow: SlowReads,
+) -> ReadRouteState {
     let live_table =
         |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    let context = ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, slow);
-    reads_router().with_state(context).layer(from_fn(preference::say_what_was_applied))
+    ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, slow)
 }
 
 fn reads_router() -> OpenApiRouter<ReadRouteState> {

@@ -220,7 +220,7 @@ fn routes() -> OpenApiRouter<ReadRouteState> {
 
 /// A page of SKUs. If it has a cursor, there may be more.
 #[derive(Serialize, ToSchema)]
-struct StockPage {
+pub(crate) struct StockPage {
     items: Vec<StockView>,
     cursor: Option<String>,
 }
@@ -228,7 +228,7 @@ struct StockPage {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct StockParameters {
+pub(crate) struct StockParameters {
     /// The most SKUs of the page; 50 if it is left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
@@ -282,7 +282,7 @@ async fn stock(
     params(StockParameters),
     responses((status = 200, description = "A page of SKUs", body = StockPage))
 )]
-async fn all(
+pub(crate) async fn all(
     State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<StockParameters>, Problem>,
     headers: HeaderMap,

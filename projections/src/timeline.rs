@@ -45,7 +45,7 @@ pub(crate) struct TimelinePage {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct TimelineQuery {
+pub(crate) struct TimelineQuery {
     /// The most events of the page; 200 if it is left out.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<i64>,
@@ -96,7 +96,7 @@ pub(crate) struct TimelineEntry {
     ),
     responses((status = 200, description = "A page of events", body = TimelinePage), (status = 404, description = "There is no such order"))
 )]
-async fn timeline(
+pub(crate) async fn timeline(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<TimelineQuery>, Problem>,

@@ -54,7 +54,7 @@ use tokio_util::sync::CancellationToken;
 pub use mail_preview::{MailRequestError, mail_request};
 pub use mail_requests::mail_lag;
 pub use metrics::SagaMetrics;
-pub use routes::{description, read_report, routes};
+pub use routes::{description, read_report, read_waiting, routes};
 pub use saga::{NextStep, Saga, Step, StepKind, StepUndo};
 
 /// The sagas of an order, in the order in which they run.

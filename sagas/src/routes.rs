@@ -14,6 +14,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub use self::list::read_waiting;
 use crate::report::{self, OrderSagasReport};
 
 /// The routes. They need no running saga.

@@ -129,6 +129,17 @@ pub async fn parked_events(pool: &PgPool, subscription: Option<&str>) -> Result<
     .await
 }
 
+/// The first parked events of all subscriptions, likewise.
+pub async fn first_parked_events(pool: &PgPool, limit: u16) -> Result<Vec<ParkedEvent>, sqlx::Error> {
+    sqlx::query_as(
+        "select subscription, stream_type, stream_id, position, version, event_type, error, attempts, parked_at, request
+           from parked_events order by subscription, position limit $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(pool)
+    .await
+}
+
 /// What an operator can ask for a parked stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParkedStreamAction {

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use tracing::Span;
 
 use crate::routes::Route;
-use crate::{Authenticator, Denial, Principal, Redaction, RouteClass, RoutePermission, decide};
+use crate::{AuthenticationError, Authenticator, Denial, Principal, Redaction, RouteClass, RoutePermission, decide};
 
 /// Finds out who calls, and lets a request on to its handler if the table of routes grants the caller that route.
 #[derive(Debug, Clone)]
@@ -41,13 +41,23 @@ impl AccessLayer {
     pub fn new(authenticator: Authenticator, anonymous: Option<Principal>) -> Self {
         Self(Arc::new(Access { authenticator, anonymous }))
     }
+
+    /// Who sends a request, by its credential. `None`: it has none, and nobody calls without one.
+    pub async fn caller(&self, headers: &HeaderMap) -> Result<Option<Principal>, AuthenticationError> {
+        self.0.caller(headers).await
+    }
 }
 
 impl Access {
+    async fn caller(&self, headers: &HeaderMap) -> Result<Option<Principal>, AuthenticationError> {
+        let caller = self.authenticator.authenticate(headers).await?;
+        Ok(caller.or_else(|| self.anonymous.clone().filter(|_| !is_forwarded(headers))))
+    }
+
     /// Who calls, and what it may do. `Err`: the answer that refuses it.
     async fn admit(&self, route: &Route, headers: &HeaderMap) -> Result<(Principal, RoutePermission), Response> {
-        let caller = match self.authenticator.authenticate(headers).await {
-            Ok(caller) => caller.or_else(|| self.anonymous.clone().filter(|_| !is_forwarded(headers))),
+        let caller = match self.caller(headers).await {
+            Ok(caller) => caller,
             Err(error) => return Err(error.into_response()),
         };
         match (decide(route, caller.as_ref()), caller) {
@@ -215,6 +225,14 @@ impl AuthorizedCaller {
     pub fn only_customer(&self) -> Option<&str> {
         // Without an id it would see those of nobody: no customer has an empty one.
         (self.grant == RoutePermission::Own).then(|| self.principal.customer_id().unwrap_or_default())
+    }
+
+    /// The caller at a route, which need not be the one that was asked for: 403 if it may not read there.
+    pub fn at(principal: &Principal, route: &Route) -> Result<Self, Problem> {
+        match decide(route, Some(principal)) {
+            Ok(grant) => Ok(Self { principal: principal.clone(), grant }),
+            Err(_) => Err(forbidden(principal.role().as_str(), route)),
+        }
     }
 
     /// Refuses what the caller may not read at another route, before it comes with the answer of this one: 403. What is left out of it

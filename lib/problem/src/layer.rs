@@ -25,6 +25,10 @@ use crate::refusal_log::{RefusalLog, RefusalLogFields};
 use crate::semantics::complete_allow;
 use crate::{Problem, RefusedCaller, Trace};
 
+/// An extension of an answer that shows its [`Problem`] to people: its body is a page and stays. The problem is logged all the same.
+#[derive(Debug, Clone, Copy)]
+pub struct ProblemPage;
+
 /// The layer that finishes every [`Problem`]; goes around the router once, outermost.
 ///
 /// Handlers find the request's [`Trace`] as an argument. The answer carries it as `traceresponse`.
@@ -134,6 +138,9 @@ impl RequestInfo {
         let actor = response.extensions_mut().remove::<RefusedCaller>();
         let request = RefusalLogFields { trace: &self.trace, actor, method: &self.method, path: self.uri.path() };
         refusals.log(&problem, &request);
+        if response.extensions_mut().remove::<ProblemPage>().is_some() {
+            return response;
+        }
         let finished = problem.render(Some(self.uri.path()), Some(self.trace.trace_id()));
         let (finished, body) = finished.into_parts();
         // Headers that a handler or the router added (Allow, ETag, WWW-Authenticate) stay.

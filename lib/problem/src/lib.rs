@@ -42,7 +42,7 @@ pub use actor::RefusedCaller;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
 pub use documentation::documentation;
 pub use json_rewriting::rewrite_json;
-pub use layer::{ProblemLayer, ProblemService, layer};
+pub use layer::{ProblemLayer, ProblemPage, ProblemService, layer};
 pub use peer::ClientNetwork;
 pub use precondition::Precondition;
 pub use problem_type::ProblemType;

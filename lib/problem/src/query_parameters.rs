@@ -18,11 +18,18 @@ const MOST_MISTAKES: usize = 20;
 #[derive(Debug)]
 pub struct QueryParameters<T>(pub T);
 
+impl<T: DeserializeOwned> QueryParameters<T> {
+    /// Reads the part of a URL behind its `?`. The problem names every mistake.
+    pub fn parse(query: &str) -> Result<Self, Problem> {
+        read(query).map(Self)
+    }
+}
+
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryParameters<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        read(parts.uri.query().unwrap_or_default()).map(Self)
+        Self::parse(parts.uri.query().unwrap_or_default())
     }
 }
 

@@ -24,6 +24,8 @@ pub(super) async fn check_connections(
             9 + issuers * documents::CONNECTIONS
         }
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
+        // API keys; what it shows is read on the connections of reads.
+        PlatformRole::Console => 1,
         PlatformRole::Webhooks => webhooks::CONNECTIONS + settings.publication.targets() * publication::CONNECTIONS,
     };
     let sealing = u32::from(super::sealing(settings, roles).is_some());
@@ -32,7 +34,8 @@ pub(super) async fn check_connections(
     if given < needed {
         bail!("ORDO_DATABASE_CONNECTIONS is {given}, but these roles need {needed}: raise it");
     }
-    let reads = if roles.contains(&PlatformRole::Projections) { settings.read_connections } else { 0 };
+    let reads_much = roles.iter().any(|role| matches!(role, PlatformRole::Projections | PlatformRole::Console));
+    let reads = if reads_much { settings.read_connections } else { 0 };
     let most =
         "select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int";
     let most: i32 =

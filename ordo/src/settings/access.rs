@@ -4,18 +4,22 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use command_api::SupportRefundLimits;
 
-use super::Settings;
 use super::reader::SettingsReader;
 use super::value_types::{SettingType, socket_address, truth};
+use super::{PlatformRole, Settings};
 
 /// The port of the operate listener.
 const OPS_PORT: u16 = 3001;
+/// The port of the console.
+const CONSOLE_PORT: u16 = 8001;
 
 /// Who is let in without a credential, where the operate listener is, and how much support may refund.
 #[derive(Debug, Clone)]
 pub struct AccessPolicySettings {
     /// Where the operate listener is, if that is said.
     pub ops_listen: Option<SocketAddr>,
+    /// Where the console is, if that is said.
+    pub console_listen: Option<SocketAddr>,
     /// Whether everyone is asked for a credential, also where only this machine can call.
     pub require_auth: bool,
     /// Whether `ordo serve` lets in everyone on this machine, where only this machine can call.
@@ -28,8 +32,19 @@ impl Settings {
     /// Where the operate listener is. Where the API takes any free port, so does it.
     #[must_use]
     pub(crate) fn ops_address(&self) -> SocketAddr {
-        let port = if self.listen.port() == 0 { 0 } else { OPS_PORT };
-        self.access.ops_listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        self.access.ops_listen.unwrap_or_else(|| self.on_loopback(OPS_PORT))
+    }
+
+    /// Where the console is, likewise. `None`: this process has none.
+    #[must_use]
+    pub(crate) fn console_address(&self) -> Option<SocketAddr> {
+        let named = self.access.console_listen.unwrap_or_else(|| self.on_loopback(CONSOLE_PORT));
+        self.roles.contains(&PlatformRole::Console).then_some(named)
+    }
+
+    fn on_loopback(&self, port: u16) -> SocketAddr {
+        let port = if self.listen.port() == 0 { 0 } else { port };
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
     }
 }
 
@@ -39,6 +54,11 @@ pub(super) fn read(table: &mut SettingsReader) -> AccessPolicySettings {
             "ORDO_OPS_LISTEN",
             &socket_address(),
             "Where the operate listener is: metrics, replays, sagas. Without it 127.0.0.1:3001, or any free port where ORDO_LISTEN has port 0",
+        ),
+        console_listen: table.optional(
+            "ORDO_CONSOLE_LISTEN",
+            &socket_address(),
+            "Where the console is, with the role console. Without it 127.0.0.1:8001, or any free port where ORDO_LISTEN has port 0",
         ),
         require_auth: table.value(
             "ORDO_REQUIRE_AUTH",

@@ -17,11 +17,14 @@ pub enum PlatformRole {
     Notification,
     /// Tells other programs what happens.
     Webhooks,
+    /// Shows the platform in a browser.
+    Console,
 }
 
 impl PlatformRole {
     /// Every role, in the order data flows through them.
-    pub const ALL: [Self; 5] = [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification, Self::Webhooks];
+    pub const ALL: [Self; 6] =
+        [Self::CommandApi, Self::Projections, Self::Sagas, Self::Notification, Self::Webhooks, Self::Console];
 
     /// Its name on the command line and in settings.
     #[must_use]
@@ -32,6 +35,7 @@ impl PlatformRole {
             Self::Sagas => "sagas",
             Self::Notification => "notification",
             Self::Webhooks => "webhooks",
+            Self::Console => "console",
         }
     }
 

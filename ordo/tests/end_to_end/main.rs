@@ -10,6 +10,7 @@ mod another_user;
 mod bad_orders;
 mod bad_settings;
 mod chaos;
+mod console;
 mod credentials;
 mod customers;
 mod database_crashes;

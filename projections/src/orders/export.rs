@@ -38,7 +38,7 @@ const ATTEMPTS: u32 = 12;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The parameters of a list, and the format.
-pub(super) struct ExportParameters {
+pub(crate) struct ExportParameters {
     list: OrderListParameters,
     format: Option<String>,
 }
@@ -118,7 +118,7 @@ impl ExportFormat {
         headers(("Content-Disposition" = String, description = "The name of a file"))
     ))
 )]
-pub(super) async fn export_orders(
+pub(crate) async fn export_orders(
     State(reads): State<ReadRouteState>,
     parameters: Result<ExportParameters, Problem>,
     caller: AuthorizedCaller,

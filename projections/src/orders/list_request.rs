@@ -20,7 +20,7 @@ use crate::parameters::{ParameterErrors, instant, label, one_of};
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct OrderListParameters {
+pub(crate) struct OrderListParameters {
     /// Only the orders of this customer.
     #[param(pattern = "^[A-Za-z0-9._:-]{1,128}$", example = "customer-42")]
     pub(super) customer_id: Option<String>,

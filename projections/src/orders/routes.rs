@@ -18,7 +18,7 @@ use super::expansion::{self, OrderExpansion};
 use super::list_request::{ListRequest, OrderListParameters};
 use super::listed::ListedOrder;
 use super::search::{OrdersFound, RunningOrderSearch, SearchedOrders};
-use super::time_travel::{OrderHistory, PointInTime, TimeTravelError};
+use super::time_travel::{OrderAsOf, OrderHistory, PointInTime, TimeTravelError};
 use super::view::OrderView;
 use super::{PROJECTION, collection};
 use crate::described;
@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
 
 /// A page of orders, without their shipments, returns and so on. If it has a cursor, there may be more.
 #[derive(Serialize, ToSchema)]
-struct OrdersPage {
+pub(crate) struct OrdersPage {
     items: Vec<ListedOrder>,
     cursor: Option<String>,
 }
@@ -105,10 +105,7 @@ async fn order(
         return order_then(&reads, order_id.as_str(), as_of, &caller, &headers).await;
     }
     reads.wait_for_position(PROJECTION.name, parameters.min_position, &headers).await?;
-    let items = reads.table(PROJECTION.name).collection(&collection(order_id.as_str())).await.map_err(store_problem)?;
-    let view = OrderView::of(&items, (&caller).into()).map_err(Problem::internal)?;
-    let view = view.filter(|view| may_see(&caller, view.order.customer_id.as_deref()));
-    let mut view = view.ok_or_else(|| no_order(order_id.as_str()))?;
+    let mut view = order_now(&reads, order_id.as_str(), &caller).await?;
     let version = view.order.version;
     if wanted.is_empty() {
         return with_etag(&headers, version, view);
@@ -126,14 +123,36 @@ async fn order_then(
     caller: &AuthorizedCaller,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
+    let snapshot = order_as_of(reads, order_id, as_of, caller).await?;
+    with_etag(headers, snapshot.version, snapshot.view)
+}
+
+/// The order as its read model has it.
+pub(crate) async fn order_now(
+    reads: &ReadRouteState,
+    order_id: &str,
+    caller: &AuthorizedCaller,
+) -> Result<OrderView, Problem> {
+    let items = reads.table(PROJECTION.name).collection(&collection(order_id)).await.map_err(store_problem)?;
+    let view = OrderView::of(&items, caller.into()).map_err(Problem::internal)?;
+    let view = view.filter(|view| may_see(caller, view.order.customer_id.as_deref()));
+    view.ok_or_else(|| no_order(order_id))
+}
+
+/// The order as it was at a version or an instant.
+pub(crate) async fn order_as_of(
+    reads: &ReadRouteState,
+    order_id: &str,
+    as_of: &str,
+    caller: &AuthorizedCaller,
+) -> Result<OrderAsOf, Problem> {
     let moment: PointInTime = as_of.parse().map_err(|error| invalid("asOf", error))?;
     let history = OrderHistory::read(reads.store.pool(), order_id).await?;
     // Before it is said which versions there are.
     if !history.placed()?.is_some_and(|placed| may_see(caller, placed.customer_id.as_ref().map(CustomerId::as_str))) {
         return Err(no_order(order_id));
     }
-    let snapshot = history.at_for(moment, caller.into())?;
-    with_etag(headers, snapshot.version, snapshot.view)
+    Ok(history.at_for(moment, caller.into())?)
 }
 
 impl From<TimeTravelError> for Problem {
@@ -161,7 +180,7 @@ impl From<TimeTravelError> for Problem {
     params(OrderListParameters),
     responses((status = 200, description = "A page of orders", body = OrdersPage))
 )]
-async fn orders(
+pub(crate) async fn orders(
     State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<OrderListParameters>, Problem>,
     caller: AuthorizedCaller,

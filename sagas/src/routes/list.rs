@@ -81,7 +81,15 @@ pub(super) async fn waiting(
     State(store): State<EventStore>,
     asked: Result<QueryParameters<SagasQuery>, Problem>,
 ) -> Result<Json<SagasPage>, Problem> {
-    let QueryParameters(asked) = asked?;
+    page(&store, asked?.0).await.map(Json)
+}
+
+/// What `GET /sagas` answers to a query, for those who answer otherwise. The problem names every parameter that is invalid.
+pub async fn read_waiting(store: &EventStore, query: &str) -> Result<impl Serialize + use<>, Problem> {
+    page(store, QueryParameters::parse(query)?.0).await
+}
+
+async fn page(store: &EventStore, asked: SagasQuery) -> Result<SagasPage, Problem> {
     let stuck = asked.state.as_deref().map(stuck).transpose()?;
     let step = asked.step.as_deref().map(step).transpose()?;
     let limit = asked.limit.map_or(Some(DEFAULT_LIMIT), |limit| u16::try_from(limit).ok());
@@ -96,7 +104,7 @@ pub(super) async fn waiting(
     rows.truncate(usize::from(limit));
     let last = rows.last().filter(|_| more);
     let cursor = last.map(|row| SagaListCursor { stuck, step, after: WaitingSagaCursor::of(row) }.encode());
-    Ok(Json(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor }))
+    Ok(SagasPage { items: rows.into_iter().map(WaitingSaga::from).collect(), cursor })
 }
 
 impl SagaListCursor {

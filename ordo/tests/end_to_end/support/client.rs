@@ -62,6 +62,11 @@ impl Client {
         self
     }
 
+    /// The same caller at another server, which has one address for everything.
+    pub(crate) fn at(self, base: &str) -> Self {
+        Self { base: base.to_owned(), ops: None, ..self }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path).await
     }

@@ -25,6 +25,8 @@ pub(crate) struct Ordo {
     pub(crate) api: String,
     /// Where its operate listener is.
     pub(crate) ops: String,
+    /// Where its console is, if it has one.
+    pub(crate) console: String,
     /// Its inbox, queues and database, where it says so.
     pub(crate) inbox: String,
     pub(crate) sqs: String,
@@ -62,11 +64,11 @@ impl Ordo {
         let place: Value = serde_json::from_str(&place).unwrap();
         let address = |name: &str| place[name].as_str().unwrap_or_default().to_owned();
         assert!(
-            ["api", "ops", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]),
+            ["api", "ops", "console", "inbox", "sqs"].iter().all(|name| addresses[name] == place[name]),
             "{addresses} and {place}"
         );
         (ordo.api, ordo.ops, ordo.inbox) = (address("api"), address("ops"), address("inbox"));
-        (ordo.sqs, ordo.database) = (address("sqs"), address("database"));
+        (ordo.console, ordo.sqs, ordo.database) = (address("console"), address("sqs"), address("database"));
         ordo
     }
 
@@ -92,8 +94,8 @@ impl Ordo {
         let announcement = ordo.announcement().await;
         let named: Vec<_> = announcement["roles"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert_eq!(named.join(","), roles);
-        let address = |name: &str| announcement[name].as_str().unwrap().to_owned();
-        (ordo.api, ordo.ops) = (address("api"), address("ops"));
+        let address = |name: &str| announcement[name].as_str().unwrap_or_default().to_owned();
+        (ordo.api, ordo.ops, ordo.console) = (address("api"), address("ops"), address("console"));
         ordo
     }
 
@@ -119,7 +121,8 @@ impl Ordo {
         let log = File::create(log_in(&folder)).unwrap();
         let process = command(arguments, settings, &folder).stdout(out).stderr(log).spawn().unwrap();
         let nowhere = String::new;
-        Self { process, folder, api: nowhere(), ops: nowhere(), inbox: nowhere(), sqs: nowhere(), database: nowhere() }
+        let (api, ops, console, inbox) = (nowhere(), nowhere(), nowhere(), nowhere());
+        Self { process, folder, api, ops, console, inbox, sqs: nowhere(), database: nowhere() }
     }
 
     /// A client for the API.

@@ -1,0 +1,95 @@
+//! Who may see the console.
+
+use access_control::{AuthorizedCaller, Principal, Role, Route};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::WWW_AUTHENTICATE;
+use http::request::Parts;
+use problem::{ClientNetwork, Problem, ProblemType, RefusedCaller};
+
+use crate::Console;
+use crate::session::SessionCredential;
+
+/// What is shown to everyone.
+const OPEN: [&str; 4] = ["/sign-in", "/sign-out", "/console.css", "/console.svg"];
+
+/// The layer that finds out who sends a request, and refuses who has no business here: everybody without a credential that holds, and
+/// customers.
+pub async fn admit(State(console): State<Console>, mut request: Request, next: Next) -> Response {
+    if OPEN.contains(&request.uri().path()) {
+        return next.run(request).await;
+    }
+    let caller = match console.0.access.caller(request.headers()).await {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return unauthenticated(),
+        Err(error) => return error.into_response(),
+    };
+    let refused = RefusedCaller::from(caller.actor());
+    if let Err(problem) = check_role(&caller) {
+        let mut answer = problem.into_response();
+        answer.extensions_mut().insert(refused);
+        return answer;
+    }
+    request.extensions_mut().insert(caller.clone());
+    let mut answer = next.run(request).await;
+    if answer.status().is_client_error() || answer.status().is_server_error() {
+        answer.extensions_mut().insert(refused);
+        answer.extensions_mut().insert(caller);
+    }
+    answer
+}
+
+/// Refuses customers.
+pub(crate) fn check_role(caller: &Principal) -> Result<(), Problem> {
+    match caller.role() {
+        Role::Customer => Err(Problem::new(ProblemType::Forbidden, "the role customer may not see the console")),
+        Role::Shop | Role::Warehouse | Role::Support | Role::Finance | Role::Operator | Role::Auditor => Ok(()),
+    }
+}
+
+fn unauthenticated() -> Response {
+    let detail = "sign in with a token or an API key, or send it: Authorization: Bearer …";
+    let mut refused = Problem::new(ProblemType::Unauthenticated, detail).into_response();
+    refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refused
+}
+
+/// Who reads a page.
+pub(crate) struct Reader {
+    pub(crate) principal: Principal,
+    pub(crate) peer: Option<ClientNetwork>,
+    /// The credential of its session, if it has one.
+    pub(crate) session: Option<String>,
+}
+
+impl Reader {
+    /// What the reader may do at a route of the API, from which a page has what it shows: 403 if that is nothing.
+    pub(crate) fn at(&self, path: &str) -> Result<(AuthorizedCaller, &'static Route), Problem> {
+        let route = route(path)?;
+        Ok((AuthorizedCaller::at(&self.principal, route)?, route))
+    }
+
+    /// Whether the reader may read there.
+    pub(crate) fn may_read(&self, path: &str) -> bool {
+        self.at(path).is_ok()
+    }
+}
+
+fn route(path: &str) -> Result<&'static Route, Problem> {
+    Route::find("GET", path).map_err(|_| Problem::internal(format!("there is no route GET {path}")))
+}
+
+impl<S: Sync> FromRequestParts<S> for Reader {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let principal = parts.extensions.get::<Principal>().cloned();
+        Ok(Self {
+            principal: principal.ok_or_else(|| Problem::internal("a request came past the console's admission"))?,
+            peer: parts.extensions.get::<ClientNetwork>().copied(),
+            session: parts.extensions.get::<SessionCredential>().map(|session| session.0.clone()),
+        })
+    }
+}

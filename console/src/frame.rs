@@ -1,0 +1,53 @@
+//! What all pages have in common: the navigation, and who is signed in.
+
+use crate::admission::Reader;
+use crate::display::Text;
+use crate::session::form_token;
+
+/// The frame of a page.
+pub(crate) struct Frame {
+    pub(crate) title: String,
+    pub(crate) links: Vec<NavigationLink>,
+    /// Who reads it, as `role:subject`. `None`: that is not known.
+    pub(crate) reader: Option<Text>,
+    /// The token of the form that signs out, if there is a session.
+    pub(crate) sign_out: Option<String>,
+}
+
+pub(crate) struct NavigationLink {
+    pub(crate) path: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) is_current: bool,
+}
+
+/// The pages of the navigation: path, name, and the route of the API that says who may see it; `None`: everyone.
+const PAGES: [(&str, &str, Option<&str>); 5] = [
+    ("/", "Home", None),
+    ("/orders", "Orders", Some("/orders")),
+    ("/sagas", "Sagas", Some("/sagas")),
+    ("/stock", "Stock", Some("/stock")),
+    ("/parked-events", "Parked events", Some("/sagas")),
+];
+
+impl Frame {
+    /// The frame of a page for its reader. `path`: its entry of the navigation.
+    pub(crate) fn of(reader: &Reader, title: impl Into<String>, path: &str) -> Self {
+        let pages = PAGES.iter().filter(|(_, _, route)| route.is_none_or(|route| reader.may_read(route)));
+        let link = |(at, name, _): &(&'static str, &'static str, Option<&str>)| NavigationLink {
+            path: at,
+            name,
+            is_current: *at == path,
+        };
+        Self {
+            title: title.into(),
+            links: pages.map(link).collect(),
+            reader: Some(reader.principal.actor().into()),
+            sign_out: reader.session.as_deref().map(|cookie| form_token(cookie, "sign-out")),
+        }
+    }
+
+    /// A frame for somebody of whom nothing is known.
+    pub(crate) fn without_reader(title: impl Into<String>) -> Self {
+        Self { title: title.into(), links: Vec::new(), reader: None, sign_out: None }
+    }
+}

@@ -1,0 +1,128 @@
+//! The console: what happens on the platform, as pages in a browser.
+//!
+//! Every page is rendered here and can be read without JavaScript; there is none. A page asks the same functions as the HTTP API and the
+//! command line do, and leaves out of their answers what the table of routes does not let its reader see. A browser signs in with a token
+//! or an API key, which its cookie then carries: it is checked with each request, as a bearer credential is.
+//!
+//! [`Console::routes`] has the pages. Around them go, from the outside: [`show_problems`], [`use_session`] and [`admit`].
+
+mod admission;
+mod answer;
+mod display;
+mod frame;
+mod pages;
+mod problem_page;
+mod session;
+mod sign_in;
+
+use std::sync::Arc;
+
+use access_control::AccessLayer;
+use askama::Template;
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::map_response;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use event_store::EventStore;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use messaging::QueuesHealth;
+use problem::Problem;
+use projections::ReadModelQueries;
+
+pub use self::admission::admit;
+pub use self::problem_page::show_problems;
+pub use self::session::use_session;
+
+/// Nothing but the stylesheet is loaded, and forms are sent to this server alone.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// How long browsers keep what is the same for everyone.
+const SOME_MINUTES: &str = "max-age=300";
+
+const STYLESHEET: &str = include_str!("../assets/console.css");
+const ICON: &str = include_str!("../assets/console.svg");
+
+/// What the console reads from.
+pub struct ConsoleSources {
+    pub queries: ReadModelQueries,
+    /// Where it reads the log, sagas and subscriptions.
+    pub store: EventStore,
+    /// How many dead letters there are, if this process looks after the queues.
+    pub queues: QueuesHealth,
+    /// Who may call.
+    pub access: AccessLayer,
+    /// Whether the listener is HTTPS. Its cookies are then sent over HTTPS alone.
+    pub is_encrypted: bool,
+}
+
+/// The console of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Console(Arc<ConsoleSources>);
+
+impl Console {
+    #[must_use]
+    pub fn new(sources: ConsoleSources) -> Self {
+        Self(Arc::new(sources))
+    }
+
+    /// The pages, without what has to go around them.
+    pub fn routes(&self) -> Router {
+        Router::new()
+            .route("/", get(pages::home::show))
+            .route("/orders", get(pages::orders::show))
+            .route("/orders/export", get(pages::orders::export))
+            .route("/orders/{order_id}", get(pages::order::show))
+            .route("/sagas", get(pages::sagas::show))
+            .route("/stock", get(pages::stock::show))
+            .route("/parked-events", get(pages::parked::show))
+            .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+            .route("/sign-out", post(sign_in::sign_out))
+            .route("/console.css", get(stylesheet))
+            .route("/console.svg", get(icon))
+            .fallback(no_page)
+            .layer(map_response(with_policy))
+            .with_state(self.clone())
+    }
+}
+
+async fn no_page(request: Request) -> Problem {
+    Problem::not_found(format!("there is no page {}", request.uri().path()))
+}
+
+async fn stylesheet() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, SOME_MINUTES)], STYLESHEET)
+}
+
+async fn icon() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, SOME_MINUTES)], ICON)
+}
+
+/// What a page is answered as.
+fn page(template: &impl Template) -> Result<Response, Problem> {
+    let text = template.render().map_err(Problem::internal)?;
+    Ok(Html(text).into_response())
+}
+
+async fn with_policy(mut answer: Response) -> Response {
+    protect(answer.headers_mut());
+    answer
+}
+
+/// What browsers are told of each answer: what it may load, that nobody frames or keeps it.
+fn protect(headers: &mut HeaderMap) {
+    let of_every_answer = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // With `no-referrer` browsers would send forms with the origin `null`.
+        (REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ];
+    for (name, value) in of_every_answer {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+}

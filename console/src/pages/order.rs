@@ -1,0 +1,87 @@
+//! `/orders/{order_id}`: an order, now or as it was, with what happened to it and how far its sagas are.
+
+mod answers;
+mod money;
+mod sentence;
+
+use askama::Template;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use domain::ids::OrderId;
+use problem::{Problem, QueryParameters};
+use serde::Deserialize;
+
+use self::answers::{Masked, OrderAnswer, SagasAnswer, TimelineAnswer};
+use self::money::MoneyBar;
+use super::query;
+use crate::Console;
+use crate::admission::Reader;
+use crate::answer::shown;
+use crate::frame::Frame;
+
+#[derive(Template)]
+#[template(path = "order.html")]
+struct OrderTemplate {
+    frame: Frame,
+    order: OrderAnswer,
+    sentence: String,
+    /// `None`: the reader sees nothing of payments.
+    money: Option<MoneyBar>,
+    /// Whether it is shown as it was, and not as it is.
+    as_of: bool,
+    timeline: TimelineAnswer,
+    /// The address of the next events.
+    later: Option<String>,
+    /// `None`: they are not shown with what was, or not to the reader.
+    sagas: Option<SagasAnswer>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OrderPageQuery {
+    /// The order as it was then: a version, or an instant.
+    as_of: Option<String>,
+    /// The cursor of the events that are shown.
+    cursor: Option<String>,
+}
+
+pub(crate) async fn show(
+    State(console): State<Console>,
+    reader: Reader,
+    path: Result<Path<String>, PathRejection>,
+    asked: Result<QueryParameters<OrderPageQuery>, Problem>,
+) -> Result<Response, Problem> {
+    // There is no order under a text that is no id.
+    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
+    let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
+    let OrderPageQuery { as_of, cursor } = asked?.0;
+    let as_of = as_of.filter(|as_of| !as_of.is_empty());
+    let caller = reader.at("/orders/{order_id}")?;
+    let queries = &console.0.queries;
+    let order = queries.order(order_id.as_str(), as_of.as_deref(), &caller.0).await?;
+    let order: OrderAnswer = shown(&caller, &order)?;
+    let events_for = reader.at("/orders/{order_id}/events")?;
+    let asked = cursor.as_deref().map_or_else(String::new, |cursor| query([("cursor", cursor)]));
+    let timeline = queries.order_events(order_id.as_str(), &asked, &events_for.0).await?;
+    let timeline: TimelineAnswer = shown(&events_for, &timeline)?;
+    let sagas = match (&as_of, reader.at("/orders/{order_id}/saga")) {
+        (None, Ok(sagas_for)) => {
+            let report = sagas::read_report(&console.0.store, &order_id).await?;
+            report.map(|report| shown::<SagasAnswer>(&sagas_for, &report)).transpose()?
+        }
+        (Some(_), _) | (None, Err(_)) => None,
+    };
+    let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
+    let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
+    crate::page(&OrderTemplate {
+        frame: Frame::of(&reader, format!("Order {order_id}"), "/orders"),
+        sentence: sentence::of(&order, sagas.as_ref()),
+        money: MoneyBar::of(&order),
+        as_of: as_of.is_some(),
+        order,
+        timeline,
+        later,
+        sagas,
+    })
+}

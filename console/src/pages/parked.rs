@@ -1,0 +1,61 @@
+//! `/parked-events`: the events that subscriptions could not handle, and those that wait behind them.
+
+use access_control::Redaction;
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use event_store::operations::first_parked_events;
+use problem::Problem;
+
+use super::home::unavailable;
+use crate::Console;
+use crate::admission::Reader;
+use crate::display::{Instant, Text, words};
+use crate::frame::Frame;
+
+/// How many are shown.
+const SHOWN: u16 = 200;
+
+#[derive(Template)]
+#[template(path = "parked.html")]
+struct ParkedTemplate {
+    frame: Frame,
+    events: Vec<ParkedRow>,
+    /// Whether there are more.
+    is_cut: bool,
+}
+
+struct ParkedRow {
+    subscription: Text,
+    stream_id: Text,
+    is_order: bool,
+    event: Text,
+    version: i64,
+    position: i64,
+    /// `None`: it waits behind another.
+    error: Option<Text>,
+    attempts: i32,
+    parked_at: Instant,
+}
+
+pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
+    let (caller, _) = reader.at("/sagas")?;
+    let mut events = first_parked_events(console.0.store.pool(), SHOWN + 1).await.map_err(unavailable)?;
+    let is_cut = events.len() > usize::from(SHOWN);
+    events.truncate(SHOWN.into());
+    // An error may repeat what is in the event.
+    let is_masked = Redaction::of(caller.grant).is_some();
+    let row = |event: event_store::operations::ParkedEvent| ParkedRow {
+        is_order: event.stream_type == "order",
+        subscription: event.subscription.into(),
+        stream_id: event.stream_id.into(),
+        event: words(&event.event_type).into(),
+        version: event.version,
+        position: event.position,
+        error: event.error.map(|error| if is_masked { "***".into() } else { error.into() }),
+        attempts: event.attempts,
+        parked_at: Instant(event.parked_at),
+    };
+    let frame = Frame::of(&reader, "Parked events", "/parked-events");
+    crate::page(&ParkedTemplate { frame, events: events.into_iter().map(row).collect(), is_cut })
+}

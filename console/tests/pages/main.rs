@@ -1,0 +1,8 @@
+//! The pages, as browsers and other programs get them.
+#![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
+
+mod access;
+mod hostile;
+mod lists;
+mod sessions;
+mod support;

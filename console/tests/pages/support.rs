@@ -1,0 +1,174 @@
+//! The console of a database, and a browser.
+
+use std::time::Duration;
+
+use access_control::{
+    AccessLayer, AuthenticationSettings, Authenticator, Principal, Role, TokenClaimSettings, TokenKeys, TokenRequest,
+    TokenSecret,
+};
+use axum::Router;
+use axum::body::Body;
+use axum::middleware::from_fn_with_state;
+use domain::order::event::OrderCreated;
+use domain::order::parse::PostedOrder;
+use domain::order::{Order, OrderError, OrderEvent};
+use event_store::operations::checkpoints;
+use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, Versioned};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use messaging::QueuesHealth;
+use ordo_console::{Console, ConsoleSources, admit, show_problems, use_session};
+use projections::{ReadModelQueries, SlowReads};
+use serde_json::Value;
+use testkit::Database;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+/// What browsers accept of a page.
+const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+
+/// The platform behind a console.
+pub(crate) struct Fixture {
+    pub(crate) database: Database,
+    store: EventStore,
+    pages: Router,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+/// What was answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+
+    /// The cookies that it sets, as a browser sends them back.
+    pub(crate) fn cookies(&self) -> Vec<String> {
+        let set = self.headers.get_all(SET_COOKIE).iter().map(|value| value.to_str().unwrap());
+        set.map(|cookie| cookie.split(';').next().unwrap().to_owned()).collect()
+    }
+
+    /// The value of a hidden field of the form with this action.
+    pub(crate) fn hidden(&self, action: &str, name: &str) -> String {
+        let form = self.body.split(&format!("action=\"{action}\"")).nth(1).unwrap();
+        let field = form.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+        field.split('"').next().unwrap().to_owned()
+    }
+}
+
+impl Fixture {
+    /// Everybody is asked for a credential.
+    pub(crate) async fn new() -> Self {
+        Self::with(None).await
+    }
+
+    /// `anonymous` calls where no credential comes.
+    pub(crate) async fn with(anonymous: Option<Principal>) -> Self {
+        let database = testkit::database().await;
+        let read_models = testkit::read_models(database.pool());
+        projections::create_tables(&*read_models, &[]).await.unwrap();
+        let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
+        let token_keys = Some(TokenKeys::Secret(TokenSecret::parse(SECRET).unwrap()));
+        let settings = AuthenticationSettings { token_keys, ..AuthenticationSettings::default() };
+        let authenticator = Authenticator::start(&settings, Some(database.pool().clone())).unwrap();
+        let console = Console::new(ConsoleSources {
+            queries: ReadModelQueries::new(store.clone(), &*read_models, SlowReads::default()),
+            store: store.clone(),
+            queues: QueuesHealth::default(),
+            access: AccessLayer::new(authenticator, anonymous),
+            is_encrypted: false,
+        });
+        let pages = console.routes().layer((
+            problem::layer(),
+            from_fn_with_state(console.clone(), show_problems),
+            from_fn_with_state(console.clone(), use_session),
+            from_fn_with_state(console, admit),
+        ));
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(projections::run(store.clone(), read_models, stop.clone()));
+        Self { database, store, pages, stop, running }
+    }
+
+    pub(crate) async fn end(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+        self.store.close().await;
+    }
+
+    /// Stores an order, and waits until it is shown.
+    pub(crate) async fn order(&self, posted: &Value, change: impl Fn(OrderCreated) -> OrderCreated) {
+        let order_id = posted["orderId"].as_str().unwrap();
+        let content = PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content;
+        let event = OrderEvent::OrderCreated(change(content));
+        let known: Versioned<Order> = self.store.load(order_id).await.unwrap();
+        let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
+        let handled = self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap();
+        let Handled::Appended(appended) = handled else { panic!("{order_id}: nothing happened") };
+        testkit::eventually(PATIENCE, || async {
+            let positions = checkpoints(self.database.pool()).await.unwrap();
+            positions.get("orders").is_some_and(|reached| *reached >= appended.position)
+        })
+        .await;
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let answer = self.pages.clone().oneshot(request).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// A page as a browser gets it that signed in with this credential.
+    pub(crate) async fn page(&self, path: &str, credential: &str) -> Answer {
+        self.send(
+            Request::get(path)
+                .header(ACCEPT, BROWSER)
+                .header(COOKIE, format!("ordo_session={credential}"))
+                .body(Body::empty())
+                .unwrap(),
+        )
+        .await
+    }
+
+    /// A page as a browser without a session gets it.
+    pub(crate) async fn visit(&self, path: &str) -> Answer {
+        self.send(Request::get(path).header(ACCEPT, BROWSER).body(Body::empty()).unwrap()).await
+    }
+
+    /// The answer to another program.
+    pub(crate) async fn program(&self, path: &str, credential: Option<&str>) -> Answer {
+        let request = Request::get(path).header(ACCEPT, "application/json");
+        let request = match credential {
+            Some(credential) => request.header(AUTHORIZATION, format!("Bearer {credential}")),
+            None => request,
+        };
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// A form that a browser sends with these cookies.
+    pub(crate) async fn form(&self, path: &str, cookies: &[String], fields: &[(&str, &str)]) -> Answer {
+        let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path)
+            .header(ACCEPT, BROWSER)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(COOKIE, cookies.join("; "));
+        self.send(request.body(Body::from(body)).unwrap()).await
+    }
+}
+
+/// A token that holds as long as any test takes.
+pub(crate) fn as_role(role: Role) -> String {
+    let customer_id = (role == Role::Customer).then(|| "customer-42".to_owned());
+    let request = TokenRequest { role, subject: "test".to_owned(), customer_id, valid_for: Duration::from_secs(3_600) };
+    request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaimSettings::default()).unwrap()
+}

@@ -1,0 +1,92 @@
+//! What the GET routes answer, for those who show it otherwise than as JSON.
+
+use access_control::AuthorizedCaller;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::Response;
+use axum::{Extension, Json};
+use domain::ids::OrderId;
+use event_store::EventStore;
+use http::HeaderMap;
+use http::request::Parts;
+use problem::{ClientNetwork, Problem, QueryParameters};
+use read_models::GenerationStore;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::orders::export::{ExportParameters, export_orders};
+use crate::orders::routes::{order_as_of, order_now, orders};
+use crate::reads::{ReadRouteState, no_order};
+use crate::{SlowReads, stock, timeline};
+
+/// The questions that the GET routes answer, by the same functions. What a caller may not see is left out by whoever shows the answer,
+/// as the table of routes says. Cheap to clone.
+#[derive(Clone)]
+pub struct ReadModelQueries(ReadRouteState);
+
+impl ReadModelQueries {
+    /// `slow` is the one of the process's routes: a caller has the same share of it everywhere.
+    pub fn new(store: EventStore, read_models: &dyn GenerationStore, slow: SlowReads) -> Self {
+        Self(crate::route_state(store, read_models, None, slow))
+    }
+
+    /// `GET /orders`, with its query parameters.
+    pub async fn orders(
+        &self,
+        query: &str,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, parameters) = (State(self.0.clone()), QueryParameters::parse(query));
+        let Json(page) = orders(state, parameters, caller.clone(), peer.map(Extension), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
+    /// `GET /orders/export`: a file, without what the caller may not see.
+    pub async fn export(
+        &self,
+        mut request: Parts,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<Response, Problem> {
+        let parameters = ExportParameters::from_request_parts(&mut request, &()).await;
+        let state = State(self.0.clone());
+        export_orders(state, parameters, caller.clone(), peer.map(Extension), request.headers).await
+    }
+
+    /// `GET /orders/{order_id}`; `as_of`: a version or an instant, `None`: now.
+    pub async fn order(
+        &self,
+        order_id: &str,
+        as_of: Option<&str>,
+        caller: &AuthorizedCaller,
+    ) -> Result<Box<RawValue>, Problem> {
+        // There is no order under a text that is no id.
+        let order_id = OrderId::parse(order_id.to_owned()).map_err(|_| no_order(order_id))?;
+        match as_of {
+            Some(as_of) => Ok(order_as_of(&self.0, order_id.as_str(), as_of, caller).await?.view),
+            None => {
+                let view = order_now(&self.0, order_id.as_str(), caller).await?;
+                to_raw_value(&view).map_err(Problem::internal)
+            }
+        }
+    }
+
+    /// `GET /orders/{order_id}/events`, with its query parameters.
+    pub async fn order_events(
+        &self,
+        order_id: &str,
+        query: &str,
+        caller: &AuthorizedCaller,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, path) = (State(self.0.clone()), Ok(Path(order_id.to_owned())));
+        let parameters = QueryParameters::parse(query);
+        let Json(page) = timeline::timeline(state, path, parameters, caller.clone(), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
+    /// `GET /stock`, with its query parameters.
+    pub async fn stock(&self, query: &str) -> Result<impl Serialize + use<>, Problem> {
+        let Json(page) = stock::all(State(self.0.clone()), QueryParameters::parse(query), HeaderMap::new()).await?;
+        Ok(page)
+    }
+}
