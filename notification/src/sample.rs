@@ -58,6 +58,7 @@ fn details(template: NotificationTemplate) -> OrderDetails {
         ..PostalAddress::default()
     };
     let whole = OrderDetails {
+        customer_name: None,
         totals: Some(totals),
         shipping_method: some("DHL Paket"),
         estimated_delivery: some("2026-12-03"),
@@ -65,7 +66,8 @@ fn details(template: NotificationTemplate) -> OrderDetails {
         billing_address: Some(address("Lovelace GmbH", "Nebenstr. 7")),
     };
     match template {
-        NotificationTemplate::OrderConfirmed | NotificationTemplate::StaffNewOrder => whole,
+        NotificationTemplate::OrderConfirmed => whole,
+        NotificationTemplate::StaffNewOrder => OrderDetails { customer_name: some("Ada Lovelace"), ..whole },
         NotificationTemplate::OrderShipped => {
             OrderDetails { shipping_address: whole.shipping_address, ..OrderDetails::default() }
         }

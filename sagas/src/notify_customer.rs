@@ -153,7 +153,9 @@ fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails
         MailTemplate::OrderRefunded => (false, false, false),
     };
     let address = |address: &Option<Box<Address>>| address.as_deref().map(postal_address);
+    let customer = content.customer.as_ref().filter(|_| template == MailTemplate::StaffNewOrder);
     OrderDetails {
+        customer_name: customer.and_then(|customer| customer.name.clone()),
         totals: Some(content).filter(|_| shows_totals).and_then(totals),
         shipping_method: content.shipping.as_ref().filter(|_| shows_totals).map(|shipping| shipping.method.clone()),
         estimated_delivery: content

@@ -207,16 +207,17 @@ impl Redaction {
         Ok(())
     }
 
-    /// Whether an element of a list is left out: of an order's mails the one about a refund, and that an order has more refunds.
+    /// Whether an element of a list is left out: for whom packs, the mail about a refund, and that an order has more refunds; for
+    /// customers, the mail to staff and the events that tell of it.
     fn leaves_out(self, element: &RawValue) -> bool {
+        const OF_REFUND: &str = "\"order-refunded\"";
+        const TO_STAFF: &str = "\"staff-new-order\"";
         let text = element.get();
-        let is_refund_mail = || {
-            let mail: Option<RawObject<'_>> = serde_json::from_str(text).ok();
-            let template =
-                |mail: &RawObject<'_>| mail.get("template").is_some_and(|it| it.get() == "\"order-refunded\"");
-            mail.is_some_and(|mail| mail.get("notificationId").is_some() && template(&mail))
-        };
-        self == Self::Payments && (text == "\"refunds\"" || (text.contains("\"order-refunded\"") && is_refund_mail()))
+        match self {
+            Self::Payments => text == "\"refunds\"" || is_mail(text, OF_REFUND),
+            Self::Internals => is_mail(text, TO_STAFF) || is_event_of_mail(text, TO_STAFF),
+            Self::PersonalData | Self::Secrets => false,
+        }
     }
 
     fn event(self, event: &RawObject<'_>, depth: usize, left: &mut String) -> Result<(), serde_json::Error> {
@@ -292,6 +293,22 @@ impl Redaction {
         }
         Ok(())
     }
+}
+
+/// Whether it is the row of a mail with this template, which is JSON.
+fn is_mail(text: &str, template: &str) -> bool {
+    let is_it = |mail: RawObject<'_>| {
+        mail.get("notificationId").is_some() && mail.get("template").is_some_and(|it| it.get() == template)
+    };
+    text.contains(template) && serde_json::from_str(text).is_ok_and(is_it)
+}
+
+/// Whether it is an event that tells of such a mail.
+fn is_event_of_mail(text: &str, template: &str) -> bool {
+    let is_it = |event: RawObject<'_>| {
+        event.get("eventId").is_some() && event.get("data").is_some_and(|data| is_mail(data.get(), template))
+    };
+    text.contains(template) && serde_json::from_str(text).is_ok_and(is_it)
 }
 
 fn less(depth: usize) -> Result<usize, serde_json::Error> {

@@ -201,6 +201,39 @@ fn a_warehouse_does_not_learn_of_refunds_by_the_way() {
 }
 
 #[test]
+fn a_customer_is_not_told_of_mails_to_staff() {
+    let mail = |template: &str| json!({ "notificationId": "m-1", "template": template, "status": "sent" });
+    let order = json!({ "mails": [mail("order-confirmed"), mail("staff-new-order")] });
+    let expected = json!({ "mails": [mail("order-confirmed")] });
+    let telling = |event_type: &str, template: &str| {
+        let data = json!({ "notificationId": "m-1", "template": template });
+        json!({ "version": 5, "type": event_type, "eventId": "e", "metadata": {}, "data": data })
+    };
+    let of_staff =
+        ["NotificationSent", "NotificationFailed", "MailResendRequested"].map(|it| telling(it, "staff-new-order"));
+    let [sent, failed, resent] = of_staff;
+    let events =
+        json!({ "items": [telling("NotificationSent", "order-confirmed"), sent, failed, resent], "cursor": "9" });
+    let expected_events = json!({ "items": [telling("NotificationSent", "order-confirmed")], "cursor": "9" });
+    for (path, answer, expected) in [
+        (ORDER, order.clone(), expected.clone()),
+        ("/customers/{customer_id}/orders", json!({ "items": [order.clone()] }), json!({ "items": [expected] })),
+        ("/orders/{order_id}/mails", json!({ "items": order["mails"] }), json!({ "items": [mail("order-confirmed")] })),
+        ("/orders/{order_id}/events", events.clone(), expected_events.clone()),
+        (ORDER, json!({ "events": events }), json!({ "events": expected_events })),
+    ] {
+        let left = of(Redaction::Internals, path, &answer.to_string());
+        assert_eq!(serde_json::from_str::<Value>(&left).unwrap(), expected, "{path}");
+        // Who packs is.
+        let left = of(Redaction::Payments, path, &answer.to_string());
+        assert!(
+            path.contains("events") || answer.get("events").is_some() || left.contains("staff-new-order"),
+            "{left}"
+        );
+    }
+}
+
+#[test]
 fn a_field_of_an_answer_that_no_table_names_is_left_out_for_each() {
     let line = json!({ "sku": "cable", "later": "planted", "unitPrice": { "amount": "1.00", "later": "planted" } });
     let order = json!({ "orderId": "a", "later": "planted", "status": { "later": "planted" }, "lines": [line, ["x"]],

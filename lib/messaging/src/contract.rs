@@ -73,6 +73,9 @@ pub struct NotificationRequested {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct OrderDetails {
+    /// Who ordered, in a mail to staff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_name: Option<String>,
     /// What the total is made of, if that is more than the lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<TotalParts>,

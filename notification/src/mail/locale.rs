@@ -28,6 +28,8 @@ struct MoneyInMail<'a> {
     is_negative: bool,
     /// ISO 4217.
     currency: &'a str,
+    /// Where the reader is, as their language tag says it (ISO 3166-1, or 001 for the world); empty: it does not say.
+    region: &'a str,
 }
 
 /// A day, for the template `date.txt`.
@@ -129,17 +131,23 @@ pub(super) struct MailWriter {
     locale: &'static MailLocale,
     /// `None`: Unicode's data has nothing for the tag.
     numbers: Option<DecimalFormatter>,
+    /// Empty: the tag has none.
+    region: String,
 }
 
 impl MailWriter {
     /// For a reader of this language tag. It is looked up as RFC 4647 says: `de-AT` finds `de`, and whatever finds nothing is English.
     pub(super) fn for_reader(tag: Option<&str>) -> Self {
         let found = tag.and_then(|tag| Some((look_up(tag)?, tag)));
+        let region = match (tag, found) {
+            (Some(tag), None) => region_of(tag).unwrap_or_else(|| WORLD.to_owned()),
+            (tag, _) => tag.and_then(region_of).unwrap_or_default(),
+        };
         let (locale, tag) =
             found.or_else(|| look_up(FALLBACK).map(|locale| (locale, FALLBACK))).unwrap_or((LOCALES[0], FALLBACK));
         let numbers = Locale::try_from_str(tag).ok();
         let numbers = numbers.and_then(|locale| DecimalFormatter::try_new(locale.into(), Default::default()).ok());
-        Self { locale, numbers }
+        Self { locale, numbers, region }
     }
 
     /// The mail in the reader's language.
@@ -161,7 +169,7 @@ impl MailWriter {
     pub(super) fn money(&self, decimal: &str, currency: &str) -> String {
         let unsigned = decimal.strip_prefix('-');
         let number = self.number(unsigned.unwrap_or(decimal));
-        let money = MoneyInMail { number: &number, is_negative: unsigned.is_some(), currency };
+        let money = MoneyInMail { number: &number, is_negative: unsigned.is_some(), currency, region: &self.region };
         (self.locale.money)(&money).unwrap_or_else(|_| format!("{decimal} {currency}"))
     }
 
@@ -182,6 +190,14 @@ impl MailWriter {
         let cause = RejectionInMail { code: &cause.code, skus: cause.skus.join(", ") };
         (self.locale.rejection)(&cause).ok().filter(|words| !words.trim().is_empty())
     }
+}
+
+/// Whoever reads a language that there is none of is not in the region that English is written for.
+const WORLD: &str = "001";
+
+/// The region of a language tag.
+fn region_of(tag: &str) -> Option<String> {
+    Some(Locale::try_from_str(tag).ok()?.id.region?.to_string())
 }
 
 /// The language of a tag, or of what is left of it without its last parts.
@@ -228,8 +244,22 @@ mod tests {
             ("en", "1234567.500", "KWD", "1,234,567.500\u{a0}KWD"),
             ("en", "92233720368547758.07", "USD", "$92,233,720,368,547,758.07"),
             ("de", "92233720368547758.07", "EUR", "92.233.720.368.547.758,07\u{a0}€"),
-            ("de-AT", "129.90", "EUR", "129,90\u{a0}€"),
-            ("de-CH", "1250.00", "CHF", "1'250.00\u{a0}CHF"),
+            // As CLDR 48 has them.
+            ("en-CA", "129.90", "USD", "US$129.90"),
+            ("en-001", "129.90", "USD", "US$129.90"),
+            ("en-AU", "-129.90", "USD", "-USD\u{a0}129.90"),
+            ("en-AU", "129.90", "EUR", "EUR\u{a0}129.90"),
+            ("en-PH", "129.90", "USD", "$129.90"),
+            ("en-GI", "129.90", "GBP", "GB£129.90"),
+            ("de-AT", "1234567.50", "EUR", "€\u{a0}1.234.567,50"),
+            ("de-AT", "-1234567.50", "CHF", "-CHF\u{a0}1.234.567,50"),
+            ("de-CH", "1250.00", "CHF", "CHF\u{a0}1'250.00"),
+            ("de-CH", "-1250.00", "EUR", "EUR-1'250.00"),
+            ("de-LI", "-1250.00", "CHF", "-CHF\u{a0}1'250.00"),
+            ("de-LU", "1250.00", "EUR", "1.250,00\u{a0}€"),
+            // Dollars are not only those of the United States.
+            ("fr-CA", "129.90", "USD", "US$129.90"),
+            ("fr", "129.90", "USD", "US$129.90"),
             ("de", "-30.00", "EUR", "-30,00\u{a0}€"),
             // Nobody reads numbers in a language that the words are not in.
             ("fr", "1250.00", "EUR", "€1,250.00"),

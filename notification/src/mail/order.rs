@@ -9,6 +9,8 @@ use super::postal_address::address_lines;
 /// An order, as a mail shows it. Every value is on one line. The templates escape them.
 pub(super) struct OrderInMail {
     pub(super) id: String,
+    /// Who ordered.
+    pub(super) customer_name: Option<String>,
     pub(super) total: String,
     pub(super) lines: Vec<LineInMail>,
     /// That there are lines which are not in `lines`, and how many.
@@ -85,6 +87,7 @@ impl OrderInMail {
         let cause = request.rejection.as_ref().and_then(|cause| writer.rejection(cause));
         Self {
             id: one_line(request.order_number.as_ref().unwrap_or(&request.order_id), MAX_CHARACTERS),
+            customer_name: non_blank(request.details.customer_name.as_deref()),
             total: price(&request.total_amount),
             lines: request.lines.iter().map(line).collect(),
             more_lines: writer.more_lines(request.omitted_lines),

@@ -112,6 +112,13 @@ fn requests() -> Vec<(&'static str, NotificationRequested)> {
         ),
         ("staff_new_order", NotificationRequested { details: whole(), ..request(NotificationTemplate::StaffNewOrder) }),
         (
+            "staff_new_order_customer",
+            NotificationRequested {
+                details: OrderDetails { customer_name: Some("Jörg Müller".into()), ..whole() },
+                ..request(NotificationTemplate::StaffNewOrder)
+            },
+        ),
+        (
             "order_shipped_whole",
             NotificationRequested {
                 shipment: Some(ShipmentTracking::of(vec![dhl()])),
@@ -252,6 +259,7 @@ fn whole() -> OrderDetails {
         ..PostalAddress::default()
     };
     OrderDetails {
+        customer_name: None,
         totals: Some(TotalParts {
             items: "2629.99".into(),
             discounts: some("30.00"),
@@ -291,6 +299,7 @@ fn everything_is((template, locale): (NotificationTemplate, &str), text: &str) -
         shipment: Some(ShipmentTracking::of(vec![parcel(Some(text), Some(text))])),
         refund_amount: Some(text.into()),
         details: OrderDetails {
+            customer_name: Some(text.into()),
             shipping_method: Some(text.into()),
             shipping_address: Some(PostalAddress {
                 name: Some(text.into()),

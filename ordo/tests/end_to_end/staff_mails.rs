@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use access_control::Role;
 use embedded::inbox::Message;
 use serde_json::json;
 use testkit::{FaultyMailer, Response, demo_order, eventually};
 
+use crate::access::{SECRET, as_role};
 use crate::support::{Ordo, PATIENCE, at_rest, folder, run, settled};
 
 const STAFF: [&str; 2] = ["packing@shop.example", "boss@shop.example"];
@@ -30,12 +32,15 @@ async fn staff_get_exactly_one_mail_about_each_order_over_a_kill() {
         ("ORDO_NOTIFICATION_DEADLINE", "1"),
         ("ORDO_MAIL_STAFF", staff.as_str()),
         ("ORDO_MAIL_STAFF_LOCALE", "de"),
+        ("ORDO_TOKEN_SECRET", SECRET),
     ];
     mailer.always(Response::HangUp);
     let mut ordo = Ordo::up_on(data_dir.path(), &settings).await;
     let ids: Vec<String> = (0..5).map(|nth| format!("o-{nth}")).collect();
     for id in &ids {
-        assert_eq!(ordo.client().order(&demo_order(id)).await.status, 201);
+        let mut order = demo_order(id);
+        order["customer"] = json!({ "name": "Ada Lovelace" });
+        assert_eq!(ordo.client().order(&order).await.status, 201);
     }
     let mut declined = demo_order("declined");
     declined["paymentToken"] = json!("tok_declined");
@@ -56,6 +61,17 @@ async fn staff_get_exactly_one_mail_about_each_order_over_a_kill() {
     let mails: Vec<_> =
         order["mails"].as_array().unwrap().iter().map(|mail| (&mail["template"], &mail["recipient"])).collect();
     assert!(mails.contains(&(&json!("staff-new-order"), &json!("staff"))), "nobody sees their addresses: {order}");
+    let messages = mailer.messages();
+    let to_staff_first = messages.iter().find(|message| message.to == STAFF).unwrap();
+    assert!(to_staff_first.text.as_deref().unwrap_or_default().contains("Ada Lovelace"), "{to_staff_first:?}");
+
+    // And its customer does not see that there is such a mail.
+    let customer = as_role(&ordo, Role::Customer);
+    for path in ["/orders/o-0", "/orders/o-0/mails", "/orders/o-0/events"] {
+        let seen = customer.get(path).await;
+        assert_eq!(seen.status, 200, "{path}");
+        assert!(seen.text().contains("order-confirmed") && !seen.text().contains("staff"), "{path}: {}", seen.text());
+    }
 
     // And it stays at that when it is killed once more.
     ordo.kill().await;

@@ -27,6 +27,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.whole.json"), whole()),
         (include_str!("../../golden/ordo.notification.requested.v1.locale.json"), in_german()),
         (include_str!("../../golden/ordo.notification.requested.v1.out-of-stock.json"), out_of_stock()),
+        (include_str!("../../golden/ordo.notification.requested.v1.staff-new-order.json"), for_staff()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
 
@@ -150,6 +151,7 @@ fn whole() -> NotificationRequested {
         included_taxes: some("3.62"),
     };
     let order = OrderDetails {
+        customer_name: None,
         totals: Some(totals),
         shipping_method: some("DHL Paket"),
         estimated_delivery: None,
@@ -168,6 +170,11 @@ fn in_german() -> NotificationRequested {
     let whole = whole();
     let details = OrderDetails { estimated_delivery: Some("2026-12-03".into()), ..whole.details };
     NotificationRequested { locale: Some("de-AT".into()), details, ..whole }
+}
+
+fn for_staff() -> NotificationRequested {
+    let details = OrderDetails { customer_name: Some("Jörg Müller".into()), ..OrderDetails::default() };
+    NotificationRequested { template: NotificationTemplate::StaffNewOrder, recipient: None, details, ..requested() }
 }
 
 fn out_of_stock() -> NotificationRequested {
