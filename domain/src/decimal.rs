@@ -13,7 +13,8 @@ pub(crate) enum InvalidDecimal {
     TooLarge,
 }
 
-/// The integer that a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) is in units of 10^-`decimals`.
+/// The integer that a decimal like `129.99`, `-0` or `1.2999e2` (JSON's grammar for numbers) is in units of 10^-`decimals`. What counts is
+/// its value: zeros at the end are no decimals.
 pub(crate) fn parse_decimal(text: &str, decimals: u8) -> Result<i64, InvalidDecimal> {
     let value = parse_signed_decimal(text, decimals)?;
     if value < 0 { Err(InvalidDecimal::Negative) } else { Ok(value) }
@@ -23,7 +24,7 @@ pub(crate) fn parse_decimal(text: &str, decimals: u8) -> Result<i64, InvalidDeci
 pub(crate) fn parse_signed_decimal(text: &str, decimals: u8) -> Result<i64, InvalidDecimal> {
     let parts = DecimalParts::parse(text).ok_or(InvalidDecimal::NotANumber)?;
     let zeros = i64::from(decimals) - parts.scale;
-    if zeros < 0 {
+    if zeros < 0 && !parts.is_zero() {
         return Err(InvalidDecimal::TooManyDecimals);
     }
     let value = parts.shifted_by(zeros).ok_or(InvalidDecimal::TooLarge)?;
@@ -33,8 +34,7 @@ pub(crate) fn parse_signed_decimal(text: &str, decimals: u8) -> Result<i64, Inva
 /// Checks a text as a decimal of which it is not known how many decimals it may have.
 pub(crate) fn check_decimal(text: &str) -> Result<(), InvalidDecimal> {
     let parts = DecimalParts::parse(text).ok_or(InvalidDecimal::NotANumber)?;
-    let mut digits = parts.whole.bytes().chain(parts.fraction.bytes());
-    if parts.negative && digits.any(|digit| digit != b'0') { Err(InvalidDecimal::Negative) } else { Ok(()) }
+    if parts.negative && !parts.is_zero() { Err(InvalidDecimal::Negative) } else { Ok(()) }
 }
 
 /// Writes an integer of 10^-`decimals` with all its decimals: `129.90`.
@@ -59,7 +59,7 @@ pub(crate) fn shortest_decimal(value: i64, decimals: u8) -> String {
     text
 }
 
-/// The parts of a decimal number: its digits × 10^-`scale`.
+/// The parts of a decimal number: its digits × 10^-`scale`. The last digit is no zero.
 struct DecimalParts<'a> {
     negative: bool,
     whole: &'a str,
@@ -86,15 +86,26 @@ impl<'a> DecimalParts<'a> {
         if !is_digits(whole) || leading_zero {
             return None;
         }
-        let scale = i64::try_from(fraction.len()).ok()? - exponent.map_or(Some(0), parse_exponent)?;
+        let given = whole.len();
+        let fraction = fraction.trim_end_matches('0');
+        let whole = if fraction.is_empty() { whole.trim_end_matches('0') } else { whole };
+        let left_out = i64::try_from(given - whole.len()).ok()?;
+        let scale = i64::try_from(fraction.len()).ok()? - left_out - exponent.map_or(Some(0), parse_exponent)?;
         Some(Self { negative, whole, fraction, scale })
+    }
+
+    fn digits(&self) -> impl Iterator<Item = u8> {
+        self.whole.bytes().chain(self.fraction.bytes())
+    }
+
+    fn is_zero(&self) -> bool {
+        self.digits().all(|digit| digit == b'0')
     }
 
     /// The integer of the digits and so many zeros; `None` if it does not fit.
     fn shifted_by(&self, zeros: i64) -> Option<i64> {
-        let mut digits = self.whole.bytes().chain(self.fraction.bytes());
         let unshifted =
-            digits.try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))?;
+            self.digits().try_fold(0_i64, |sum, digit| sum.checked_mul(10)?.checked_add(i64::from(digit - b'0')))?;
         if unshifted == 0 {
             return Some(0);
         }
@@ -120,6 +131,24 @@ fn parse_exponent(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_at_the_end_are_no_decimals() {
+        for (text, value) in [
+            ("1.2350", Ok(1_235)),
+            ("1.23500000000000000000000000", Ok(1_235)),
+            ("-1.50", Ok(-1_500)),
+            ("1200", Ok(1_200_000)),
+            ("1200e-4", Ok(120)),
+            ("12000e-7", Err(InvalidDecimal::TooManyDecimals)),
+            ("0.0000", Ok(0)),
+            ("0e-9", Ok(0)),
+            ("1.2351", Err(InvalidDecimal::TooManyDecimals)),
+            ("1.00010", Err(InvalidDecimal::TooManyDecimals)),
+        ] {
+            assert_eq!(parse_signed_decimal(text, 3), value, "{text}");
+        }
+    }
 
     #[test]
     fn decimals_are_written_as_short_as_can_be() {

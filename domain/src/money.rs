@@ -240,13 +240,15 @@ mod tests {
             // The same amount written with its point elsewhere.
             let digits = whole * 100 + u64::from(cents);
             let text = format!("{digits}e{}", shift - 2);
-            let expected = if digits == 0 && shift >= 0 {
-                Some(0)
-            } else if shift >= 0 {
-                10_i64.checked_pow(shift.unsigned_abs()).and_then(|scale| i64::try_from(digits).ok()?.checked_mul(scale))
-            } else {
-                None
+            let scale = 10_u64.checked_pow(shift.unsigned_abs());
+            let minor = match (digits, scale) {
+                (0, _) => Some(0),
+                (_, None) => None,
+                (_, Some(scale)) if shift >= 0 => digits.checked_mul(scale),
+                // Zeros at the end are no decimals.
+                (_, Some(scale)) => (digits % scale == 0).then_some(digits / scale),
             };
+            let expected = minor.and_then(|minor| i64::try_from(minor).ok());
             let read = Money::parse(&text, currency("USD")).ok().map(Money::minor);
             prop_assert_eq!(read, expected, "{}", text);
         }

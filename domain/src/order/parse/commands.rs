@@ -59,6 +59,9 @@ pub fn parse_shipment(body: &[u8], ordered: &[OrderLine], generated: Uuid) -> Re
         let [id, lines, carrier, tracking, parcels, location] =
             reader.object(fields, ["shipmentId", "lines", "carrier", "tracking", "parcels", "location"]);
         let shipment_id = read_id(reader, &id, ShipmentId::parse, generated);
+        if shipment_id.as_ref() == Some(&ShipmentId::of_import()) {
+            reader.violation_at(&id, "invalid", "must be another: import is the shipment of an imported order");
+        }
         let lines = reader.optional(&lines, |r, field| read_lines(r, field, ordered));
         let the_only = read_parcel(reader, &carrier, &tracking);
         let several = reader.optional(&parcels, |r, field| read_parcels(r, field, 1));
