@@ -1,10 +1,12 @@
-//! A document as PDF: A4, in English. The same document is the same file, to the byte, as long as this build and its font stay.
+//! A document as PDF: A4, in the language of its reader. The same document is the same file, to the byte, as long as this build and its font stay.
 
+mod language;
 mod pages;
 
 use domain::document::{DocumentIssued, DocumentKind, DocumentLine, DocumentTax};
 use domain::order::event::Address;
 
+use self::language::DocumentLanguage;
 use self::pages::Pages;
 pub use self::pages::PdfError;
 
@@ -28,7 +30,8 @@ pub fn render(document: &DocumentIssued) -> Result<Vec<u8>, PdfError> {
 
 fn laid_out(document: &DocumentIssued) -> Result<Pages, PdfError> {
     let footer = format!("{} · {}", document.seller.name, document.number);
-    let mut pages = Pages::new(footer)?;
+    let language = DocumentLanguage::of(document);
+    let mut pages = Pages::new(language, footer)?;
     parties(&mut pages, document);
     head(&mut pages, document);
     if !document.lines.is_empty() {
@@ -40,11 +43,7 @@ fn laid_out(document: &DocumentIssued) -> Result<Pages, PdfError> {
 }
 
 fn title(document: &DocumentIssued) -> String {
-    let name = match document.kind {
-        DocumentKind::Invoice => "Invoice",
-        DocumentKind::CreditNote => "Credit note",
-    };
-    format!("{name} {}", document.number)
+    format!("{} {}", DocumentLanguage::of(document).name_of(document.kind), document.number)
 }
 
 /// The seller, and below the buyer.
@@ -54,15 +53,16 @@ fn parties(pages: &mut Pages, document: &DocumentIssued) {
     for line in seller.address.split(", ") {
         pages.paragraph(TEXT, line);
     }
-    pages.paragraph(TEXT, &format!("Tax ID: {}", seller.tax_id));
+    let tax_id = |id: &String| format!("{}: {id}", pages.language.tax_id);
+    let (of_seller, of_buyer) = (tax_id(&seller.tax_id), document.buyer.tax_id.as_ref().map(tax_id));
+    pages.paragraph(TEXT, &of_seller);
     pages.space(24.0);
     let buyer = &document.buyer;
     let address = buyer.address.as_ref();
     let name = buyer.name.as_deref().or(address.and_then(|it| it.name.as_deref()));
-    let tax_id = buyer.tax_id.as_ref().map(|it| format!("Tax ID: {it}"));
     let contact = buyer.email.clone().filter(|_| address.is_none());
     let texts = name.map(str::to_owned).into_iter().chain(address.into_iter().flat_map(postal_lines)).chain(contact);
-    for line in texts.chain(tax_id) {
+    for line in texts.chain(of_buyer) {
         pages.paragraph(10.0, &line);
     }
 }
@@ -85,36 +85,39 @@ fn head(pages: &mut Pages, document: &DocumentIssued) {
     pages.space(26.0);
     pages.paragraph(17.0, &title(document));
     pages.space(6.0);
-    pages.paragraph(TEXT, &format!("Date of issue: {}", document.issued_on));
+    let language = pages.language;
+    let mut say = |label: &str, what: &str| pages.paragraph(TEXT, &format!("{label}: {what}"));
+    say(language.date_of_issue, &language.day(document.issued_on));
     if let Some(day) = document.supplied_on {
-        pages.paragraph(TEXT, &format!("Date of supply: {day}"));
+        say(language.date_of_supply, &language.day(day));
     }
-    pages
-        .paragraph(TEXT, &format!("Order: {}", document.order_number.as_deref().unwrap_or(document.order_id.as_str())));
+    say(language.order, document.order_number.as_deref().unwrap_or(document.order_id.as_str()));
     if !document.invoices.is_empty() {
-        pages.paragraph(TEXT, &format!("Corrects: {}", document.invoices.join(", ")));
+        say(language.corrects, &document.invoices.join(", "));
     }
     if let Some(reason) = &document.reason {
-        pages.paragraph(TEXT, &format!("Reason: {reason}"));
+        say(language.reason, reason);
     }
-    pages.paragraph(TEXT, &format!("All amounts in {}", document.currency));
+    pages.paragraph(TEXT, &format!("{} {}", language.all_amounts_in, document.currency));
     pages.space(14.0);
 }
 
 fn lines(pages: &mut Pages, document: &DocumentIssued) {
     columns(pages);
     for line in &document.lines {
-        let description = description(line);
-        let mut texts = pages.wrapped(TEXT, &description, DESCRIPTION_WIDTH).into_iter();
+        let language = pages.language;
+        let texts = [Some(description(line)), price(line, document, language)].into_iter().flatten();
+        let texts: Vec<String> = texts.flat_map(|text| pages.wrapped(TEXT, &text, DESCRIPTION_WIDTH)).collect();
+        let mut texts = texts.into_iter();
         if pages.turn_for(16.0) {
             columns(pages);
         }
-        let money = |minor: i64| document.money(minor).to_string();
+        let money = |minor: i64| language.money(document.money(minor));
         pages.left(TEXT, &texts.next().unwrap_or_default());
         let unit = line.unit.map_or_else(String::new, |unit| format!(" {unit}"));
-        pages.right(TEXT, QUANTITY, &format!("{}{unit}", line.quantity));
+        pages.right(TEXT, QUANTITY, &format!("{}{unit}", language.number(&line.quantity)));
         pages.right(TEXT, NET, &money(line.net_minor));
-        let mut rates = line.taxes.iter().map(|tax| percent(&tax.rate.to_string()));
+        let mut rates = line.taxes.iter().map(|tax| language.percent(&tax.rate.to_string()));
         pages.right(TEXT, TAX, &rates.next().unwrap_or_default());
         pages.right(TEXT, pages::RIGHT, &money(line.total_minor));
         pages.next_line(TEXT);
@@ -136,11 +139,12 @@ fn lines(pages: &mut Pages, document: &DocumentIssued) {
 }
 
 fn columns(pages: &mut Pages) {
-    pages.left(SMALL, "Description");
-    pages.right(SMALL, QUANTITY, "Quantity");
-    pages.right(SMALL, NET, "Net");
-    pages.right(SMALL, TAX, "Tax");
-    pages.right(SMALL, pages::RIGHT, "Total");
+    let language = pages.language;
+    pages.left(SMALL, language.description);
+    pages.right(SMALL, QUANTITY, language.quantity);
+    pages.right(SMALL, NET, language.net);
+    pages.right(SMALL, TAX, language.tax);
+    pages.right(SMALL, pages::RIGHT, language.total);
     pages.next_line(SMALL);
     pages.rule();
 }
@@ -151,12 +155,26 @@ fn description(line: &DocumentLine) -> String {
     format!("{}{}{}", line.title, variant.unwrap_or_default(), sku.unwrap_or_default())
 }
 
-fn totals(pages: &mut Pages, document: &DocumentIssued) {
-    let tax = |it: &DocumentTax| {
-        let of = document.money(it.net_minor);
-        (format!("{} {} of {of}", it.name, percent(&it.rate.to_string())), it.amount_minor)
+/// The price of a unit, and what is taken off.
+fn price(line: &DocumentLine, document: &DocumentIssued, language: &DocumentLanguage) -> Option<String> {
+    let price = line.unit_price.as_ref()?;
+    let per = line.unit.map_or_else(String::new, |unit| format!(" / {unit}"));
+    let discount = match line.discount_minor {
+        0 => String::new(),
+        minor => format!(", {} {}", language.discount, language.money(document.money(minor))),
     };
-    let rows = [("Net".to_owned(), document.net_minor)].into_iter().chain(document.taxes.iter().map(tax));
+    Some(format!("{} {}{per}{discount}", language.unit_price, language.number(price)))
+}
+
+fn totals(pages: &mut Pages, document: &DocumentIssued) {
+    let language = pages.language;
+    let money = |minor: i64| language.money(document.money(minor));
+    let tax = |it: &DocumentTax| {
+        let (rate, of) = (language.percent(&it.rate.to_string()), money(it.net_minor));
+        (format!("{} {rate} {} {of}", it.name, language.of), it.amount_minor)
+    };
+    let net = (language.net.to_owned(), document.net_minor);
+    let rows = [net].into_iter().chain(document.taxes.iter().map(tax));
     pages.rule();
     for (name, minor) in rows {
         let mut names = pages.wrapped(TEXT, &name, NAME_WIDTH).into_iter().peekable();
@@ -164,35 +182,19 @@ fn totals(pages: &mut Pages, document: &DocumentIssued) {
             pages.turn_for(16.0);
             pages.right(TEXT, TAX, name.trim_end());
             if names.peek().is_none() {
-                pages.right(TEXT, pages::RIGHT, &document.money(minor).to_string());
+                pages.right(TEXT, pages::RIGHT, &money(minor));
             }
             pages.next_line(TEXT);
         }
     }
     let name = match document.kind {
-        DocumentKind::Invoice => "Total",
-        DocumentKind::CreditNote => "Credited",
+        DocumentKind::Invoice => language.total,
+        DocumentKind::CreditNote => language.credited,
     };
     pages.turn_for(20.0);
     pages.right(11.0, TAX, &format!("{name} {}", document.currency));
-    pages.right(11.0, pages::RIGHT, &document.money(document.total_minor).to_string());
+    pages.right(11.0, pages::RIGHT, &money(document.total_minor));
     pages.next_line(11.0);
-}
-
-/// A rate such as `0.19` as `19 %`.
-fn percent(rate: &str) -> String {
-    let (whole, decimals) = rate.split_once('.').unwrap_or((rate, ""));
-    let decimals = format!("{decimals:0<2}");
-    let (hundredths, rest) = decimals.split_at_checked(2).unwrap_or((&decimals, ""));
-    let number = format!("{whole}{hundredths}");
-    let number = match number.trim_start_matches('0') {
-        "" => "0",
-        number => number,
-    };
-    match rest.trim_end_matches('0') {
-        "" => format!("{number} %"),
-        rest => format!("{number}.{rest} %"),
-    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@
 mod answers;
 mod bodies;
 mod client;
+mod documents;
 mod error;
 mod live;
 mod operations;
@@ -50,17 +51,18 @@ mod stock;
 mod transport;
 
 pub use answers::{
-    AcceptedCommand, Allocation, Cancellation, CurrencySalesTotal, Event, Health, HealthCheck, HourlySalesGroup,
-    LineQuantity, Mail, Money, Note, OrderView, Page, PlacedOrders, PlacementResult, Replay, Sales, Shipment,
-    TrackingInfo, WaitingSagaSummary,
+    AcceptedCommand, Allocation, Cancellation, CurrencySalesTotal, Event, HourlySalesGroup, LineQuantity, Mail, Money,
+    Note, OrderView, Page, PlacedOrders, PlacementResult, Sales, Shipment, TrackingInfo,
 };
 pub use bodies::{
     NewCancellation, NewDelivery, NewHold, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewRelease,
     NewReturn, NewReturnCancellation, NewShipment, NewTracking, NewTrackingInfo,
 };
 pub use client::{Client, ClientBuilder};
+pub use documents::{Document, DocumentLine, DocumentSummary};
 pub use error::{Error, FieldError, Problem};
 pub use live::LiveStreamRequest;
+pub use operations::{Health, HealthCheck, Replay, WaitingSagaSummary};
 pub use order_parts::{
     Address, CustomerDetails, Discount, Hold, Line, NewDiscount, NewShipping, NewTax, Shipping, Tax, Totals,
 };

@@ -1,10 +1,11 @@
 //! What those who run a platform ask. These routes may have a listener, and so a client, of their own.
 
 use http::{Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::client::PreparedRequest;
-use crate::{Client, Command, Error, Health, Page, PagedQuery, ReadRequest, Replay, WaitingSagaSummary};
+use crate::{Client, Command, Error, Page, PagedQuery, ReadRequest};
 
 impl Client {
     /// Whether the process has what it needs. It is asked once, and whoever is not ready says so: that is no error.
@@ -49,5 +50,64 @@ impl Client {
     /// The JSON of a route that has no method here.
     pub fn get(&self, segments: &[&str], parameters: &[(&str, &str)]) -> ReadRequest<Value> {
         parameters.iter().fold(ReadRequest::new(self, segments), |query, (name, value)| query.parameter(name, value))
+    }
+}
+
+/// A saga of an order that waits or is stuck.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct WaitingSagaSummary {
+    pub order_id: String,
+    /// `running` or `stuck`.
+    pub state: String,
+    #[serde(default)]
+    pub step: Option<String>,
+}
+
+/// A rebuild of read models.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Replay {
+    pub id: String,
+    pub projections: Vec<String>,
+    pub phase: String,
+    /// Whether a process works on it right now.
+    #[serde(default)]
+    pub running: bool,
+    #[serde(default)]
+    pub events: u64,
+    #[serde(default)]
+    pub total: u64,
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Whether a process has what it needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// `ready`, `degraded` or `not-ready`.
+    pub status: String,
+    #[serde(default)]
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One thing that a process needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[non_exhaustive]
+pub struct HealthCheck {
+    pub name: String,
+    pub ok: bool,
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Health {
+    /// Whether it takes requests.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.status.as_str(), "ready" | "degraded")
     }
 }

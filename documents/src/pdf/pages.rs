@@ -8,6 +8,8 @@ use pdf_writer::{Content, Date, Finish, Name, Pdf, Rect, Ref, Str, TextStr};
 use subsetter::GlyphRemapper;
 use ttf_parser::{Face, GlyphId};
 
+use super::language::DocumentLanguage;
+
 /// DejaVu Sans: Latin, Greek, Cyrillic and more. Its licence is beside it.
 static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
 
@@ -51,6 +53,7 @@ pub enum PdfError {
 
 /// Pages that are being filled from top to bottom. All measures are points.
 pub(super) struct Pages {
+    pub(super) language: &'static DocumentLanguage,
     face: Face<'static>,
     footer: String,
     pages: Vec<Page>,
@@ -73,9 +76,9 @@ struct PlacedText {
 }
 
 impl Pages {
-    pub(super) fn new(footer: String) -> Result<Self, PdfError> {
+    pub(super) fn new(language: &'static DocumentLanguage, footer: String) -> Result<Self, PdfError> {
         let face = Face::parse(FONT, 0).map_err(PdfError::Font)?;
-        Ok(Self { face, footer, pages: vec![Page::default()], y: MARGIN })
+        Ok(Self { language, face, footer, pages: vec![Page::default()], y: MARGIN })
     }
 
     /// Text over the whole width.
@@ -186,7 +189,7 @@ impl Pages {
         let mut pdf = Pdf::new();
         let page_ids = (0..).map(|nth: i32| Ref::new(FIRST_PAGE + 2 * nth)).take(contents.len());
         let count = i32::try_from(contents.len()).unwrap_or(i32::MAX);
-        pdf.catalog(CATALOG).pages(PAGE_TREE).lang(TextStr("en"));
+        pdf.catalog(CATALOG).pages(PAGE_TREE).lang(TextStr(self.language.tag));
         pdf.pages(PAGE_TREE).kids(page_ids.clone()).count(count);
         let year = u16::try_from(day.year()).unwrap_or(0);
         let (month, day_of_month) = (u8::try_from(day.month()).unwrap_or(1), u8::try_from(day.day()).unwrap_or(1));
@@ -209,7 +212,7 @@ impl Pages {
         let count = self.pages.len();
         let footer = self.wrapped(7.5, &self.footer, RIGHT - MARGIN - PAGE_NUMBER_WIDTH).swap_remove(0);
         let texts: Vec<(f32, String)> = (1..=count)
-            .map(|nth| format!("Page {nth} of {count}"))
+            .map(|nth| self.language.page(nth, count))
             .map(|text| (RIGHT - self.width(7.5, &text), text))
             .collect();
         for (page, (x, text)) in self.pages.iter_mut().zip(texts) {
@@ -268,6 +271,12 @@ impl Pages {
         let mut unicode = UnicodeCmap::new(Name(b"Ordo"), IDENTITY);
         letters.iter().for_each(|(glyph, letter)| unicode.pair(*glyph, *letter));
         pdf.cmap(UNICODE, &unicode.finish());
+    }
+
+    /// All texts.
+    #[cfg(test)]
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.pages.iter().flat_map(|page| &page.texts).map(|it| it.text.clone()).collect()
     }
 
     /// Texts that stand over others of their line, or over a margin.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::DocumentKind;
 use crate::events::events;
 use crate::ids::{DocumentId, OrderId, RefundId, ShipmentId, Sku};
+use crate::locale::Locale;
 use crate::money::{Currency, Money};
 use crate::order::event::{Address, TaxRate};
 use crate::quantity::UnitOfMeasure;
@@ -61,8 +62,11 @@ pub struct DocumentIssued {
     pub reason: Option<String>,
     pub seller: Seller,
     pub buyer: Buyer,
+    /// The language that the buyer reads. Documents of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<Locale>,
     pub currency: Currency,
-    /// What an invoice asks money for. A credit note has none: it is about an amount.
+    /// What an invoice asks money for, or the goods that came back. A credit note over any other amount has none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<DocumentLine>,
     /// The taxes of all lines, one of each kind.
@@ -111,8 +115,8 @@ pub struct Buyer {
     pub address: Option<Address>,
 }
 
-/// Goods of a shipment, or its postage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Goods of a shipment or of a return, or postage.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DocumentLine {
@@ -127,6 +131,12 @@ pub struct DocumentLine {
     /// What the goods are measured in, if they are not sold by the piece.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitOfMeasure>,
+    /// The price of one piece or one `unit`, as it was posted: a decimal number. Documents of earlier builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit_price: Option<String>,
+    /// What is taken off the price: its share of the discounts of the line and of the order.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub discount_minor: i64,
     /// The taxes on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taxes: Vec<DocumentTax>,
@@ -146,4 +156,9 @@ pub struct DocumentTax {
     /// What it is taken of.
     pub net_minor: i64,
     pub amount_minor: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(minor: &i64) -> bool {
+    *minor == 0
 }

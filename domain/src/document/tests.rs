@@ -34,6 +34,7 @@ fn invoice(sequence: i64, issued_on: &str) -> DocumentIssued {
             tax_id: Some("DE999".into()),
             address: None,
         },
+        locale: None,
         currency: Currency::parse("EUR").unwrap(),
         lines: vec![DocumentLine {
             sku: Some(Sku::parse("mug").unwrap()),
@@ -41,6 +42,8 @@ fn invoice(sequence: i64, issued_on: &str) -> DocumentIssued {
             variant: Some("blue".into()),
             quantity: "1".into(),
             unit: None,
+            unit_price: None,
+            discount_minor: 0,
             taxes: vec![tax(1_000, 190)],
             net_minor: 1_000,
             total_minor: 1_190,

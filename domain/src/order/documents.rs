@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashSet};
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use self::amounts::{DocumentAmounts, DocumentPart};
+use self::amounts::{DocumentAmounts, DocumentParts};
 use super::event::{CreditNoteIssued, InvoiceIssued, OrderEvent};
 use super::state::{PlacedOrder, Shipment};
 use crate::document::{Buyer, DocumentIssued, DocumentKind, DocumentSeries, Seller, number_of, series_of};
@@ -171,7 +171,7 @@ impl PlacedOrder {
         let issued_on = facts.series.day_of_next(facts.today);
         let (series, sequence) = (series_of(kind, issued_on), facts.series.next_sequence());
         let number = number_of(&series, sequence);
-        let buyer = self.buyer();
+        let (buyer, parts) = (self.buyer(), DocumentParts::of(self));
         let document = |document_id: &DocumentId, amounts: DocumentAmounts| DocumentIssued {
             document_id: document_id.clone(),
             kind,
@@ -188,6 +188,7 @@ impl PlacedOrder {
             reason: None,
             seller: facts.seller.clone(),
             buyer,
+            locale: self.content.customer.as_deref().and_then(|customer| customer.locale.clone()),
             currency: self.content.currency,
             lines: amounts.lines,
             net_minor: total_minor.saturating_sub(amounts.tax_minor),
@@ -198,7 +199,7 @@ impl PlacedOrder {
         match cause {
             DocumentCause::Shipment(shipment_id) => {
                 let document_id = DocumentId::of_shipment(facts.order_id, &shipment_id);
-                let amounts = DocumentAmounts::of(&self.parts_of_shipment(&shipment_id));
+                let amounts = DocumentAmounts::of(&parts.of_shipment(&shipment_id), self.content.currency);
                 let issued = DocumentIssued {
                     supplied_on: facts.supplied_on,
                     shipment_id: Some(shipment_id.clone()),
@@ -212,8 +213,7 @@ impl PlacedOrder {
                 let is_of = |it: &&OrderDocument| it.cause == DocumentCause::Refund(refund_id.clone());
                 let others = self.documents.iter().filter(is_of).count();
                 let document_id = DocumentId::of_refund(facts.order_id, &refund_id, others);
-                let parts = DocumentPart::scaled(self.parts_of_refund(&refund_id), total_minor);
-                let amounts = DocumentAmounts { lines: vec![], ..DocumentAmounts::of(&parts) };
+                let amounts = DocumentAmounts::of_refund(&parts, &refund_id, total_minor, self.content.currency);
                 let invoices = self.documents.iter().filter(|it| it.cause.kind() == DocumentKind::Invoice);
                 let issued = DocumentIssued {
                     refund_id: Some(refund_id.clone()),

@@ -14,7 +14,7 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const OWN: &str = "customer-42";
 const OTHER: &str = "customer-43";
 
-fn token(role: Role, valid_for: Duration) -> String {
+pub(crate) fn token(role: Role, valid_for: Duration) -> String {
     let customer_id = (role == Role::Customer).then(|| OWN.to_owned());
     let request = TokenRequest { role, subject: "test".to_owned(), customer_id, valid_for };
     request.sign(&TokenSecret::parse(SECRET).unwrap(), &TokenClaimSettings::default()).unwrap()

@@ -1,10 +1,12 @@
 //! Invoices and credit notes of the whole platform: issued as goods are sent and money goes back, shown to those who may see them.
 
+use std::time::Duration;
+
 use access_control::Role;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::access::{SECRET, as_role};
+use crate::access::{SECRET, as_role, token};
 use crate::support::{Client, Ordo, PATIENCE, settled, verify};
 
 const SELLER: [(&str, &str); 3] = [
@@ -71,6 +73,8 @@ async fn a_shop_gets_an_invoice_for_each_shipment_and_a_credit_note_for_a_refund
     assert_eq!((&first["buyer"]["name"], &first["buyer"]["address"]["line1"]), (&json!("Ann"), &json!("Hauptstr. 1")));
     assert_eq!((&first["net"]["amount"], &first["tax"]["amount"]), (&json!("24.40"), &json!("1.40")));
     assert_eq!(first["lines"].as_array().unwrap().len(), 2);
+    let line = &first["lines"][0];
+    assert_eq!((&line["unitPrice"]["amount"], &line["discount"]), (&json!("10.70"), &Value::Null));
     let note = shop.get(&at(2)).await.json();
     assert_eq!((&note["invoices"], &note["reason"]), (&json!([numbers[0], numbers[1]]), &json!("scratched")));
 
@@ -81,6 +85,14 @@ async fn a_shop_gets_an_invoice_for_each_shipment_and_a_credit_note_for_a_refund
     assert_eq!((&rest["items"][0]["number"], &rest["cursor"]), (&json!(numbers[2]), &Value::Null));
     assert_eq!(shop.get("/orders/o-1/documents?cursor=x").await.pointers(), ["?cursor"]);
     assert_eq!(shop.get("/orders/o-1/documents/nothing").await.status, 404);
+
+    // In Rust
+    let token = token(Role::Shop, Duration::from_secs(600));
+    let rust = ordo_client::Client::builder(&ordo.api).token(&token).build().unwrap();
+    assert_eq!(rust.documents("o-1").page(None).await.unwrap().items.len(), 3);
+    let document = rust.document("o-1", listed[0]["documentId"].as_str().unwrap()).await.unwrap();
+    assert_eq!((document.summary.number.as_str(), document.net.amount.as_str()), (numbers[0], "24.40"));
+    assert_eq!(document.lines[0].unit_price.as_ref().unwrap().amount, "10.70");
 
     // Who sees what
     let masked = as_role(&ordo, Role::Auditor).get(&at(0)).await.json();

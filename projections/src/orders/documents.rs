@@ -93,7 +93,11 @@ struct DocumentView {
     reason: Option<String>,
     seller: SellerView,
     buyer: BuyerView,
-    /// The goods and the postage of an invoice.
+    /// The language that the buyer reads, and that the PDF is in if there is one in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de-DE")]
+    locale: Option<String>,
+    /// The goods and the postage of an invoice, or the goods that came back. A credit note over any other amount has none.
     lines: Vec<DocumentLineView>,
     /// The taxes, one of each kind.
     taxes: Vec<DocumentTaxView>,
@@ -144,6 +148,12 @@ struct DocumentLineView {
     /// What the goods are measured in, if they are not sold by the piece.
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<UnitOfMeasure>,
+    /// The price of one piece or one `unit`, before discounts, as the shop posted it. Documents of earlier builds have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit_price: Option<AmountView>,
+    /// What is taken off: its share of the discounts of the line and of the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discount: Option<AmountView>,
     taxes: Vec<DocumentTaxView>,
     /// Without taxes.
     net: AmountView,
@@ -339,6 +349,8 @@ impl DocumentView {
             variant: it.variant.clone(),
             quantity: it.quantity.clone(),
             unit: it.unit,
+            unit_price: it.unit_price.clone().map(|amount| AmountView { amount, currency: issued.currency }),
+            discount: (it.discount_minor != 0).then(|| money(it.discount_minor)),
             taxes: taxes(&it.taxes),
             net: money(it.net_minor),
             total: money(it.total_minor),
@@ -359,6 +371,7 @@ impl DocumentView {
                 address: issued.seller.address,
                 tax_id: issued.seller.tax_id,
             },
+            locale: issued.locale.as_ref().map(|locale| locale.as_str().to_owned()),
             buyer: BuyerView { name, email, tax_id, address: address.as_ref().map(AddressRow::from) },
             lines,
             taxes,

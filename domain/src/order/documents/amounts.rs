@@ -1,81 +1,89 @@
 //! The goods and the postage that documents are about, with their taxes, and what they add up to.
 
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 
 use crate::document::{DocumentLine, DocumentTax};
 use crate::ids::{RefundId, ShipmentId};
-use crate::order::amounts::{clamped, portion};
+use crate::money::{Currency, Money};
+use crate::order::amounts::{OrderShares, clamped, portion, taxes_of};
 use crate::order::event::{LineQuantity, OrderLine, ReceivedLine, Shipping, Tax, TaxRate};
 use crate::order::state::{PlacedOrder, Shipment};
 use crate::quantity::Quantity;
 
-impl PlacedOrder {
-    /// The goods of a shipment, and its postage.
-    pub(super) fn parts_of_shipment(&self, id: &ShipmentId) -> Vec<DocumentPart<'_>> {
-        self.shipments_with_parts().find(|(shipment, _)| shipment.id == *id).map_or_else(Vec::new, |(_, parts)| parts)
+/// The parts of an order that documents can be about.
+pub(super) struct DocumentParts<'a> {
+    order: &'a PlacedOrder,
+    /// They are worked out once, because each looks at all lines.
+    shares: OrderShares,
+}
+
+impl<'a> DocumentParts<'a> {
+    pub(super) fn of(order: &'a PlacedOrder) -> Self {
+        Self { order, shares: order.content.shares() }
     }
 
-    /// What a refund takes back of: goods that came back, or else those that did not, and the postage. The units of a line come back in
-    /// the order of their refunds, so that no tax of theirs is taken back twice.
-    pub(super) fn parts_of_refund(&self, id: &RefundId) -> Vec<DocumentPart<'_>> {
-        let (mut back, mut seen) = (BTreeMap::new(), HashSet::new());
-        let mut of_return = Vec::new();
-        for refund in self.refunds.iter().filter(|refund| seen.insert(&refund.id)) {
-            for LineQuantity { line_number, quantity } in self.lines_back(&refund.id) {
-                let from: &mut u32 = back.entry(line_number).or_default();
-                of_return.extend(self.part(line_number, *from, quantity).filter(|_| refund.id == *id));
-                *from = from.saturating_add(quantity);
-            }
-        }
-        if has_worth(&of_return) {
-            return of_return;
-        }
-        let invoiced = || self.shipments_with_parts().filter(|(it, _)| it.is_settled());
-        let mut units: BTreeMap<u32, u32> = BTreeMap::new();
+    /// The goods of a shipment, and its postage.
+    pub(super) fn of_shipment(&self, id: &ShipmentId) -> Vec<DocumentPart<'a>> {
+        self.of_shipments().find(|(shipment, _)| shipment.id == *id).map_or_else(Vec::new, |(_, parts)| parts)
+    }
+
+    /// The goods for which a refund is. The units of a line come back in the order of their refunds, so that no tax of theirs is taken
+    /// back twice.
+    fn of_return(&self, id: &RefundId) -> Vec<DocumentPart<'a>> {
+        let mut parts = Vec::new();
+        self.come_back(|refund, line_number, units| {
+            parts.extend(self.part(line_number, units).filter(|_| refund == id));
+        });
+        parts
+    }
+
+    /// The goods that were sent and did not come back, and the postage; or all that was sent, if that is nothing.
+    fn kept(&self) -> Vec<DocumentPart<'a>> {
+        let mut back: BTreeMap<u32, u32> = BTreeMap::new();
+        self.come_back(|_, line_number, units| {
+            back.insert(line_number, units.end);
+        });
+        let invoiced = || self.of_shipments().filter(|(it, _)| it.is_settled());
+        let mut sent: BTreeMap<u32, u32> = BTreeMap::new();
         for it in invoiced().flat_map(|(shipment, _)| &shipment.lines) {
-            let sum = units.entry(it.line_number).or_default();
+            let sum = sent.entry(it.line_number).or_default();
             *sum = sum.saturating_add(it.quantity);
         }
-        let goods = units.into_iter().filter_map(|(line_number, units)| {
+        let goods = sent.into_iter().filter_map(|(line_number, until)| {
             let from = back.get(&line_number).copied().unwrap_or(0);
-            self.part(line_number, from, units.saturating_sub(from))
+            self.part(line_number, from..until.max(from))
         });
-        let has_postage = self.shipments.first().is_some_and(Shipment::is_settled);
-        let kept: Vec<DocumentPart<'_>> = goods.chain(self.postage().filter(|_| has_postage)).collect();
+        let has_postage = self.order.shipments.first().is_some_and(Shipment::is_settled);
+        let kept: Vec<DocumentPart<'a>> = goods.chain(self.postage().filter(|_| has_postage)).collect();
         if has_worth(&kept) { kept } else { invoiced().flat_map(|(_, parts)| parts).collect() }
     }
 
-    /// The goods that came back for which a refund is.
-    fn lines_back(&self, id: &RefundId) -> Vec<LineQuantity> {
-        for back in &self.returns {
-            let is_first = RefundId::of_return(&back.id) == *id;
-            if is_first && back.receipts.is_empty() {
-                return back.lines.clone();
-            }
-            let mut receipts = back.receipts.iter().enumerate();
-            let receipt = receipts.find(|(nth, receipt)| match nth {
-                0 => is_first,
-                _ => RefundId::of_receipt(&back.id, &receipt.id) == *id,
-            });
-            if let Some((_, receipt)) = receipt {
-                let line = |it: &ReceivedLine| LineQuantity { line_number: it.line_number, quantity: it.quantity };
-                return receipt.lines.iter().map(line).collect();
+    /// Calls back with the goods of each refund that is for some, by their lines and units, in the order of the refunds.
+    fn come_back(&self, mut goods: impl FnMut(&RefundId, u32, Range<u32>)) {
+        let (mut back, mut seen) = (BTreeMap::new(), HashSet::new());
+        for refund in self.order.refunds.iter().filter(|refund| seen.insert(&refund.id)) {
+            for LineQuantity { line_number, quantity } in lines_back(self.order, &refund.id) {
+                let from: &mut u32 = back.entry(line_number).or_default();
+                let until = from.saturating_add(quantity);
+                goods(&refund.id, line_number, *from..until);
+                *from = until;
             }
         }
-        vec![]
     }
 
     /// The shipments, oldest first, each with its goods and its postage.
-    fn shipments_with_parts(&self) -> impl Iterator<Item = (&Shipment, Vec<DocumentPart<'_>>)> {
+    fn of_shipments(&self) -> impl Iterator<Item = (&'a Shipment, Vec<DocumentPart<'a>>)> {
         let mut before: BTreeMap<u32, u32> = BTreeMap::new();
-        self.shipments.iter().enumerate().map(move |(nth, shipment)| {
+        self.order.shipments.iter().enumerate().map(move |(nth, shipment)| {
             let goods = shipment.lines.iter().filter_map(|it| {
                 let from = before.entry(it.line_number).or_default();
-                let part = self.part(it.line_number, *from, it.quantity);
-                *from = from.saturating_add(it.quantity);
+                let until = from.saturating_add(it.quantity);
+                let part = self.part(it.line_number, *from..until);
+                *from = until;
                 part
             });
-            let mut parts: Vec<DocumentPart<'_>> = goods.collect();
+            let mut parts: Vec<DocumentPart<'a>> = goods.collect();
             if nth == 0 {
                 parts.extend(self.postage());
             }
@@ -83,27 +91,50 @@ impl PlacedOrder {
         })
     }
 
-    /// Units of a line, from one on.
-    fn part(&self, line_number: u32, from: u32, quantity: u32) -> Option<DocumentPart<'_>> {
-        let line = self.line(line_number)?;
-        let (until, of) = (from.saturating_add(quantity), line.quantity);
-        let share = |tax: &Tax| {
-            let until_unit = |unit: u32| portion(tax.amount_minor.into(), unit.into(), of.into());
-            until_unit(until) - until_unit(from)
+    /// Units of a line.
+    fn part(&self, line_number: u32, units: Range<u32>) -> Option<DocumentPart<'a>> {
+        let line = self.order.line(line_number)?;
+        let of = line.quantity;
+        let share = |amount: i128| {
+            let until_unit = |unit: u32| portion(amount, unit.into(), of.into());
+            until_unit(units.end) - until_unit(units.start)
         };
+        let payable = self.shares.of_units(line_number, 0..of, of);
         Some(DocumentPart {
-            of: PartOf::Line(line, quantity),
-            total: self.content.shares().of_units(line_number, from..until, of),
-            taxes: line.taxes.iter().map(|tax| (tax, share(tax))).collect(),
+            of: PartOf::Line(line, units.end - units.start),
+            total: self.shares.of_units(line_number, units.clone(), of),
+            discount: share(line.price() + taxes_of(&line.taxes, false) - payable),
+            taxes: line.taxes.iter().map(|tax| (tax, share(tax.amount_minor.into()))).collect(),
         })
     }
 
-    fn postage(&self) -> Option<DocumentPart<'_>> {
-        let shipping = self.content.shipping.as_deref()?;
-        let total = self.content.shares().shipping;
+    fn postage(&self) -> Option<DocumentPart<'a>> {
+        let shipping = self.order.content.shipping.as_deref()?;
+        let total = self.shares.shipping;
         let taxes = shipping.taxes.iter().map(|tax| (tax, tax.amount_minor.into())).collect();
-        (total != 0).then_some(DocumentPart { of: PartOf::Postage(shipping), total, taxes })
+        let discount = i128::from(shipping.amount_minor) + taxes_of(&shipping.taxes, false) - total;
+        (total != 0).then_some(DocumentPart { of: PartOf::Postage(shipping), total, discount, taxes })
     }
+}
+
+/// The goods that came back for which a refund is.
+fn lines_back(order: &PlacedOrder, id: &RefundId) -> Vec<LineQuantity> {
+    for back in &order.returns {
+        let is_first = RefundId::of_return(&back.id) == *id;
+        if is_first && back.receipts.is_empty() {
+            return back.lines.clone();
+        }
+        let mut receipts = back.receipts.iter().enumerate();
+        let receipt = receipts.find(|(nth, receipt)| match nth {
+            0 => is_first,
+            _ => RefundId::of_receipt(&back.id, &receipt.id) == *id,
+        });
+        if let Some((_, receipt)) = receipt {
+            let line = |it: &ReceivedLine| LineQuantity { line_number: it.line_number, quantity: it.quantity };
+            return receipt.lines.iter().map(line).collect();
+        }
+    }
+    vec![]
 }
 
 fn has_worth(parts: &[DocumentPart<'_>]) -> bool {
@@ -115,6 +146,8 @@ pub(super) struct DocumentPart<'a> {
     of: PartOf<'a>,
     /// With taxes.
     total: i128,
+    /// What is taken off the price.
+    discount: i128,
     taxes: Vec<(&'a Tax, i128)>,
 }
 
@@ -127,7 +160,7 @@ enum PartOf<'a> {
 
 impl<'a> DocumentPart<'a> {
     /// Divides an amount over parts, by what they cost. Parts with the same taxes become one, so that rounding costs little.
-    pub(super) fn scaled(parts: Vec<Self>, amount_minor: i64) -> Vec<Self> {
+    fn scaled(parts: Vec<Self>, amount_minor: i64) -> Vec<Self> {
         let mut merged: Vec<Self> = Vec::new();
         for part in parts {
             let is_alike = |it: &&mut Self| {
@@ -154,7 +187,7 @@ impl<'a> DocumentPart<'a> {
         merged
     }
 
-    fn line(&self) -> DocumentLine {
+    fn line(&self, currency: Currency) -> DocumentLine {
         let tax_minor: i128 = self.taxes.iter().map(|(_, amount)| amount).sum();
         let net = self.total - tax_minor;
         let tax = |(tax, amount): &(&Tax, i128)| DocumentTax {
@@ -163,25 +196,29 @@ impl<'a> DocumentPart<'a> {
             net_minor: clamped(net),
             amount_minor: clamped(*amount),
         };
-        let (sku, title, variant, quantity, unit) = match self.of {
-            PartOf::Line(line, quantity) => (
-                Some(line.sku.clone()),
-                line.title.clone(),
-                line.variant.clone(),
-                Quantity::of(quantity, line.unit).to_string(),
-                line.unit,
-            ),
-            PartOf::Postage(shipping) => (None, shipping.method.clone(), None, "1".to_owned(), None),
+        let about = match self.of {
+            PartOf::Line(line, quantity) => DocumentLine {
+                sku: Some(line.sku.clone()),
+                title: line.title.clone(),
+                variant: line.variant.clone(),
+                quantity: Quantity::of(quantity, line.unit).to_string(),
+                unit: line.unit,
+                unit_price: Some(line.unit_price(currency).to_string()),
+                ..DocumentLine::default()
+            },
+            PartOf::Postage(shipping) => DocumentLine {
+                title: shipping.method.clone(),
+                quantity: "1".to_owned(),
+                unit_price: Some(Money::from_minor(shipping.amount_minor, currency).to_string()),
+                ..DocumentLine::default()
+            },
         };
         DocumentLine {
-            sku,
-            title,
-            variant,
-            quantity,
-            unit,
+            discount_minor: clamped(self.discount),
             taxes: self.taxes.iter().map(tax).collect(),
             net_minor: clamped(net),
             total_minor: clamped(self.total),
+            ..about
         }
     }
 }
@@ -199,8 +236,20 @@ pub(super) struct DocumentAmounts {
 }
 
 impl DocumentAmounts {
-    pub(super) fn of(parts: &[DocumentPart<'_>]) -> Self {
-        let lines: Vec<DocumentLine> = parts.iter().map(DocumentPart::line).collect();
+    /// What a refund takes back of: goods that came back, or else those that did not, and the postage. If it comes to what those goods
+    /// are worth, they are its lines.
+    pub(super) fn of_refund(parts: &DocumentParts<'_>, id: &RefundId, amount_minor: i64, currency: Currency) -> Self {
+        let of_return = parts.of_return(id);
+        let has_goods = has_worth(&of_return);
+        if has_goods && of_return.iter().map(|part| part.total).sum::<i128>() == i128::from(amount_minor) {
+            return Self::of(&of_return, currency);
+        }
+        let parts = if has_goods { of_return } else { parts.kept() };
+        Self { lines: vec![], ..Self::of(&DocumentPart::scaled(parts, amount_minor), currency) }
+    }
+
+    pub(super) fn of(parts: &[DocumentPart<'_>], currency: Currency) -> Self {
+        let lines: Vec<DocumentLine> = parts.iter().map(|part| part.line(currency)).collect();
         let mut taxes: Vec<DocumentTax> = Vec::new();
         for tax in lines.iter().flat_map(|line| &line.taxes) {
             match taxes.iter_mut().find(|it| (&it.name, it.rate) == (&tax.name, tax.rate)) {

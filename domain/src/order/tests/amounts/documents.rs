@@ -49,7 +49,7 @@ impl AllSeries {
 fn is_consistent(document: &DocumentIssued) {
     assert_eq!(document.net_minor + document.tax_minor, document.total_minor);
     assert_eq!(document.taxes.iter().map(|tax| tax.amount_minor).sum::<i64>(), document.tax_minor);
-    if document.kind == DocumentKind::Invoice {
+    if document.kind == DocumentKind::Invoice || !document.lines.is_empty() {
         assert_eq!(document.lines.iter().map(|line| line.total_minor).sum::<i64>(), document.total_minor);
         assert_eq!(document.lines.iter().map(|line| line.net_minor).sum::<i64>(), document.net_minor);
     }
@@ -144,6 +144,59 @@ fn a_credit_note_names_its_invoice_and_takes_back_the_taxes_of_the_goods_that_ca
     assert_eq!(note.invoices, ["INV-2026-000001"]);
     let rates: Vec<String> = note.taxes.iter().map(|it| it.rate.to_string()).collect();
     assert_eq!(rates, ["0.07"]);
+    let lines: Vec<_> = note.lines.iter().map(|it| (it.title.as_str(), it.quantity.as_str(), it.total_minor)).collect();
+    assert_eq!(lines, [("A book", "1", 1_070)]);
+}
+
+#[test]
+fn a_refund_that_is_for_no_goods_has_no_lines() {
+    let mut life = Life::new(two_rates());
+    life.ship_the_rest();
+    life.order.refunds.push(Refund {
+        id: RefundId::parse("f").unwrap(),
+        payment_number: 1,
+        amount_minor: 1_070,
+        reason: None,
+        settled: true,
+        reference: None,
+        retries: 0,
+    });
+    let issued = AllSeries::default().issue_all(&mut life.order);
+    assert!(issued[1].lines.is_empty() && issued[1].total_minor == 1_070, "{issued:?}");
+}
+
+#[test]
+fn an_invoice_has_the_posted_prices_and_all_that_was_taken_off() {
+    let mut life = Life::new(
+        super::parse(&serde_json::json!({
+            "currency": "EUR", "totalAmount": "28.69",
+            "customer": { "email": "ann@example.com", "locale": "de-AT" },
+            "items": [
+                { "sku": "cup", "title": "A cup", "quantity": 3, "unitPrice": "10.00",
+                  "discounts": [{ "amount": "1.00" }],
+                  "taxes": [{ "name": "VAT", "rate": "0.1", "amount": "2.90", "included": false }] },
+                { "sku": "tea", "title": "Tea", "quantity": 0.5, "unit": "kg", "unitPrice": "3.1250" },
+            ],
+            "discounts": [{ "amount": "10.00" }],
+            "shipping": { "method": "Post", "amount": "5.23" },
+        }))
+        .unwrap(),
+    );
+    let mut issued = vec![];
+    let mut series = AllSeries::default();
+    for nth in 0..3 {
+        life.step(nth, StepKind::Ship, line(1));
+        issued.extend(series.issue_all(&mut life.order));
+    }
+    life.ship_the_rest();
+    issued.extend(series.issue_all(&mut life.order));
+    assert!(issued.iter().all(|it| it.locale.as_ref().is_some_and(|locale| locale.as_str() == "de-AT")));
+    let lines: Vec<_> = issued.iter().flat_map(|it| &it.lines).collect();
+    let price = |title: &str| lines.iter().find(|it| it.title == title).unwrap().unit_price.clone().unwrap();
+    assert_eq!(["A cup", "Tea", "Post"].map(price), ["10.00", "3.125", "5.23"]);
+    // One euro of the line, and ten of the order.
+    assert_eq!(lines.iter().map(|it| it.discount_minor).sum::<i64>(), 1_100);
+    assert!(lines.iter().all(|it| it.discount_minor >= 0), "{lines:?}");
 }
 
 /// The taxes of the documents of a kind, by rate.
