@@ -39,8 +39,8 @@ async fn a_customer_gets_mails_in_their_language_and_english_if_there_are_none_i
     assert_eq!(german["headers"]["Content-Language"], "de");
     let text = german["text"].as_str().unwrap();
     for said in [
-        "Zwischensumme: 52,00\u{a0}€\nRabatt: -7,60\u{a0}€\nVersand (Express): 5,00\u{a0}€\nSteuern: 1,00\u{a0}€\n",
-        "Gesamtbetrag: 50,40\u{a0}€\nIn den Preisen enthaltene Steuern: 6,39\u{a0}€\n",
+        "Zwischensumme: €\u{a0}52,00\nRabatt: -€\u{a0}7,60\nVersand (Express): €\u{a0}5,00\nSteuern: €\u{a0}1,00\n",
+        "Gesamtbetrag: €\u{a0}50,40\nIn den Preisen enthaltene Steuern: €\u{a0}6,39\n",
         "Voraussichtliche Lieferung: 4. Dezember 2026\n",
         "Lieferadresse:\n  Jörg Müller\n  Müller GmbH\n  Nebenstr. 7\n",
         "Rechnungsadresse:\n  Jörg Müller\n  Müller GmbH\n  Hauptstr. 5\n",

@@ -114,7 +114,7 @@ async fn every_order_of_a_shop_is_taken_whole_and_comes_to_its_end_with_the_mone
     at_rest(&ordo.database, orders.len(), PATIENCE).await;
     let mails = Client::new(&ordo.inbox).get("/messages").await.text();
     for said in [
-        "Items: $100.00\\nDiscounts: -$2.50\\nShipping (standard): $14.66\\nTaxes: $8.98\\nTotal: $121.14",
+        "Items: US$100.00\\nDiscounts: -US$2.50\\nShipping (standard): US$14.66\\nTaxes: US$8.98\\nTotal: US$121.14",
         "Shipping address:\\n  Ada Lovelace\\n  12 St James's Square\\n  London SW1Y 4JH\\n  GB",
         "Versand (DHL Paket): 4,90\u{a0}€\\nGesamtbetrag: 59,80\u{a0}€\\nIn den Preisen enthaltene Steuern: 4,37\u{a0}€",
         "  50667 Köln\\n",
