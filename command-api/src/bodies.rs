@@ -243,6 +243,23 @@ pub(crate) struct StockTransfer {
     unit: Option<String>,
 }
 
+/// How many units of a SKU may be sold before they are on hand.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct BackorderLimit {
+    /// How many may wait at the same time; 0: none any more. Whole pieces, or up to three decimals of `unit`.
+    #[schema(schema_with = backorder_limit)]
+    limit: String,
+    /// When they are expected. It is what the orders say that wait.
+    available_at: Option<DateTime<Utc>>,
+    /// As the SKU is counted; by the piece if it is left out.
+    #[schema(value_type = Option<UnitOfMeasure>)]
+    unit: Option<String>,
+    /// Where they are expected; `default` if it is left out.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    location: Option<String>,
+}
+
 /// A command on an order was carried out. It names the id of what the command made.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
@@ -336,9 +353,17 @@ fn received_quantity() -> Schema {
     quantity_up_to(1_000_000_000)
 }
 
+fn backorder_limit() -> Schema {
+    quantity_between(0.0, 0, 1_000_000_000)
+}
+
 fn quantity_up_to(most_pieces: i64) -> Schema {
-    let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most_pieces));
-    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(0.001)).maximum(Some(1_000_000));
+    quantity_between(0.001, 1, most_pieces)
+}
+
+fn quantity_between(least: f64, least_pieces: i64, most_pieces: i64) -> Schema {
+    let whole = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(least_pieces)).maximum(Some(most_pieces));
+    let number = ObjectBuilder::new().schema_type(Type::Number).minimum(Some(least)).maximum(Some(1_000_000));
     let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^(0|[1-9][0-9]*)([.][0-9]{1,3})?$"));
     AnyOfBuilder::new().item(whole).item(number).item(text).build().into()
 }

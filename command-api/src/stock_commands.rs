@@ -1,4 +1,5 @@
-//! `POST /stock/{sku}/receive`, `/adjust` and `/transfer`: stock that arrived, counts that are put right, units that were moved.
+//! `POST /stock/{sku}/receive`, `/adjust`, `/transfer` and `/backorder`: stock that arrived, counts that are put right, units that were
+//! moved, and how many may be sold before they are there.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
 use crate::answer::{CommandResponse, CommandTarget};
-use crate::bodies::{StockAdjustment, StockReceipt, StockTransfer};
+use crate::bodies::{BackorderLimit, StockAdjustment, StockReceipt, StockTransfer};
 use crate::operations::CommandDescription;
 use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
-pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 3] = [
+pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 4] = [
     StockRouteDefinition {
         path: "/stock/{sku}/receive",
         scope: "POST /stock/receive",
@@ -56,6 +57,17 @@ pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 3] = [
             "transferStock",
             "Units of a SKU were moved to another location",
             r#"{"from": "berlin", "to": "hamburg", "quantity": 5}"#,
+        ),
+        successes: &[StatusCode::OK],
+    },
+    StockRouteDefinition {
+        path: "/stock/{sku}/backorder",
+        scope: "POST /stock/backorder",
+        parse: stock::parse_backorder,
+        description: CommandDescription::of::<BackorderLimit>(
+            "backorderStock",
+            "So many units of a SKU may be sold before they are on hand",
+            r#"{"limit": 50, "availableAt": "2027-01-15T08:00:00Z"}"#,
         ),
         successes: &[StatusCode::OK],
     },
@@ -145,9 +157,10 @@ fn refused(refusal: StockError, change: &StockCommand) -> Problem {
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
         StockError::OtherUnit { .. } => other_unit(&refusal),
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
-        StockError::ChangesNothing | StockError::OutOfBounds | StockError::MoreThanReserved { .. } => {
-            Problem::internal(refusal)
-        }
+        StockError::ChangesNothing
+        | StockError::OutOfBounds
+        | StockError::MoreThanReserved { .. }
+        | StockError::Backordered { .. } => Problem::internal(refusal),
     }
 }
 

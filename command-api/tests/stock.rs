@@ -71,7 +71,7 @@ impl Shop {
         let units = vec![SkuQuantity { sku: sku_id, quantity, location: LocationId::default() }];
         let authorized = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 4_000 };
         for command in [
-            OrderCommand::RecordStockReserved(StockReserved { units, expires_at }),
+            OrderCommand::RecordStockReserved(StockReserved { units, expires_at, backorders: vec![] }),
             OrderCommand::RecordPaymentAuthorized(authorized),
             OrderCommand::ConfirmOrder { mail_staff: false },
         ] {

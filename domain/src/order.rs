@@ -65,7 +65,7 @@ pub use mails::{MailOutcome, MailWithOutcome};
 pub use manual_refunds::ManualRefund;
 pub use payments::{AuthorizationState, Payment, ShipmentCapture};
 pub use returns::{Return, ReturnReceipt};
-pub use sourcing::{NeededUnits, choose_locations};
+pub use sourcing::{NeededUnits, choose_locations, choose_locations_or_backorder};
 pub use state::{LineCancellation, Order, OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, UndoReason};
 pub use status::{FulfilmentStatus, PaymentStatus, ReturnsStatus};
 pub use tracking::TrackingChanges;

@@ -9,7 +9,7 @@ mod evolve;
 mod parse;
 mod stored;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use cqrs_es::event_sink::EventSink;
 use event_versions::{Snapshotted, Upcast, Upcastable};
 use rpds::RedBlackTreeMapSync;
@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::decide;
 pub use event::{
-    ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent, StockReceived,
-    StockReturned, StockTransferred,
+    BackorderLimitSet, ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent,
+    StockReceived, StockReturned, StockTransferred,
 };
 pub use evolve::evolve;
-pub use parse::{parse_adjustment, parse_receipt, parse_transfer};
+pub use parse::{parse_adjustment, parse_backorder, parse_receipt, parse_transfer};
 
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::{Quantity, UnitOfMeasure};
@@ -43,6 +43,8 @@ pub enum StockCommand {
     Adjust(StockAdjusted),
     /// Move units that are not reserved to another location.
     Transfer(StockTransferred),
+    /// Say how many units may be promised that are not on hand.
+    SetBackorderLimit(BackorderLimitSet),
     /// Put units back that had been sent and came back.
     PutBack(StockReturned),
     /// Reserve units for an order. An order has one reservation of a SKU at a location, and a second command does not change it.
@@ -60,6 +62,15 @@ pub enum StockCommand {
         location: LocationId,
         /// How many units that have not shipped the order still needs.
         needed: u32,
+    },
+    /// Make sure that what has shipped is on hand. It changes nothing.
+    CheckOnHand {
+        /// Whose reservation.
+        order_id: OrderId,
+        /// From where.
+        location: LocationId,
+        /// How many units have shipped from there to this order so far, in all.
+        shipped: u32,
     },
     /// Take units that shipped out of the reservation and out of the stock.
     Commit {
@@ -80,6 +91,8 @@ impl StockCommand {
             Self::Transfer(it) => &it.from,
             Self::Reserve(it) => &it.location,
             Self::Receive(_)
+            | Self::SetBackorderLimit(_)
+            | Self::CheckOnHand { .. }
             | Self::PutBack(_)
             | Self::Release { .. }
             | Self::ReleaseBeyond { .. }
@@ -97,6 +110,14 @@ pub enum StockError {
     NotEnough {
         /// How many are available there.
         available: Quantity,
+    },
+    /// Some of the units that are to ship are not on hand yet.
+    #[error("only {on_hand} of the units for this order are on hand{}", promised(*.available_at))]
+    Backordered {
+        /// How many are on hand for the order and have not shipped.
+        on_hand: Quantity,
+        /// When the others are expected.
+        available_at: Option<DateTime<Utc>>,
     },
     /// The count would fall below the reservations.
     #[error("{}", below(reserved))]
@@ -149,12 +170,14 @@ pub enum Stock {
 pub struct TrackedStock {
     /// How many units there are, including the reserved ones: the sum over its locations.
     pub on_hand: i64,
-    /// How many of them are reserved: the sum over its locations.
+    /// How many are reserved: the sum over its locations.
     pub reserved: i64,
     /// How many units have shipped since the SKU is tracked.
     pub sold: i64,
     /// The unit of measure in which it is counted; `None`: by the piece. All quantities are in thousandths of the unit.
     pub unit: Option<UnitOfMeasure>,
+    /// How many units may be promised that are not on hand, and where they are expected; `None`: none.
+    pub backorder: Option<BackorderLimitSet>,
     /// The locations that have units of it. Clones share their common parts, because many commands are decided on a clone at once.
     pub locations: RedBlackTreeMapSync<LocationId, LocationStock>,
 }
@@ -164,8 +187,11 @@ pub struct TrackedStock {
 pub struct LocationStock {
     /// How many units there are, including the reserved ones.
     pub on_hand: i64,
-    /// How many of them are reserved: the sum of the reservations.
+    /// How many are reserved: the sum of the reservations. It may be more than are on hand: the rest waits.
     pub reserved: i64,
+    /// The last place that was given to a reservation that had to wait.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub last_place: u64,
     /// The reservations by order. An empty one is removed.
     pub reservations: RedBlackTreeMapSync<OrderId, Reservation>,
 }
@@ -179,6 +205,21 @@ pub struct Reservation {
     pub shipped: u32,
     /// When it runs out. The stock does not release it by itself: the saga that made it does.
     pub expires_at: DateTime<Utc>,
+    /// Its place among those that had to wait for units, from 1; 0: all of its units were on hand when it was made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub place: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Until when units are promised, in words.
+fn promised(available_at: Option<DateTime<Utc>>) -> String {
+    let day = available_at
+        .map(|at| format!("; the others are expected at {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)));
+    day.unwrap_or_else(|| "; the others are still to come".to_owned())
 }
 
 /// Why a count can't be so low, in words.
@@ -205,6 +246,20 @@ impl TrackedStock {
         self.locations.get(location).map_or(0, LocationStock::available)
     }
 
+    /// Where an order can reserve units of which some are not on hand, and how many of them are not; `None`: there may not be so many.
+    pub(crate) fn backorder_of(&self, quantity: u32) -> Option<(&BackorderLimitSet, u32)> {
+        let backorder = self.backorder.as_ref()?;
+        let (wanted, available) = (i64::from(quantity), self.available_at(&backorder.location));
+        let waiting = u32::try_from(wanted - available.max(0)).unwrap_or(0);
+        (wanted <= available + i64::from(backorder.limit)).then_some((backorder, waiting))
+    }
+
+    /// How many units may be reserved at a location beyond those that are on hand.
+    fn backorder_limit_at(&self, location: &LocationId) -> i64 {
+        let here = self.backorder.as_ref().filter(|backorder| backorder.location == *location);
+        here.map_or(0, |backorder| backorder.limit.into())
+    }
+
     /// An order's reservation at a location.
     fn reservation(&self, order_id: &OrderId, location: &LocationId) -> Option<&Reservation> {
         self.locations.get(location)?.reservations.get(order_id)
@@ -212,9 +267,19 @@ impl TrackedStock {
 }
 
 impl LocationStock {
-    /// How many units can be reserved here.
+    /// How many units can be reserved here. It is negative if orders wait for units.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
+    }
+
+    /// How many of the reserved units of an order are on hand. Those that had to wait are served in the order in which they came.
+    fn on_hand_for(&self, reservation: &Reservation) -> u32 {
+        if reservation.place == 0 || self.available() >= 0 {
+            return reservation.quantity;
+        }
+        let before = self.reservations.values().filter(|it| it.place < reservation.place);
+        let served: i64 = before.map(|it| i64::from(it.quantity)).sum();
+        u32::try_from((self.on_hand - served).max(0)).unwrap_or(u32::MAX).min(reservation.quantity)
     }
 }
 
@@ -243,7 +308,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 6;
+    const STATE_VERSION: i32 = 7;
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use domain::ids::{LocationId, Sku};
 use domain::quantity::{Quantity, UnitOfMeasure};
-use domain::stock::{Stock, StockEvent};
+use domain::stock::{BackorderLimitSet, Stock, StockEvent};
 use http::HeaderMap;
 use problem::{Problem, QueryParameters};
 use read_models::{Index, Key, Query, QueryScope, SortOrder};
@@ -54,6 +54,8 @@ struct StockRow {
     unit: Option<UnitOfMeasure>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     named: BTreeMap<LocationId, UnitsRow>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backorder: Option<BackorderLimitSet>,
     version: i64,
     updated_at: DateTime<Utc>,
 }
@@ -74,7 +76,7 @@ struct StockView {
     sku: String,
     /// How much is in the warehouse.
     on_hand: Quantity,
-    /// How much of that orders have reserved.
+    /// How much orders have reserved.
     reserved: Quantity,
     /// How much was sent so far.
     sold: Quantity,
@@ -88,11 +90,30 @@ struct StockView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     locations: Vec<LocationView>,
+    /// How many units may be sold before they are on hand. It is left out of a SKU of which there may be none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    backorder: Option<BackorderLimitView>,
     /// Whether its units are counted: here they are.
     #[schema(schema_with = described::yes)]
     tracked: bool,
-    /// What can be reserved: `onHand` less `reserved`.
+    /// `onHand` less `reserved`. It is negative if orders wait for units.
     available: Quantity,
+}
+
+/// How many units of a SKU may be sold before they are on hand.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SkuBackorder)]
+#[serde(rename_all = "camelCase")]
+struct BackorderLimitView {
+    /// How many may wait at the same time.
+    limit: Quantity,
+    /// When they are expected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    available_at: Option<DateTime<Utc>>,
+    /// Where they are expected.
+    location: String,
 }
 
 /// The units of a SKU at a location.
@@ -160,6 +181,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
             StockEvent::StockAdjusted(_)
             | StockEvent::StockReturned(_)
             | StockEvent::StockTransferred(_)
+            | StockEvent::BackorderLimitSet(_)
             | StockEvent::ReservationMade(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
@@ -177,7 +199,17 @@ impl StockRow {
     fn empty(recorded: &RecordedStockEvent) -> Self {
         let sku = recorded.stream_id.clone();
         let (version, updated_at) = (recorded.version, recorded.recorded_at);
-        Self { sku, on_hand: 0, reserved: 0, sold: 0, unit: None, named: BTreeMap::new(), version, updated_at }
+        Self {
+            sku,
+            on_hand: 0,
+            reserved: 0,
+            sold: 0,
+            unit: None,
+            named: BTreeMap::new(),
+            backorder: None,
+            version,
+            updated_at,
+        }
     }
 
     fn apply(&mut self, event: &StockEvent) {
@@ -189,6 +221,7 @@ impl StockRow {
                 self.change(&it.from, -i64::from(it.quantity), 0);
                 self.change(&it.to, it.quantity.into(), 0);
             }
+            StockEvent::BackorderLimitSet(it) => self.backorder = (it.limit > 0).then(|| it.clone()),
             StockEvent::ReservationMade(it) => self.change(&it.location, 0, it.quantity.into()),
             StockEvent::ReservationReleased(it) => self.change(&it.location, 0, -i64::from(it.quantity)),
             StockEvent::ReservationCommitted(it) => {
@@ -308,7 +341,7 @@ pub(crate) async fn all(
 
 impl StockView {
     fn of(item: StockRow) -> Self {
-        let StockRow { sku, on_hand, reserved, sold, unit, named, version, updated_at } = item;
+        let StockRow { sku, on_hand, reserved, sold, unit, named, backorder, version, updated_at } = item;
         let mut at_default = UnitsRow { on_hand, reserved };
         for here in named.values() {
             at_default.on_hand -= here.on_hand;
@@ -321,7 +354,13 @@ impl StockView {
         }
         let [on_hand, reserved, sold, available] =
             [on_hand, reserved, sold, on_hand - reserved].map(|count| Quantity::of(count, unit));
-        Self { sku, on_hand, reserved, sold, unit, version, updated_at, locations, tracked: true, available }
+        let backorder = backorder.map(|it| BackorderLimitView {
+            limit: Quantity::of(it.limit, unit),
+            available_at: it.available_at,
+            location: it.location.to_string(),
+        });
+        let tracked = true;
+        Self { sku, on_hand, reserved, sold, unit, version, updated_at, locations, backorder, tracked, available }
     }
 }
 

@@ -84,7 +84,11 @@ fn story() -> Vec<OrderEvent> {
     let refund_id = RefundId::parse("f-1").unwrap();
     vec![
         OrderEvent::OrderCreated(PostedOrder::parse(order.to_string().as_bytes()).unwrap().content),
-        OrderEvent::StockReserved(StockReserved { units: vec![], expires_at: DateTime::UNIX_EPOCH }),
+        OrderEvent::StockReserved(StockReserved {
+            units: vec![],
+            expires_at: DateTime::UNIX_EPOCH,
+            backorders: vec![],
+        }),
         OrderEvent::OperatorIntervened(OperatorIntervened {
             payment_number: None,
             decision: OperatorDecision::Retry { payment_token: Some(token) },

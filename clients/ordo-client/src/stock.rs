@@ -35,6 +35,20 @@ impl Client {
         Command::post(self, &["stock", sku, "transfer"], Some(&body))
     }
 
+    /// Says how many units of a SKU may be sold before they are on hand, and when those are expected. 0: none any more.
+    pub fn backorder_stock(
+        &self,
+        sku: &str,
+        limit: u32,
+        available_at: Option<DateTime<Utc>>,
+    ) -> Command<AcceptedCommand> {
+        let body = match available_at {
+            Some(at) => json!({ "limit": limit, "availableAt": at }),
+            None => json!({ "limit": limit }),
+        };
+        Command::post(self, &["stock", sku, "backorder"], Some(&body))
+    }
+
     /// The units of a SKU.
     pub fn stock_level(&self, sku: &str) -> ReadRequest<StockLevel> {
         ReadRequest::new(self, &["stock", sku])
@@ -73,10 +87,25 @@ pub struct StockLevel {
     /// The units at each location that has any. Empty while all are at the default one.
     #[serde(default)]
     pub locations: Vec<StockAtLocation>,
+    /// How many units may be sold before they are on hand; `None`: none.
+    #[serde(default)]
+    pub backorder: Option<SkuBackorder>,
     #[serde(default)]
     pub version: i64,
     #[serde(default)]
     pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// How many units of a SKU may be sold before they are on hand.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SkuBackorder {
+    pub limit: Quantity,
+    /// When they are expected.
+    #[serde(default)]
+    pub available_at: Option<DateTime<Utc>>,
+    pub location: String,
 }
 
 /// The units of a SKU at a location.

@@ -2,19 +2,30 @@
 
 use std::collections::BTreeMap;
 
+use chrono::SecondsFormat;
 use cqrs_es::Aggregate;
 use domain::ids::Sku;
 use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
-use problem::Problem;
+use problem::{Problem, ProblemType};
 
 use crate::stock_commands::{other_unit, too_many};
 
-/// Whatever the order's rules let pass fits its SKUs, but that so much can't be counted, or at so many locations.
-fn refused(refusal: StockError) -> Problem {
+/// Whatever the order's rules let pass fits its SKUs, but that units may have to be waited for, and that so much can't be counted, or at so
+/// many locations.
+fn refused(sku: &Sku, refusal: StockError) -> Problem {
     match refusal {
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
         StockError::OtherUnit { .. } => other_unit(&refusal),
+        StockError::Backordered { on_hand, available_at } => {
+            let detail = format!("{sku}: {refusal}");
+            let problem =
+                Problem::new(ProblemType::Backordered, detail).with("sku", sku.as_str()).with("onHand", on_hand);
+            match available_at {
+                Some(at) => problem.with("availableAt", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+                None => problem,
+            }
+        }
         StockError::NotEnough { .. }
         | StockError::BelowReserved { .. }
         | StockError::NotTracked
@@ -34,7 +45,7 @@ pub(super) fn stock_appends(
     for (sku, command) in commands {
         let current = || (locked.stream(sku.as_str()).state.clone(), Vec::new());
         let (state, events) = skus.entry(sku.clone()).or_insert_with(current);
-        for event in stock::decide(state, command).map_err(refused)? {
+        for event in stock::decide(state, command).map_err(|refusal| refused(&sku, refusal))? {
             events.push(NewEvent::new(&event, metadata).map_err(Problem::internal)?);
             stock::evolve(state, event);
         }

@@ -80,7 +80,11 @@ impl Shop {
         let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
         let authorized = PaymentAuthorized { payment_number: None, reference: "pay-1".into(), amount_minor: 2_550 };
         self.does(order_id, OrderCommand::CreateOrder(content)).await;
-        self.does(order_id, OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })).await;
+        self.does(
+            order_id,
+            OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] }),
+        )
+        .await;
         self.does(order_id, OrderCommand::RecordPaymentAuthorized(authorized)).await;
         self.does(order_id, OrderCommand::ConfirmOrder { mail_staff: false }).await;
     }

@@ -118,7 +118,11 @@ impl Fixture {
     async fn order(&self, order_id: &str) {
         let events = vec![
             OrderEvent::OrderCreated(content(order_id)),
-            OrderEvent::StockReserved(StockReserved { units: vec![], expires_at: chrono::DateTime::UNIX_EPOCH }),
+            OrderEvent::StockReserved(StockReserved {
+                units: vec![],
+                expires_at: chrono::DateTime::UNIX_EPOCH,
+                backorders: vec![],
+            }),
             OrderEvent::PaymentAuthorized(PaymentAuthorized {
                 payment_number: None,
                 reference: "pay".into(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::OrderError;
-use super::event::{LineQuantity, SkuQuantity};
+use super::event::{BackorderedUnits, LineQuantity, SkuQuantity, StockReserved};
 use super::state::{OrderStockState, PlacedOrder, Shipment};
 use crate::ids::{LocationId, Sku};
 
@@ -41,10 +41,10 @@ impl Shipment {
 }
 
 impl PlacedOrder {
-    /// Remembers where the units are. Units at the default location alone need no memory.
-    pub(super) fn allocate(&mut self, units: &[SkuQuantity]) {
+    /// Remembers where the units are. Units at the default location alone need no memory, if all of them are on hand.
+    pub(super) fn allocate(&mut self, StockReserved { units, backorders, expires_at: _ }: &StockReserved) {
         self.allocations.clear();
-        if units.iter().all(|it| it.location.is_default()) {
+        if backorders.is_empty() && units.iter().all(|it| it.location.is_default()) {
             return;
         }
         let allocation = |it: &SkuQuantity| Allocation {
@@ -55,6 +55,29 @@ impl PlacedOrder {
             settled: 0,
         };
         self.allocations.extend(units.iter().map(allocation));
+    }
+
+    /// The units that were not on hand when they were reserved, as far as they have neither been shipped nor cancelled.
+    pub fn backorders(&self) -> impl Iterator<Item = BackorderedUnits> {
+        let reserved = match &self.stock {
+            OrderStockState::Reserved(reserved) => &reserved.backorders[..],
+            OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
+                &[]
+            }
+        };
+        reserved.iter().filter_map(|it| {
+            let is_it = |known: &&Allocation| (&known.sku, &known.location) == (&it.sku, &it.location);
+            let quantity = self.allocations.iter().find(is_it).map_or(0, Allocation::left).min(it.quantity);
+            (quantity > 0).then(|| BackorderedUnits { quantity, ..it.clone() })
+        })
+    }
+
+    /// How many units of each SKU of which some had to wait were shipped, by location.
+    pub(super) fn shipped_backorders(&self) -> Vec<(&Sku, &LocationId, u32)> {
+        let OrderStockState::Reserved(StockReserved { backorders, .. }) = &self.stock else { return vec![] };
+        let waits =
+            |it: &&Allocation| backorders.iter().any(|known| (&known.sku, &known.location) == (&it.sku, &it.location));
+        self.allocations.iter().filter(waits).map(|it| (&it.sku, &it.location, it.shipped)).collect()
     }
 
     /// Takes what is shipped out of the allocations: of each SKU first from where it was allocated first, or all from `location`. Returns

@@ -34,7 +34,9 @@ pub use people::{NoteAdded, OperatorIntervened};
 pub use price::{Discount, InvalidTaxRate, Shipping, Tax, TaxRate};
 pub use refund::{PaymentRefunded, RefundRequested};
 pub use returns::{ItemCondition, ReceivedLine, ReturnCancelled, ReturnReceived, ReturnRequested};
-pub use stock::{Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved, UnitMismatch};
+pub use stock::{
+    BackorderedUnits, Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved, UnitMismatch,
+};
 pub use subject::{
     FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderDocumentEvent, OrderSubject,
     PaymentEvent, RefundEvent, ReservationEvent, ReturnEvent,

@@ -27,7 +27,7 @@ impl PlacedOrder {
         match event {
             OrderEvent::OrderCreated(_) => {}
             OrderEvent::StockReserved(reserved) => {
-                self.allocate(&reserved.units);
+                self.allocate(&reserved);
                 self.stock = OrderStockState::Reserved(reserved);
             }
             OrderEvent::StockReservationFailed(failed) => {

@@ -9,4 +9,5 @@ pub use commands::{
     parse_return, parse_return_cancellation, parse_return_receipt, parse_shipment, parse_tracking,
 };
 pub use create::PostedOrder;
+pub(crate) use create::read_instant;
 pub use import::PostedImport;

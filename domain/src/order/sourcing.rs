@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::event::{Shortage, SkuQuantity};
+use super::event::{BackorderedUnits, Shortage, SkuQuantity};
 use crate::ids::{LocationId, Sku};
 use crate::stock::TrackedStock;
 
@@ -54,6 +54,32 @@ pub fn choose_locations(
     // By SKU; those of a SKU in the order in which their locations were chosen.
     units.sort_by_key(|(at, _)| *at);
     Ok(units.into_iter().map(|(_, units)| units).collect())
+}
+
+/// Chooses the locations as [`choose_locations`] does. If there is too little of a SKU that may be backordered, all of its units are reserved
+/// where the missing ones are expected. Those are the second list.
+///
+/// The error names the SKUs of which there is too little, with what may wait.
+pub fn choose_locations_or_backorder(
+    needed: &[NeededUnits<'_>],
+    preferred: &[LocationId],
+) -> Result<(Vec<SkuQuantity>, Vec<BackorderedUnits>), Vec<Shortage>> {
+    let shortages = match choose_locations(needed, preferred) {
+        Ok(units) => return Ok((units, vec![])),
+        Err(shortages) => shortages,
+    };
+    let is_short = |it: &NeededUnits<'_>| shortages.iter().any(|short| short.sku == *it.sku);
+    let (short, enough): (Vec<_>, Vec<_>) = needed.iter().copied().partition(is_short);
+    let (mut units, mut backorders) = (choose_locations(&enough, preferred)?, Vec::new());
+    for NeededUnits { sku, quantity, stock } in short {
+        let Some((backorder, waiting)) = stock.backorder_of(quantity) else { return Err(shortages) };
+        let (location, available_at) = (backorder.location.clone(), backorder.available_at);
+        units.push(SkuQuantity { sku: sku.clone(), quantity, location: location.clone() });
+        backorders.push(BackorderedUnits { sku: sku.clone(), quantity: waiting, location, available_at });
+    }
+    backorders.retain(|it| it.quantity > 0);
+    units.sort_by(|one, other| one.sku.cmp(&other.sku));
+    Ok((units, backorders))
 }
 
 /// Refuses an order of which there is too little.

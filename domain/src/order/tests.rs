@@ -98,7 +98,7 @@ fn reserved() -> OrderEvent {
     let sku = Sku::parse("sku-123").unwrap();
     let units = vec![SkuQuantity { sku, quantity: 1, location: LocationId::default() }];
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    OrderEvent::StockReserved(StockReserved { units, expires_at })
+    OrderEvent::StockReserved(StockReserved { units, expires_at, backorders: vec![] })
 }
 
 fn authorized() -> OrderEvent {

@@ -11,7 +11,7 @@ use super::state::PlacedOrder;
 use crate::ids::{LocationId, OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand, StockReturned};
 
-/// Whether an event implies stock commands.
+/// Whether an event implies commands that change the stock.
 pub fn implies_stock_commands(event: &OrderEvent) -> bool {
     match event.subject() {
         OrderSubject::Reservation(ReservationEvent::StockReserved(reserved)) => !reserved.units.is_empty(),
@@ -57,6 +57,12 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
     }
     if let OrderEvent::ReturnReceived(received) = event {
         return restocked(order_id, order, received);
+    }
+    if let OrderEvent::OrderShipped(_) = event {
+        let check = |(sku, location, shipped): (&Sku, &LocationId, u32)| {
+            (sku.clone(), StockCommand::CheckOnHand { order_id: order_id.clone(), location: location.clone(), shipped })
+        };
+        return order.shipped_backorders().into_iter().map(check).collect();
     }
     if !implies_stock_commands(event) {
         return vec![];

@@ -1,9 +1,9 @@
 //! Which events a command leads to.
 
 use super::{
-    LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted, ReservationMade, ReservationReleased,
-    Stock, StockAdjusted, StockCommand, StockError, StockEvent, StockReceived, StockReturned, StockTransferred,
-    TrackedStock,
+    BackorderLimitSet, LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted, ReservationMade,
+    ReservationReleased, Stock, StockAdjusted, StockCommand, StockError, StockEvent, StockReceived, StockReturned,
+    StockTransferred, TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::Quantity;
@@ -15,19 +15,27 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
     check_unit(stock, &command)?;
     match (stock, command) {
         (Stock::Untracked, StockCommand::Receive(receipt)) => receive(&TrackedStock::default(), receipt),
-        (Stock::Untracked, StockCommand::Adjust(_) | StockCommand::Transfer(_)) => Err(StockError::NotTracked),
+        (
+            Stock::Untracked,
+            StockCommand::Adjust(_) | StockCommand::Transfer(_) | StockCommand::SetBackorderLimit(_),
+        ) => Err(StockError::NotTracked),
         (
             Stock::Untracked,
             StockCommand::PutBack(_)
             | StockCommand::Reserve(_)
             | StockCommand::Release { .. }
             | StockCommand::ReleaseBeyond { .. }
+            | StockCommand::CheckOnHand { .. }
             | StockCommand::Commit { .. },
         ) => Ok(vec![]),
         (Stock::Tracked(tracked), StockCommand::Receive(receipt)) => receive(tracked, receipt),
         (Stock::Tracked(tracked), StockCommand::PutBack(returned)) => put_back(tracked, returned),
         (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
         (Stock::Tracked(tracked), StockCommand::Transfer(transfer)) => move_units(tracked, transfer),
+        (Stock::Tracked(tracked), StockCommand::SetBackorderLimit(set)) => set_backorder_limit(tracked, set),
+        (Stock::Tracked(tracked), StockCommand::CheckOnHand { order_id, location, shipped }) => {
+            check_on_hand(tracked, &order_id, &location, shipped)
+        }
         (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
         (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release_all(tracked, &order_id)),
         (Stock::Tracked(tracked), StockCommand::ReleaseBeyond { order_id, location, needed }) => {
@@ -46,12 +54,14 @@ fn check_unit(stock: &Stock, command: &StockCommand) -> Result<(), StockError> {
         StockCommand::Receive(it) => it.unit,
         StockCommand::Adjust(it) => it.unit,
         StockCommand::Transfer(it) => it.unit,
+        StockCommand::SetBackorderLimit(it) => it.unit,
         StockCommand::PutBack(it) => it.unit,
         StockCommand::Reserve(it) => it.unit,
         // Of what was reserved in its unit.
-        StockCommand::Release { .. } | StockCommand::ReleaseBeyond { .. } | StockCommand::Commit { .. } => {
-            return Ok(());
-        }
+        StockCommand::Release { .. }
+        | StockCommand::ReleaseBeyond { .. }
+        | StockCommand::CheckOnHand { .. }
+        | StockCommand::Commit { .. } => return Ok(()),
     };
     if unit == tracked.unit { Ok(()) } else { Err(StockError::OtherUnit { unit: tracked.unit }) }
 }
@@ -74,7 +84,8 @@ fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<Stock
     }
     let nothing = LocationStock::default();
     let here = tracked.locations.get(&adjustment.location).unwrap_or(&nothing);
-    if here.on_hand.saturating_add(delta) < here.reserved {
+    // What came to be more is there, whether or not it is enough for all that wait.
+    if delta < 0 && here.on_hand.saturating_add(delta) < here.reserved {
         return Err(StockError::BelowReserved { reserved: Quantity::of(here.reserved, tracked.unit) });
     }
     check_room(tracked, &adjustment.location, delta)?;
@@ -90,10 +101,36 @@ fn move_units(tracked: &TrackedStock, transfer: StockTransferred) -> Result<Vec<
     }
     let available = tracked.available_at(&transfer.from);
     if i64::from(transfer.quantity) > available {
-        return Err(StockError::NotEnough { available: Quantity::of(available, tracked.unit) });
+        return Err(StockError::NotEnough { available: Quantity::of(available.max(0), tracked.unit) });
     }
     check_room(tracked, &transfer.to, 0)?;
     Ok(vec![StockEvent::StockTransferred(transfer)])
+}
+
+fn set_backorder_limit(tracked: &TrackedStock, set: BackorderLimitSet) -> Result<Vec<StockEvent>, StockError> {
+    if set.limit > MAX_CHANGE {
+        return Err(StockError::OutOfBounds);
+    }
+    let is_known = tracked.backorder.as_ref().map_or(set.limit == 0, |known| *known == set);
+    Ok(if is_known { vec![] } else { vec![StockEvent::BackorderLimitSet(set)] })
+}
+
+/// Those of a reservation that are on hand stay so: nothing is taken away that orders wait for.
+fn check_on_hand(
+    tracked: &TrackedStock,
+    order_id: &OrderId,
+    location: &LocationId,
+    shipped: u32,
+) -> Result<Vec<StockEvent>, StockError> {
+    let Some(here) = tracked.locations.get(location) else { return Ok(vec![]) };
+    let Some(reservation) = here.reservations.get(order_id) else { return Ok(vec![]) };
+    let on_hand = here.on_hand_for(reservation);
+    if shipped.saturating_sub(reservation.shipped) > on_hand {
+        let backorder = tracked.backorder.as_ref().filter(|backorder| backorder.location == *location);
+        let available_at = backorder.and_then(|backorder| backorder.available_at);
+        return Err(StockError::Backordered { on_hand: Quantity::of(on_hand, tracked.unit), available_at });
+    }
+    Ok(vec![])
 }
 
 fn put_back(tracked: &TrackedStock, returned: StockReturned) -> Result<Vec<StockEvent>, StockError> {
@@ -120,8 +157,9 @@ fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockE
         return Ok(vec![]);
     }
     let available = tracked.available_at(&wanted.location);
+    let available = available + tracked.backorder_limit_at(&wanted.location);
     if i64::from(wanted.quantity) > available {
-        return Err(StockError::NotEnough { available: Quantity::of(available, tracked.unit) });
+        return Err(StockError::NotEnough { available: Quantity::of(available.max(0), tracked.unit) });
     }
     Ok(vec![StockEvent::ReservationMade(wanted)])
 }
@@ -146,6 +184,12 @@ fn commit(
 ) -> Result<Vec<StockEvent>, StockError> {
     let Some(reservation) = tracked.reservation(&order_id, &location) else { return Ok(vec![]) };
     let quantity = shipped.saturating_sub(reservation.shipped);
+    check_on_hand(
+        tracked,
+        &order_id,
+        &location,
+        shipped.min(reservation.shipped.saturating_add(reservation.quantity)),
+    )?;
     if quantity > reservation.quantity {
         return Err(StockError::MoreThanReserved { reserved: reservation.quantity });
     }

@@ -34,6 +34,7 @@ fn earlier_version(event: &StockEvent) -> Option<&'static str> {
         StockEvent::StockAdjusted(it) => (&it.location, it.unit),
         StockEvent::StockReturned(it) => (&it.location, it.unit),
         StockEvent::StockTransferred(it) => return it.unit.is_none().then_some(FIRST),
+        StockEvent::BackorderLimitSet(_) => return None,
         StockEvent::ReservationMade(it) => (&it.location, it.unit),
         StockEvent::ReservationReleased(it) => (&it.location, None),
         StockEvent::ReservationCommitted(it) => (&it.location, None),
@@ -53,6 +54,8 @@ events! {
         StockReturned,
         /// Units were moved to another location.
         StockTransferred,
+        /// From now on, so many units may be promised that are not on hand.
+        BackorderLimitSet,
         /// Units were reserved for an order.
         ReservationMade,
         /// Reserved units are for sale again.
@@ -125,6 +128,24 @@ pub struct StockTransferred {
     /// How many, at least one.
     pub quantity: u32,
     /// The unit of measure in which the SKU is counted; `None`: by the piece. The quantity is in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+}
+
+/// From now on, so many units may be promised that are not on hand. What was promised before stays so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BackorderLimitSet {
+    /// How many units may wait at the same time; 0: none any more.
+    pub limit: u32,
+    /// When the units are expected, which is what customers are promised; `None`: nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_at: Option<DateTime<Utc>>,
+    /// Where they are expected.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. The limit is in thousandths of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitOfMeasure>,
 }

@@ -31,8 +31,9 @@ impl TrackedStock {
                 let moved = self.change(&from, |here| here.remove(quantity.into()));
                 self.change(&to, |here| here.add(moved));
             }
+            StockEvent::BackorderLimitSet(set) => self.backorder = (set.limit > 0).then_some(set),
             StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at, unit: _ }) => {
-                let made = Reservation { quantity, shipped: 0, expires_at };
+                let made = Reservation { quantity, shipped: 0, expires_at, place: 0 };
                 self.change(&location, |here| here.reserve(order_id, made));
             }
             StockEvent::ReservationReleased(ReservationReleased { order_id, quantity, location }) => {
@@ -76,9 +77,13 @@ impl LocationStock {
         removed
     }
 
-    fn reserve(&mut self, order_id: OrderId, made: Reservation) {
+    fn reserve(&mut self, order_id: OrderId, mut made: Reservation) {
         let before = self.reservations.get(&order_id).map_or(0, |before| before.quantity.into());
         self.reserved += i64::from(made.quantity) - before;
+        if self.available() < 0 {
+            self.last_place += 1;
+            made.place = self.last_place;
+        }
         self.reservations.insert_mut(order_id, made);
     }
 

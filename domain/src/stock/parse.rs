@@ -1,8 +1,9 @@
 //! Parses the bodies of commands to the stock of a SKU.
 
-use super::{MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred};
+use super::{BackorderLimitSet, MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::ids::LocationId;
+use crate::order::parse::read_instant;
 use crate::quantity::{UnitOfMeasure, read_difference, read_quantity};
 
 const MAX_REASON_CHARS: usize = 500;
@@ -43,6 +44,29 @@ pub fn parse_transfer(body: &[u8]) -> Result<StockCommand, InvalidBody> {
         }
         Some(StockCommand::Transfer(StockTransferred { from: from?, to: to?, quantity: quantity?, unit: unit? }))
     })
+}
+
+/// Reads `{"limit": 50, "availableAt"?: "2026-12-24T08:00:00Z", "unit"?: "kg", "location"?: "berlin"}`.
+pub fn parse_backorder(body: &[u8]) -> Result<StockCommand, InvalidBody> {
+    read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
+        let [limit, available_at, location, unit] = reader.object(fields, ["limit", "availableAt", "location", "unit"]);
+        let unit = read_unit(reader, &unit);
+        let limit = reader.required(&limit, |r, field| read_limit(r, field, unit?));
+        let available_at = reader.optional(&available_at, |r, field| r.text(field, read_instant));
+        let location = read_location(reader, &location);
+        let (limit, available_at, location, unit) = (limit?, available_at?, location?, unit?);
+        Some(StockCommand::SetBackorderLimit(BackorderLimitSet { limit, available_at, location, unit }))
+    })
+}
+
+/// A quantity that may be 0.
+fn read_limit(reader: &mut BodyReader, field: &JsonField<'_>, unit: Option<UnitOfMeasure>) -> Option<u32> {
+    let limit = read_difference(reader, field, unit, MAX_CHANGE)?;
+    let limit = u32::try_from(limit).ok();
+    if limit.is_none() {
+        reader.violation_at(field, "out_of_range", "must not be less than 0");
+    }
+    limit
 }
 
 /// A location; the default one if none is named.

@@ -3,7 +3,7 @@
 use rpds::RedBlackTreeMapSync;
 use serde::{Deserialize, Serialize};
 
-use super::{LocationStock, Reservation, TrackedStock};
+use super::{BackorderLimitSet, LocationStock, Reservation, TrackedStock, is_zero};
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::UnitOfMeasure;
 
@@ -18,20 +18,27 @@ pub(super) struct StoredStock {
     reservations: RedBlackTreeMapSync<OrderId, Reservation>,
     #[serde(default = "RedBlackTreeMapSync::new_sync", skip_serializing_if = "RedBlackTreeMapSync::is_empty")]
     named: RedBlackTreeMapSync<LocationId, LocationStock>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    backorder: Option<BackorderLimitSet>,
+    /// That of the default location.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    last_place: u64,
 }
 
 impl From<TrackedStock> for StoredStock {
-    fn from(TrackedStock { on_hand, reserved, sold, unit, locations: mut named }: TrackedStock) -> Self {
+    fn from(TrackedStock { on_hand, reserved, sold, unit, backorder, locations: mut named }: TrackedStock) -> Self {
         let default = LocationId::default();
         let reservations = named.get(&default).map(|here| here.reservations.clone()).unwrap_or_default();
+        let last_place = named.get(&default).map_or(0, |here| here.last_place);
         named.remove_mut(&default);
-        Self { on_hand, reserved, sold, unit, reservations, named }
+        Self { on_hand, reserved, sold, unit, reservations, named, backorder, last_place }
     }
 }
 
 impl From<StoredStock> for TrackedStock {
-    fn from(StoredStock { on_hand, reserved, sold, unit, reservations, named }: StoredStock) -> Self {
-        let mut here = LocationStock { on_hand, reserved, reservations };
+    fn from(stored: StoredStock) -> Self {
+        let StoredStock { on_hand, reserved, sold, unit, reservations, named, backorder, last_place } = stored;
+        let mut here = LocationStock { on_hand, reserved, last_place, reservations };
         for there in named.values() {
             here.on_hand = here.on_hand.saturating_sub(there.on_hand);
             here.reserved = here.reserved.saturating_sub(there.reserved);
@@ -40,6 +47,6 @@ impl From<StoredStock> for TrackedStock {
         if here != LocationStock::default() {
             locations.insert_mut(LocationId::default(), here);
         }
-        Self { on_hand, reserved, sold, unit, locations }
+        Self { on_hand, reserved, sold, unit, backorder, locations }
     }
 }

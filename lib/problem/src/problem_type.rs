@@ -119,6 +119,9 @@ problem_types! {
     OtherUnit = "other-unit", CONFLICT, "The SKU is counted in another unit",
         "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit.",
         "Give the quantity in the SKU's unit, and name it as `unit`.";
+    Backordered = "backordered", CONFLICT, "Units are still to come",
+        "Of the `sku`, only `onHand` units for this order are there. The others are expected at `availableAt`, if that is known.",
+        "Ship the other lines, or fewer units, or receive the units first.";
     BelowReserved = "below-reserved", CONFLICT, "More units are reserved",
         "The count can't be lower than what is `reserved` for orders.",
         "Cancel orders first, or adjust by less.";

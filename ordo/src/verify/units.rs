@@ -169,6 +169,7 @@ impl StockFoldCheck {
                 self.sums_at(&it.from).came_in -= i64::from(it.quantity);
                 self.sums_at(&it.to).came_in += i64::from(it.quantity);
             }
+            StockEvent::BackorderLimitSet(_) => {}
             StockEvent::ReservationMade(it) => self.count(&it.order_id, &it.location, it.quantity.into(), 0),
             StockEvent::ReservationReleased(it) => {
                 self.count(&it.order_id, &it.location, -i64::from(it.quantity), 0);
@@ -178,10 +179,12 @@ impl StockFoldCheck {
                 self.count(&it.order_id, &it.location, -sent, sent);
             }
         }
+        let before = self.stock.clone();
         stock::evolve(&mut self.stock, event);
         let Stock::Tracked(tracked) = &self.stock else { return };
-        let is_oversold =
-            |(_, it): &(&LocationId, &LocationStock)| it.available() < 0 || it.on_hand < 0 || it.reserved < 0;
+        let is_oversold = |(location, it): &(&LocationId, &LocationStock)| {
+            it.on_hand < 0 || it.reserved < 0 || it.available() < least_available(&before, tracked, location, it)
+        };
         if let Some((location, it)) = tracked.locations.iter().find(is_oversold)
             && !std::mem::replace(&mut self.oversold, true)
         {
@@ -237,7 +240,7 @@ impl StockFoldCheck {
         LocationSums { came_in, open, sent }: &LocationSums,
         findings: &mut Findings,
     ) {
-        let LocationStock { on_hand, reserved, reservations } = here;
+        let LocationStock { on_hand, reserved, reservations, last_place: _ } = here;
         let listed: i64 = reservations.values().map(|it| i64::from(it.quantity)).sum();
         let (about, at) = (|| format!("SKU {}", self.sku), at(location));
         if *on_hand != came_in - sent {
@@ -251,6 +254,20 @@ impl StockFoldCheck {
             );
         }
     }
+}
+
+/// The least that can be available at a location after an event: 0, or what it was before if orders wait for units, or as far below 0 as
+/// more units may be promised than are there.
+fn least_available(before: &Stock, now: &TrackedStock, location: &LocationId, here: &LocationStock) -> i64 {
+    let was = match before {
+        Stock::Untracked => None,
+        Stock::Tracked(tracked) => tracked.locations.get(location),
+    };
+    if here.reserved > was.map_or(0, |was| was.reserved) {
+        let backorder = now.backorder.as_ref().filter(|backorder| backorder.location == *location);
+        return backorder.map_or(0, |backorder| -i64::from(backorder.limit));
+    }
+    was.map_or(0, LocationStock::available).min(0)
 }
 
 /// Where, if that has to be said.

@@ -7,6 +7,7 @@
 mod access;
 mod another_emulator;
 mod another_user;
+mod backorders;
 mod bad_orders;
 mod bad_settings;
 mod chaos;

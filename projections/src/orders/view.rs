@@ -5,9 +5,10 @@ mod money;
 use std::collections::BTreeSet;
 
 use access_control::AuthorizedCaller;
+use chrono::{DateTime, Utc};
 use domain::ids::LocationId;
 use domain::money::Money;
-use domain::order::event::{OrderCreated, SkuQuantity};
+use domain::order::event::{BackorderedUnits, OrderCreated, SkuQuantity};
 use domain::order::{Allocation, OrderTotals, PlacedOrder, Shipment};
 use domain::quantity::Quantity;
 use read_models::Item;
@@ -63,6 +64,10 @@ pub(crate) struct OrderView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     allocations: Vec<AllocationView>,
+    /// The units that were not on hand when they were reserved, and were not shipped yet. They can be shipped once enough were received.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    backorders: Vec<BackorderView>,
     shipments: Vec<ShipmentView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cancellations: Vec<CancellationRow>,
@@ -130,6 +135,21 @@ struct AllocationView {
     shipped: Quantity,
 }
 
+/// Units of a SKU that had to be waited for.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Backorder)]
+#[serde(rename_all = "camelCase")]
+struct BackorderView {
+    sku: String,
+    quantity: Quantity,
+    /// When they are expected, as it was known when the order was confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    available_at: Option<DateTime<Utc>>,
+    /// Where they are expected. Customers do not see it.
+    location: String,
+}
+
 /// A shipment, as `GET /orders/{id}` answers it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Shipment)]
@@ -195,6 +215,7 @@ impl OrderView {
             totals: placed.and_then(|placed| TotalsView::of(&placed.content)),
             lines: rows(items, "LINE#")?.into_iter().map(|line| LineView::of(line, placed)).collect(),
             allocations: AllocationView::all(placed),
+            backorders: BackorderView::all(placed),
             shipments: shipments.into_iter().map(|shipment| ShipmentView::of(shipment, placed)).collect(),
             cancellations,
             returns,
@@ -244,6 +265,18 @@ impl AllocationView {
             Self { sku: it.sku.to_string(), location: it.location.to_string(), quantity, shipped }
         };
         placed.allocations.iter().map(view).collect()
+    }
+}
+
+impl BackorderView {
+    fn all(placed: Option<&PlacedOrder>) -> Vec<Self> {
+        let Some(placed) = placed else { return vec![] };
+        let view = |it: BackorderedUnits| {
+            let quantity = Quantity::of(it.quantity, placed.unit_of(&it.sku));
+            let (sku, location) = (it.sku.to_string(), it.location.to_string());
+            Self { sku, quantity, available_at: it.available_at, location }
+        };
+        placed.backorders().map(view).collect()
     }
 }
 

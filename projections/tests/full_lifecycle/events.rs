@@ -25,7 +25,7 @@ pub(crate) fn created() -> OrderEvent {
 pub(crate) fn reserved() -> OrderEvent {
     let units = vec![SkuQuantity { sku: Sku::parse("cable").unwrap(), quantity: 1, location: LocationId::default() }];
     let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    OrderEvent::StockReserved(StockReserved { units, expires_at })
+    OrderEvent::StockReserved(StockReserved { units, expires_at, backorders: vec![] })
 }
 
 pub(crate) fn authorized() -> OrderEvent {

@@ -30,7 +30,7 @@ impl World {
             "items": [{ "sku": "a", "title": "a", "quantity": 2, "unitPrice": "5.00" }],
         });
         let content = PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content;
-        let reserved = StockReserved { units: vec![], expires_at: chrono::DateTime::UNIX_EPOCH };
+        let reserved = StockReserved { units: vec![], expires_at: chrono::DateTime::UNIX_EPOCH, backorders: vec![] };
         world.add(vec![OrderEvent::OrderCreated(content), OrderEvent::StockReserved(reserved)]).await;
         world
     }

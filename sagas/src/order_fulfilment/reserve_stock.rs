@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use domain::ids::Sku;
 use domain::order::event::{StockReleased, StockReservationFailed, StockReserved, UnitMismatch};
 use domain::order::saga::SagaStep;
-use domain::order::{NeededUnits, OrderCommand, OrderStage, OrderStockState, PlacedOrder, choose_locations};
+use domain::order::{
+    NeededUnits, OrderCommand, OrderStage, OrderStockState, PlacedOrder, choose_locations_or_backorder,
+};
 
 use crate::SagaSettings;
 use crate::order_session::OrderSession;
@@ -32,11 +34,12 @@ fn reserve_stock(order: &mut OrderSession, stock: &StockLedger<'_>, settings: &S
     let tracked = |(sku, quantity)| stock.tracked(sku).map(|stock| NeededUnits { sku, quantity, stock });
     let needed: Vec<_> = needed_by_sku(&order.order).into_iter().filter_map(tracked).collect();
     let other_units = other_units(order, &needed);
-    let chosen = if other_units.is_empty() { choose_locations(&needed, &settings.locations) } else { Err(vec![]) };
+    let chosen =
+        if other_units.is_empty() { choose_locations_or_backorder(&needed, &settings.locations) } else { Err(vec![]) };
     let command = match chosen {
-        Ok(units) => {
+        Ok((units, backorders)) => {
             let expires_at = order.now + settings.reservation_hold;
-            OrderCommand::RecordStockReserved(StockReserved { units, expires_at })
+            OrderCommand::RecordStockReserved(StockReserved { units, expires_at, backorders })
         }
         Err(shortages) => OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages, other_units }),
     };

@@ -30,7 +30,7 @@ fn after(commands: impl IntoIterator<Item = OrderCommand>) -> PlacedOrder {
 
 fn reserved() -> OrderCommand {
     let expires_at = now() + TimeDelta::minutes(30);
-    OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })
+    OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] })
 }
 
 fn authorized() -> OrderCommand {

@@ -65,7 +65,7 @@ fn stuck(step: &str) -> WaitingSagaRow {
 
 pub(crate) fn reserved() -> OrderCommand {
     let expires_at = now() + TimeDelta::minutes(30);
-    OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })
+    OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] })
 }
 
 pub(crate) fn authorized() -> OrderCommand {

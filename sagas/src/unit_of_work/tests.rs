@@ -77,7 +77,7 @@ fn reserved(units: &[(&str, u32)]) -> OrderCommand {
         location: LocationId::default(),
     });
     let expires_at = Utc::now() + TimeDelta::hours(1);
-    OrderCommand::RecordStockReserved(StockReserved { units: units.collect(), expires_at })
+    OrderCommand::RecordStockReserved(StockReserved { units: units.collect(), expires_at, backorders: vec![] })
 }
 
 fn by_order(stored: Vec<OrderStoreResult>) -> BTreeMap<String, Result<(), String>> {

@@ -179,7 +179,7 @@ async fn owes_a_capture_and_a_refund(world: &World, id: &str) {
     world.post(id, &[("untracked", 2)]).await;
     let expires_at = chrono::Utc::now() + chrono::TimeDelta::hours(1);
     for command in [
-        OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at }),
+        OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] }),
         OrderCommand::RecordPaymentAuthorized(authorized),
         OrderCommand::ConfirmOrder { mail_staff: false },
         sent(domain::order::event::MailTemplate::OrderConfirmed),

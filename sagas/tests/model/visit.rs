@@ -174,7 +174,11 @@ fn reserve(world: &World) -> OrderCommand {
     let (sku, available) = (Sku::parse("s").unwrap(), world.stock.available());
     if available >= i64::from(ORDERED) {
         let units = vec![SkuQuantity { sku, quantity: ORDERED, location: LocationId::default() }];
-        return OrderCommand::RecordStockReserved(StockReserved { units, expires_at: expires_at() });
+        return OrderCommand::RecordStockReserved(StockReserved {
+            units,
+            expires_at: expires_at(),
+            backorders: vec![],
+        });
     }
     let shortages = vec![Shortage { unit: None, sku, requested: ORDERED, available }];
     OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages, other_units: vec![] })

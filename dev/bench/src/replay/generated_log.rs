@@ -92,7 +92,7 @@ impl GeneratedLog {
                 };
                 let units = self.created.lines.iter().map(units).collect();
                 let expires_at = self.event.recorded_at + TimeDelta::minutes(30);
-                OrderEvent::StockReserved(StockReserved { units, expires_at })
+                OrderEvent::StockReserved(StockReserved { units, expires_at, backorders: vec![] })
             }
             3 => OrderEvent::PaymentAuthorized(PaymentAuthorized {
                 payment_number: None,

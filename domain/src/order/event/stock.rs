@@ -1,6 +1,7 @@
 //! Units of stock: reserved for the order, or released.
 
 use chrono::{DateTime, Utc};
+use event_versions::FIRST;
 use serde::{Deserialize, Serialize};
 
 use super::RejectionReason;
@@ -16,6 +17,24 @@ pub struct StockReserved {
     pub units: Vec<SkuQuantity>,
     /// When the reservation runs out if the order is not confirmed by then.
     pub expires_at: DateTime<Utc>,
+    /// Those of the units that were not on hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backorders: Vec<BackorderedUnits>,
+}
+
+/// Units of a SKU that were reserved before they were on hand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct BackorderedUnits {
+    pub sku: Sku,
+    pub quantity: u32,
+    /// Where they are expected.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
+    /// When they are expected, as it was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_at: Option<DateTime<Utc>>,
 }
 
 /// Units of one SKU at one location.
@@ -31,9 +50,11 @@ pub struct SkuQuantity {
 }
 
 impl StockReserved {
-    /// Whether it says no more than the first version could: builds that know no other would release and ship the units elsewhere.
-    pub(super) fn is_of_first_version(&self) -> bool {
-        self.units.iter().all(|it| it.location.is_default())
+    /// The version that says all of it, if it is an earlier one. Builds that know no location would release and ship the units elsewhere,
+    /// and builds that know no backorder would ship what is not there.
+    pub(super) fn earlier_version(&self) -> Option<&'static str> {
+        let earlier = if self.units.iter().all(|it| it.location.is_default()) { FIRST } else { "2.0" };
+        self.backorders.is_empty().then_some(earlier)
     }
 }
 

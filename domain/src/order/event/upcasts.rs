@@ -27,6 +27,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderConfirmed", to: "2.0", change: None },
     // Its units may be at several locations.
     Upcast { event_type: "StockReserved", to: "2.0", change: None },
+    // Some of them may not be on hand.
+    Upcast { event_type: "StockReserved", to: "3.0", change: None },
     // They may speak of units of measure.
     Upcast { event_type: "StockReservationFailed", to: "2.0", change: None },
     Upcast { event_type: "OrderRejected", to: "2.0", change: None },
@@ -57,7 +59,7 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         OrderEvent::OrderShipped(shipped) => shipped.location.is_none().then_some("2.0"),
         // It would be taken for all of the return, or be put back elsewhere.
         OrderEvent::ReturnReceived(received) => received.earlier_version(),
-        OrderEvent::StockReserved(reserved) => reserved.is_of_first_version().then_some(FIRST),
+        OrderEvent::StockReserved(reserved) => reserved.earlier_version(),
         OrderEvent::StockReservationFailed(failed) => failed.reason().is_of_first_version().then_some(FIRST),
         OrderEvent::OrderRejected(rejected) => rejected.reason.is_of_first_version().then_some(FIRST),
         OrderEvent::StockReleased(_)

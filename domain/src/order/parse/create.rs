@@ -225,7 +225,7 @@ fn said_once<T: PartialEq>(
 
 /// An instant, in any zone.
 #[expect(clippy::needless_pass_by_value, reason = "as all that read a text")]
-pub(super) fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
+pub(crate) fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> {
     let instant = DateTime::parse_from_rfc3339(&text).map(|instant| instant.to_utc()).ok();
     // Other years do not have four digits.
     let instant = instant.filter(|instant| (0..=9999).contains(&instant.year()));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::stock::{Stock, StockEvent, StockReceived, evolve};
+use crate::stock::{BackorderLimitSet, Stock, StockEvent, StockReceived, evolve};
 
 fn location(name: &str) -> LocationId {
     LocationId::parse(name).unwrap()
@@ -72,6 +72,31 @@ fn an_order_comes_from_ten_locations_at_the_most() {
         chosen(&[(11, stock(&scattered))], &[]),
         Err(vec![Shortage { unit: None, sku, requested: 11, available: 10 }])
     );
+}
+
+#[test]
+fn what_may_be_backordered_is_reserved_where_it_is_expected_and_the_rest_where_it_is() {
+    let (tea, mug) = (Sku::parse("tea").unwrap(), Sku::parse("mug").unwrap());
+    let mut short = stock(&[("berlin", 2), ("ulm", 1)]);
+    let there = stock(&[("ulm", 5)]);
+    let wanted = |stock: &TrackedStock, quantity| {
+        let needed =
+            [NeededUnits { sku: &mug, quantity: 1, stock: &there }, NeededUnits { sku: &tea, quantity, stock }];
+        choose_locations_or_backorder(&needed, &[])
+    };
+    assert!(wanted(&short, 4).is_err());
+    let available_at = chrono::DateTime::from_timestamp(1_900_000_000, 0);
+    short.backorder = Some(BackorderLimitSet { limit: 3, available_at, location: location("berlin"), unit: None });
+    // As long as there is enough, nothing waits.
+    assert_eq!(wanted(&short, 3).unwrap().1, []);
+    let (units, backorders) = wanted(&short, 4).unwrap();
+    let at = |sku: &Sku, quantity, name| SkuQuantity { sku: sku.clone(), quantity, location: location(name) };
+    assert_eq!(units, [at(&mug, 1, "ulm"), at(&tea, 4, "berlin")]);
+    assert_eq!(
+        backorders,
+        [BackorderedUnits { sku: tea.clone(), quantity: 2, location: location("berlin"), available_at }]
+    );
+    assert!(wanted(&short, 5).is_ok() && wanted(&short, 6).is_err());
 }
 
 proptest! {

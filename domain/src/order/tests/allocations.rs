@@ -23,21 +23,28 @@ fn in_two_places() -> OrderEvent {
     OrderEvent::StockReserved(StockReserved {
         units: vec![units(berlin(), 2), units(LocationId::default(), 2)],
         expires_at,
+        backorders: vec![],
     })
 }
 
 /// Four of one line at 10.00, promised.
 fn four() -> PlacedOrder {
+    promised(4, in_two_places())
+}
+
+/// So many of one line at 10.00, promised.
+fn promised(quantity: u32, reserved: OrderEvent) -> PlacedOrder {
     let mut content = content();
-    content.lines[0].quantity = 4;
+    content.lines[0].quantity = quantity;
     content.lines[0].unit_price_minor = 1_000;
-    content.total_minor = 4_000;
+    content.total_minor = 1_000 * i64::from(quantity);
+    let amount_minor = content.total_minor;
     let held = OrderEvent::PaymentAuthorized(PaymentAuthorized {
         payment_number: None,
         reference: "pay-1".into(),
-        amount_minor: 4_000,
+        amount_minor,
     });
-    let events = [OrderEvent::OrderCreated(content), in_two_places(), held, confirmed()];
+    let events = [OrderEvent::OrderCreated(content), reserved, held, confirmed()];
     let Order::Placed(order) = given(events) else { panic!("never placed") };
     *order
 }
@@ -159,7 +166,7 @@ fn an_order_at_the_default_location_ships_from_there_as_ever() {
 #[test]
 fn what_is_not_counted_ships_from_anywhere_and_comes_back_anywhere() {
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    let untracked = OrderEvent::StockReserved(StockReserved { units: vec![], expires_at });
+    let untracked = OrderEvent::StockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] });
     let Order::Placed(order) = given([created(), untracked, authorized(), confirmed()]) else { panic!("never placed") };
     let mut events = order.decide(ship_from("s-1", None, "berlin")).unwrap();
     let received = ReturnReceived {
@@ -240,4 +247,32 @@ fn a_reservation_is_of_the_second_version_exactly_if_it_names_a_location() {
 
     assert_eq!((reserved().event_version(), in_two_places().event_version()), ("1.0".to_owned(), "2.0".to_owned()));
     crate::golden::check_today::<Order>("events", [in_two_places()]);
+}
+
+/// One of two is there, and the other one is expected in Berlin.
+fn one_of_two_waits() -> OrderEvent {
+    let units = vec![SkuQuantity { sku: sku(), quantity: 2, location: berlin() }];
+    let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+    let available_at = chrono::DateTime::from_timestamp(1_900_000_000, 0);
+    let backorders = vec![BackorderedUnits { sku: sku(), quantity: 1, location: berlin(), available_at }];
+    OrderEvent::StockReserved(StockReserved { units, expires_at, backorders })
+}
+
+#[test]
+fn what_waits_is_asked_of_the_stock_before_it_ships_and_is_said_until_then() {
+    let mut order = promised(2, one_of_two_waits());
+    let waiting = |order: &PlacedOrder| order.backorders().map(|it| it.quantity).collect::<Vec<_>>();
+    assert_eq!(waiting(&order), [1]);
+    let check = |shipped| StockCommand::CheckOnHand { order_id: order_id(), location: berlin(), shipped };
+    assert_eq!(stock_commands(&mut order, &ship("s-1", 1)), [check(1)]);
+    assert_eq!(waiting(&order), [1]);
+    assert_eq!(stock_commands(&mut order, &ship("s-2", 1)), [check(2)]);
+    assert!(waiting(&order).is_empty());
+    // Of units that were there nothing is asked.
+    assert_eq!(stock_commands(&mut four(), &ship("s", 1)), []);
+}
+
+#[test]
+fn a_reservation_of_what_is_not_there_is_of_the_third_version() {
+    crate::golden::check_today::<Order>("events", [one_of_two_waits()]);
 }

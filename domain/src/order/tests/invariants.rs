@@ -82,7 +82,7 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
     let shortage = Shortage { unit: None, sku: Sku::parse("sku-1").unwrap(), requested: 2, available: 1 };
     prop_oneof![
-        3 => Just(OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at })),
+        3 => Just(OrderCommand::RecordStockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] })),
         1 => Just(OrderCommand::RecordStockReservationFailed(StockReservationFailed { shortages: vec![shortage], other_units: vec![] })),
         1 => any::<bool>().prop_map(|expired| OrderCommand::RecordStockReleased(StockReleased { expired })),
         3 => Just(OrderCommand::RecordPaymentAuthorized(PaymentAuthorized { payment_number: None,

@@ -30,7 +30,7 @@ pub(super) fn refunded(refund: &str, number: Option<u32>, amount_minor: i64) -> 
 
 pub(super) fn reserved_nothing() -> OrderEvent {
     let expires_at = chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap();
-    OrderEvent::StockReserved(StockReserved { units: vec![], expires_at })
+    OrderEvent::StockReserved(StockReserved { units: vec![], expires_at, backorders: vec![] })
 }
 
 pub(super) fn shipped(id: &str, quantity: u32) -> OrderEvent {

@@ -21,6 +21,7 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (id(), 0..8_u32).prop_map(|(id, quantity)| StockCommand::PutBack(came_back(id, quantity))),
         (id(), 0..8_u32).prop_map(|(id, needed)| release_beyond(id, needed)),
         (id(), 0..8_u32).prop_map(|(id, shipped)| commit(id, shipped)),
+        (0..8_u32).prop_map(backorders::limit),
         (name.clone(), name.clone(), 0..8_u32).prop_map(|(from, to, quantity)| move_units(from, to, quantity)),
     ];
     (name, command).prop_map(|(name, command)| there(&location(name), command))
@@ -33,11 +34,13 @@ fn measured(unit: Option<UnitOfMeasure>, mut command: StockCommand) -> StockComm
         StockCommand::Adjust(it) => &mut it.unit,
         StockCommand::Transfer(it) => &mut it.unit,
         StockCommand::PutBack(it) => &mut it.unit,
+        StockCommand::SetBackorderLimit(it) => &mut it.unit,
         StockCommand::Reserve(it) => &mut it.unit,
         // It is about what was reserved, in its unit.
-        StockCommand::Release { .. } | StockCommand::ReleaseBeyond { .. } | StockCommand::Commit { .. } => {
-            return command;
-        }
+        StockCommand::Release { .. }
+        | StockCommand::ReleaseBeyond { .. }
+        | StockCommand::CheckOnHand { .. }
+        | StockCommand::Commit { .. } => return command,
     } = unit;
     command
 }
@@ -66,8 +69,28 @@ fn book(books: &mut Books, event: &StockEvent) {
             at(&it.to, it.quantity.into(), 0);
         }
         StockEvent::ReservationCommitted(it) => at(&it.location, 0, it.quantity.into()),
-        StockEvent::ReservationMade(_) | StockEvent::ReservationReleased(_) => {}
+        StockEvent::BackorderLimitSet(_) | StockEvent::ReservationMade(_) | StockEvent::ReservationReleased(_) => {}
     }
+}
+
+/// More is promised than is there only up to the limit. What is there for an order stays there until it ships or is not needed.
+fn check_promises(before: &TrackedStock, now: &TrackedStock) -> Result<(), TestCaseError> {
+    for (location, here) in &now.locations {
+        let nothing = LocationStock::default();
+        let was = before.locations.get(location).unwrap_or(&nothing);
+        let is_promised = here.reserved > was.reserved;
+        let least = if is_promised { -now.backorder_limit_at(location) } else { was.available().min(0) };
+        prop_assert!(here.available() >= least, "{here:?}");
+        let there: i64 = here.reservations.values().map(|it| i64::from(here.on_hand_for(it))).sum();
+        prop_assert!(there <= here.on_hand, "{here:?}");
+        for (order_id, reservation) in &here.reservations {
+            let Some(known) = was.reservations.get(order_id) else { continue };
+            let shipped = reservation.shipped - known.shipped;
+            let kept = was.on_hand_for(known).min(reservation.quantity + shipped);
+            prop_assert!(here.on_hand_for(reservation) + shipped >= kept, "{was:?} {here:?}");
+        }
+    }
+    Ok(())
 }
 
 proptest! {
@@ -78,14 +101,20 @@ proptest! {
             let Ok(events) = decide(&stock, command.clone()) else { continue };
             for event in events {
                 book(&mut books, &event);
+                let before = stock.clone();
                 evolve(&mut stock, event);
+                if let (Stock::Tracked(before), Stock::Tracked(now)) = (before, &stock) {
+                    check_promises(&before, now)?;
+                }
             }
             match &command {
                 StockCommand::Receive(_)
                 | StockCommand::Adjust(_)
                 | StockCommand::Transfer(_)
                 | StockCommand::PutBack(_) => {}
-                StockCommand::Reserve(_)
+                StockCommand::SetBackorderLimit(_)
+                | StockCommand::CheckOnHand { .. }
+                | StockCommand::Reserve(_)
                 | StockCommand::Release { .. }
                 | StockCommand::ReleaseBeyond { .. }
                 | StockCommand::Commit { .. } => {
@@ -102,7 +131,7 @@ proptest! {
                 prop_assert!(open(|reservation| reservation.shipped) <= *shipped);
                 prop_assert!(here.reservations.values().all(|reservation| reservation.quantity > 0));
                 prop_assert_eq!(here.on_hand + shipped, *came);
-                prop_assert!(here.available() >= 0 && here.on_hand >= 0 && here.reserved >= 0 && *shipped >= 0);
+                prop_assert!(here.on_hand >= 0 && here.reserved >= 0 && *shipped >= 0);
             }
             let sum = |count: fn(&LocationStock) -> i64| now.locations.values().map(count).sum::<i64>();
             prop_assert_eq!((now.on_hand, now.reserved), (sum(|here| here.on_hand), sum(|here| here.reserved)));

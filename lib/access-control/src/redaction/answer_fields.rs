@@ -6,6 +6,7 @@
 mod documents;
 mod money;
 mod replays;
+mod stock;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -32,6 +33,7 @@ pub(super) enum Content {
 
 use Content::{Event, Object, Value};
 use money::{PAYMENT, REFUND};
+use stock::{ALLOCATION, BACKORDER, SHIPPED_UNITS};
 
 const ALL: ByReader = [SHOW, SHOW, SHOW];
 
@@ -77,6 +79,7 @@ const ORDER: &[FieldRow] = &[
     ("payments",          [SHOW,  NO,    SHOW], Object(PAYMENT)),
     ("lines",             ALL,                 Object(LINE)),
     ("allocations",       [NO,    SHOW,  SHOW], Object(ALLOCATION)),
+    ("backorders",        ALL,                 Object(BACKORDER)),
     ("shipments",         ALL,                 Object(SHIPMENT)),
     ("cancellations",     ALL,                 Object(CANCELLATION)),
     ("returns",           ALL,                 Object(RETURN)),
@@ -86,14 +89,6 @@ const ORDER: &[FieldRow] = &[
     ("more",              ALL,                 Value),
     ("events",            ALL,                 Object(TIMELINE)),
     ("saga",              [NO,    NO,    SHOW], Object(SAGAS_OF_ORDER)),
-];
-
-#[rustfmt::skip]
-const ALLOCATION: &[FieldRow] = &[
-    ("sku",               [NO,    SHOW,  SHOW], Value),
-    ("location",          [NO,    SHOW,  SHOW], Value),
-    ("quantity",          [NO,    SHOW,  SHOW], Value),
-    ("shipped",           [NO,    SHOW,  SHOW], Value),
 ];
 
 #[rustfmt::skip]
@@ -184,13 +179,6 @@ const SHIPMENT: &[FieldRow] = &[
     ("settled",           [SHOW,  NO,    SHOW], Value),
     ("location",          [NO,    SHOW,  SHOW], Value),
     ("allocations",       [NO,    SHOW,  SHOW], Object(SHIPPED_UNITS)),
-];
-
-#[rustfmt::skip]
-const SHIPPED_UNITS: &[FieldRow] = &[
-    ("sku",               [NO,    SHOW,  SHOW], Value),
-    ("location",          [NO,    SHOW,  SHOW], Value),
-    ("quantity",          [NO,    SHOW,  SHOW], Value),
 ];
 
 #[rustfmt::skip]

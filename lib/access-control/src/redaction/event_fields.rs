@@ -167,6 +167,11 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("units.quantity",              [SHOW,  SHOW,  SHOW]),
         ("units.location",              [NO,    SHOW,  SHOW]),
         ("expiresAt",                   [SHOW,  SHOW,  SHOW]),
+        ("backorders",                  [SHOW,  SHOW,  SHOW]),
+        ("backorders.sku",              [SHOW,  SHOW,  SHOW]),
+        ("backorders.quantity",         [SHOW,  SHOW,  SHOW]),
+        ("backorders.location",         [NO,    SHOW,  SHOW]),
+        ("backorders.availableAt",      [SHOW,  SHOW,  SHOW]),
     ]),
     ("StockReservationFailed", &[
         ("shortages",                   [SHOW,  SHOW,  SHOW]),
@@ -313,6 +318,12 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("from",                        [NO,    SHOW,  SHOW]),
         ("to",                          [NO,    SHOW,  SHOW]),
         ("quantity",                    [NO,    SHOW,  SHOW]),
+        ("unit",                        [NO,    SHOW,  SHOW]),
+    ]),
+    ("BackorderLimitSet", &[
+        ("limit",                       [NO,    SHOW,  SHOW]),
+        ("availableAt",                 [NO,    SHOW,  SHOW]),
+        ("location",                    [NO,    SHOW,  SHOW]),
         ("unit",                        [NO,    SHOW,  SHOW]),
     ]),
     ("ReservationMade", &[

@@ -1,0 +1,70 @@
+//! Units that are sold before they are on hand.
+
+use super::*;
+
+pub(super) fn limited(limit: u32) -> StockEvent {
+    let (available_at, location) = (Some(later()), LocationId::default());
+    StockEvent::BackorderLimitSet(BackorderLimitSet { limit, available_at, location, unit: None })
+}
+
+pub(super) fn limit(limit: u32) -> StockCommand {
+    let StockEvent::BackorderLimitSet(set) = limited(limit) else { panic!("it is one") };
+    StockCommand::SetBackorderLimit(set)
+}
+
+pub(super) fn check(id: &str, shipped: u32) -> StockCommand {
+    StockCommand::CheckOnHand { order_id: order(id), location: LocationId::default(), shipped }
+}
+
+fn short(on_hand: i64) -> Result<Vec<StockEvent>, StockError> {
+    Err(StockError::Backordered { on_hand: Quantity::of(on_hand, None), available_at: Some(later()) })
+}
+
+#[test]
+fn so_many_are_sold_before_they_are_there_and_no_more() {
+    assert_eq!(decide(&given([]), limit(3)), Err(StockError::NotTracked));
+    let stock = given([received(1), limited(3)]);
+    assert_eq!(decide(&stock, limit(3)), Ok(vec![]));
+    assert_eq!(decide(&stock, reserve("a", 5)), Err(StockError::NotEnough { available: Quantity::of(4, None) }));
+    assert_eq!(decide(&stock, reserve("a", 4)), Ok(vec![made("a", 4)]));
+    let sold_out = given([received(1), limited(3), made("a", 4)]);
+    assert_eq!(tracked(&sold_out).available(), -3);
+    assert_eq!(decide(&sold_out, reserve("b", 1)), Err(StockError::NotEnough { available: Quantity::of(0, None) }));
+    // What was promised stays promised when there may be no more.
+    let over = given([received(1), limited(3), made("a", 3), limited(0)]);
+    assert_eq!(decide(&over, limit(0)), Ok(vec![]));
+    assert_eq!(decide(&over, reserve("b", 1)), Err(StockError::NotEnough { available: Quantity::of(0, None) }));
+    assert_eq!(decide(&over, check("a", 1)), Ok(vec![]));
+}
+
+#[test]
+fn what_comes_in_serves_those_that_wait_in_the_order_in_which_they_came() {
+    let mut events = vec![received(1), limited(9), made("z", 1), made("b", 2), made("a", 2)];
+    assert_eq!(decide(&given(events.clone()), check("z", 1)), Ok(vec![]), "its unit was there");
+    assert_eq!(decide(&given(events.clone()), check("b", 1)), short(0));
+    events.push(received(3));
+    let stock = given(events.clone());
+    assert_eq!((decide(&stock, check("b", 2)), decide(&stock, check("a", 1))), (Ok(vec![]), Ok(vec![])));
+    assert_eq!(decide(&stock, check("a", 2)), short(1));
+    assert_eq!(decide(&stock, commit("a", 2)), short(1));
+    // What the first does not need any more is there for the next.
+    events.extend([committed("a", 1), released("b", 1)]);
+    let stock = given(events);
+    assert_eq!(decide(&stock, check("a", 2)), Ok(vec![]));
+    assert_eq!((tracked(&stock).on_hand, tracked(&stock).reserved, tracked(&stock).sold), (3, 3, 1));
+}
+
+#[test]
+fn nothing_is_taken_away_that_orders_wait_for() {
+    let stock = given([received(2), limited(5), made("a", 4), at(&location("ulm"), received(5))]);
+    let reserved = Quantity::of(4, None);
+    assert_eq!(decide(&stock, adjust(-1)), Err(StockError::BelowReserved { reserved }));
+    let nothing = StockError::NotEnough { available: Quantity::of(0, None) };
+    assert_eq!(decide(&stock, move_units("default", "ulm", 1)), Err(nothing));
+    // More is welcome, even if it is not enough.
+    assert_eq!(decide(&stock, adjust(1)), Ok(vec![adjusted(1)]));
+    let moved = decide(&stock, move_units("ulm", "default", 2)).unwrap();
+    let stock =
+        given([received(2), limited(5), made("a", 4), at(&location("ulm"), received(5))].into_iter().chain(moved));
+    assert_eq!(decide(&stock, check("a", 4)), Ok(vec![]));
+}
