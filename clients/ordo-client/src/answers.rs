@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Quantity, Refund, Return, Shipping, Totals,
+    Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Quantity, Refund, Return, ShippedUnits, Shipping,
+    Totals,
 };
 
 /// A command that is stored.
@@ -221,16 +222,6 @@ pub struct Shipment {
     /// When it arrived. `None`: not yet, or with all of the order, which is completed then.
     #[serde(default)]
     pub delivered_at: Option<DateTime<Utc>>,
-}
-
-/// Units of a SKU that were sent from a location.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct ShippedUnits {
-    pub sku: String,
-    pub location: String,
-    pub quantity: Quantity,
 }
 
 /// Units that were cancelled together.

@@ -71,4 +71,4 @@ pub use payments::{NewPayment, Payment, Refund, RefundShare};
 pub use quantity::Quantity;
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};
-pub use stock::{StockAtLocation, StockLevel};
+pub use stock::{ShippedUnits, SkuBackorder, StockAtLocation, StockLevel};

@@ -118,3 +118,13 @@ pub struct StockAtLocation {
     pub reserved: Quantity,
     pub available: Quantity,
 }
+
+/// Units of a SKU that were sent from a location.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ShippedUnits {
+    pub sku: String,
+    pub location: String,
+    pub quantity: Quantity,
+}

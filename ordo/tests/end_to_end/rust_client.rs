@@ -89,6 +89,13 @@ async fn units_are_received_at_a_location_and_moved_to_another() {
     let level = client.stock_level("mug").min_position(moved.position).await.unwrap();
     let levels: Vec<_> = level.locations.iter().map(|it| (it.location.as_str(), it.on_hand.clone())).collect();
     assert_eq!(levels, [("berlin", 2.into()), ("ulm", 1.into())]);
+
+    client.receive_stock_by_measure("apples", "12.5", "kg").await.unwrap();
+    let set = client.backorder_stock("mug", 5, None).await.unwrap();
+    let apples = client.stock_level("apples").min_position(set.position).await.unwrap();
+    assert_eq!((apples.on_hand.to_string(), apples.unit.as_deref()), ("12.5".to_owned(), Some("kg")));
+    let mug = client.stock_level("mug").await.unwrap();
+    assert_eq!(mug.backorder.map(|it| (it.limit, it.location)), Some((5.into(), "default".to_owned())));
 }
 
 #[tokio::test]
