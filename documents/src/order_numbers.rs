@@ -63,9 +63,10 @@ impl Subscriber for OrderNumberer {
     async fn handle(&mut self, events: &[StoredEvent], _transaction: &mut PgConnection) -> Result<(), SubscriberError> {
         let (mut created, mut numbered) = (Vec::new(), 0);
         for event in events {
-            match event.decode::<Order>()? {
-                OrderEvent::OrderCreated(_) => created.push(event),
-                happened => numbered += u64::from(matches!(happened, OrderEvent::OrderNumbered(_))),
+            let happened = event.decode::<Order>()?;
+            numbered += u64::from(matches!(happened, OrderEvent::OrderNumbered(_)));
+            if matches!(happened, OrderEvent::OrderCreated(_)) {
+                created.push(event);
             }
         }
         let Self { store, series, format, metrics } = self;

@@ -204,7 +204,6 @@ impl OrderListQuery {
     }
 
     /// Only the order with this number.
-    #[must_use]
     pub fn order_number(self, order_number: &str) -> Self {
         Self(self.0.parameter("orderNumber", order_number))
     }
