@@ -334,7 +334,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
         let later = created + TimeDelta::hours(dice.random_range(0..100));
         Placed {
             id: format!("o-{nth}"),
-            number: (nth % 4 != 0).then(|| format!("A-{nth:06}")),
+            number: (!nth.is_multiple_of(4)).then(|| format!("A-{nth:06}")),
             customer: format!("c-{}", dice.random_range(0..5)),
             skus,
             name: *[None, Some("Ada Lovelace"), Some("Charles Babbage")].choose(&mut dice).unwrap(),
