@@ -76,9 +76,8 @@ impl PublicationTarget {
                 Ok(OpenTarget { producer, message_bytes })
             }
             Self::Topic { sns, arn } => {
-                let message_bytes = TopicProducer::MESSAGE_BYTES;
-                let settings = ProducerSettings { batch_bytes: message_bytes, ..settings };
                 let producer = TopicProducer::find(sns.clone(), arn.clone(), settings).await?;
+                let message_bytes = producer.message_bytes();
                 Ok(OpenTarget { producer: TargetProducer::Topic(producer), message_bytes })
             }
         }

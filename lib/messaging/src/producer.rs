@@ -4,6 +4,7 @@
 //! are never in two batches at the same time, so they keep the caller's order.
 
 mod batching;
+mod refusals;
 mod topic;
 
 use std::collections::HashMap;
@@ -122,7 +123,7 @@ pub enum SendError {
         /// `batch_bytes` of the settings.
         limit: usize,
     },
-    /// The batch was accepted and this message refused.
+    /// The batch was accepted and this message refused, or it was the only one and the call was refused because of it.
     #[error("{service} refused the message: {code}: {message}")]
     Refused {
         service: MessagingService,
@@ -221,7 +222,10 @@ where
             let numbers: Vec<usize> = batch.iter().map(|it| it.nth).collect();
             match send(batch).await {
                 Ok(answer) => answers.extend(results_of(&numbers, answer)),
-                Err(error) => answers.extend(numbers.into_iter().map(|nth| (nth, Err(error.clone())))),
+                Err(error) => {
+                    let error = if numbers.len() == 1 { error.of_only_message() } else { error };
+                    answers.extend(numbers.into_iter().map(|nth| (nth, Err(error.clone()))));
+                }
             }
         }
         answers
@@ -234,17 +238,6 @@ where
         }
     }
     results
-}
-
-impl SendError {
-    fn refused(service: MessagingService, code: &str, message: Option<&str>, sender_fault: bool) -> Self {
-        Self::Refused {
-            service,
-            code: code.into(),
-            message: message.unwrap_or_default().into(),
-            sender_fault: sender_fault && is_about_the_message(code),
-        }
-    }
 }
 
 impl From<CallError> for SendError {
@@ -325,11 +318,6 @@ fn results_of(numbers: &[usize], answer: BatchAnswer) -> Vec<(usize, Result<(), 
     let mut by_id: HashMap<String, Result<(), SendError>> = accepted.chain(refused).collect();
     let result = |nth: &usize| (*nth, by_id.remove(&nth.to_string()).unwrap_or(Err(SendError::Unanswered)));
     numbers.iter().map(result).collect()
-}
-
-/// Whether the code of a refusal says something of the message, and not of the caller or the queue, which both may be mended.
-fn is_about_the_message(code: &str) -> bool {
-    !["Throttl", "Kms", "KMS", "AccessDenied"].iter().any(|other| code.contains(other))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use event_store::{EventStore, LeaseSettings, StoreSettings};
 use publication::{PublicationHealth, PublicationMetrics, PublicationSettings, PublicationTarget};
@@ -148,6 +148,10 @@ pub(crate) enum Fate {
     Failed,
     /// As if the message were at fault.
     Refused,
+    /// As if a policy forbade it: SNS calls that the sender's fault as well.
+    Forbidden,
+    /// As if the message were so much at fault that the whole call is refused.
+    CallRefused,
 }
 
 type Deciding = Box<dyn FnMut(&Value) -> Fate + Send>;
@@ -161,16 +165,38 @@ pub(crate) struct FailingTarget {
 
 struct FailingState {
     url: String,
+    /// `MaximumMessageSize`, if it was set.
+    most_bytes: Option<usize>,
     deciding: Mutex<Deciding>,
     accepted: Mutex<Vec<Value>>,
+    refused_calls: Mutex<usize>,
+}
+
+/// What a target says to a call.
+enum BatchAnswer {
+    Taken {
+        successful: Vec<String>,
+        failed: Vec<(String, Fate)>,
+    },
+    /// With the code.
+    Refused(&'static str),
 }
 
 impl FailingTarget {
     pub(crate) async fn start(deciding: impl FnMut(&Value) -> Fate + Send + 'static) -> Self {
+        Self::taking(None, deciding).await
+    }
+
+    /// One that was told how many bytes it takes as a message and as a batch.
+    pub(crate) async fn taking(
+        most_bytes: Option<usize>,
+        deciding: impl FnMut(&Value) -> Fate + Send + 'static,
+    ) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (deciding, accepted) = (Mutex::new(Box::new(deciding) as Deciding), Mutex::default());
-        let state = Arc::new(FailingState { url: url.clone(), deciding, accepted });
+        let refused_calls = Mutex::default();
+        let state = Arc::new(FailingState { url: url.clone(), most_bytes, deciding, accepted, refused_calls });
         let routes = Router::new().fallback(answer).with_state(Arc::clone(&state));
         let serving: JoinHandle<()> = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self { url, state, _serving: AbortOnDropHandle::new(serving) }
@@ -194,6 +220,11 @@ impl FailingTarget {
         accepted.iter().filter(new).cloned().collect()
     }
 
+    /// The calls that it refused.
+    pub(crate) fn refused_calls(&self) -> usize {
+        *self.state.refused_calls.lock().unwrap()
+    }
+
     /// The versions that it accepted of each order, in their order.
     pub(crate) fn versions(&self) -> BTreeMap<String, Vec<i64>> {
         let mut versions: BTreeMap<String, Vec<i64>> = BTreeMap::new();
@@ -214,10 +245,21 @@ async fn answer(State(state): State<Arc<FailingState>>, headers: HeaderMap, body
         "GetQueueAttributes" => json!({ "Attributes": { "MaximumMessageSize": "1048576" } }),
         "SendMessageBatch" => {
             let request: Value = serde_json::from_slice(&body).unwrap();
-            let (successful, failed) = state.take(request["Entries"].as_array().unwrap(), body.len());
-            let failed = failed.iter().map(|(id, fault)| json!({ "Id": id, "Code": "Told", "SenderFault": fault }));
-            let successful = successful.iter().map(|id| json!({ "Id": id, "MessageId": "m", "MD5OfMessageBody": "0" }));
-            json!({ "Successful": successful.collect::<Vec<_>>(), "Failed": failed.collect::<Vec<_>>() })
+            match state.take(request["Entries"].as_array().unwrap(), 1 << 20) {
+                BatchAnswer::Refused(code) => {
+                    let refusal = json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": "told" });
+                    return (StatusCode::BAD_REQUEST, axum::Json(refusal)).into_response();
+                }
+                BatchAnswer::Taken { successful, failed } => {
+                    let failed = failed.iter().map(|(id, fate)| {
+                        let (code, fault) = fate.refusal("InvalidMessageContents");
+                        json!({ "Id": id, "Code": code, "SenderFault": fault })
+                    });
+                    let successful =
+                        successful.iter().map(|id| json!({ "Id": id, "MessageId": "m", "MD5OfMessageBody": "0" }));
+                    json!({ "Successful": successful.collect::<Vec<_>>(), "Failed": failed.collect::<Vec<_>>() })
+                }
+            }
         }
         other => panic!("{other} is not needed"),
     })
@@ -231,7 +273,10 @@ fn answer_of_topic(state: &FailingState, body: &[u8]) -> Response {
     let (call, result) = match form["Action"].as_str() {
         "GetTopicAttributes" => {
             let is_fifo = "<entry><key>FifoTopic</key><value>true</value></entry>".to_owned();
-            ("GetTopicAttributes", format!("<Attributes>{is_fifo}</Attributes>"))
+            let most_bytes = state.most_bytes.map_or_else(String::new, |bytes| {
+                format!("<entry><key>MaximumMessageSize</key><value>{bytes}</value></entry>")
+            });
+            ("GetTopicAttributes", format!("<Attributes>{is_fifo}{most_bytes}</Attributes>"))
         }
         "PublishBatch" => {
             let of = |nth: usize, name: &str| {
@@ -250,9 +295,17 @@ fn answer_of_topic(state: &FailingState, body: &[u8]) -> Response {
                 (!id.is_null()).then_some(entry)
             };
             let entries: Vec<Value> = (1..).map_while(entry).collect();
-            let (successful, failed) = state.take(&entries, body.len());
-            let failed = failed.iter().map(|(id, fault)| {
-                format!("<member><Id>{id}</Id><Code>Told</Code><SenderFault>{fault}</SenderFault></member>")
+            let (successful, failed) = match state.take(&entries, state.most_bytes.unwrap_or(256 << 10)) {
+                BatchAnswer::Taken { successful, failed } => (successful, failed),
+                BatchAnswer::Refused(code) => {
+                    let error = format!("<Error><Type>Sender</Type><Code>{code}</Code><Message>told</Message></Error>");
+                    let xml = format!("<ErrorResponse>{error}</ErrorResponse>");
+                    return (StatusCode::BAD_REQUEST, [("content-type", "text/xml")], xml).into_response();
+                }
+            };
+            let failed = failed.iter().map(|(id, fate)| {
+                let (code, fault) = fate.refusal("InvalidParameter");
+                format!("<member><Id>{id}</Id><Code>{code}</Code><SenderFault>{fault}</SenderFault></member>")
             });
             let successful =
                 successful.iter().map(|id| format!("<member><Id>{id}</Id><MessageId>m</MessageId></member>"));
@@ -265,22 +318,51 @@ fn answer_of_topic(state: &FailingState, body: &[u8]) -> Response {
     ([("content-type", "text/xml")], xml).into_response()
 }
 
+impl Fate {
+    /// The code of a refusal, and whether the sender is said to be at fault.
+    fn refusal(&self, about_the_message: &'static str) -> (&'static str, bool) {
+        match self {
+            Self::Accepted | Self::Failed => ("InternalError", false),
+            Self::Refused | Self::CallRefused => (about_the_message, true),
+            Self::Forbidden => ("AuthorizationError", true),
+        }
+    }
+}
+
 impl FailingState {
-    /// Decides about each entry of a batch. Returns the ids of those that it accepted, and of the others with who is at fault.
-    fn take(&self, entries: &[Value], bytes: usize) -> (Vec<String>, Vec<(String, bool)>) {
-        assert!(entries.len() <= 10 && bytes < 3 << 20, "{} entries, {bytes} bytes", entries.len());
+    /// Decides about a batch and each of its entries.
+    fn take(&self, entries: &[Value], most_bytes: usize) -> BatchAnswer {
+        assert!(entries.len() <= 10, "{} entries", entries.len());
+        let refused = |code| {
+            *self.refused_calls.lock().unwrap() += 1;
+            BatchAnswer::Refused(code)
+        };
+        if entries.iter().map(bytes_of).sum::<usize>() > most_bytes {
+            return refused("BatchRequestTooLong");
+        }
+        let decided: Vec<Fate> = entries.iter().map(|entry| (self.deciding.lock().unwrap())(entry)).collect();
+        if decided.iter().any(|fate| matches!(fate, Fate::CallRefused)) {
+            return refused("InvalidParameter");
+        }
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
-        for entry in entries {
+        for (entry, fate) in entries.iter().zip(decided) {
             let id = entry["Id"].as_str().unwrap().to_owned();
-            match (self.deciding.lock().unwrap())(entry) {
-                Fate::Accepted => {
-                    self.accepted.lock().unwrap().push(entry.clone());
-                    successful.push(id);
-                }
-                Fate::Failed => failed.push((id, false)),
-                Fate::Refused => failed.push((id, true)),
+            if let Fate::Accepted = fate {
+                self.accepted.lock().unwrap().push(entry.clone());
+                successful.push(id);
+            } else {
+                failed.push((id, fate));
             }
         }
-        (successful, failed)
+        BatchAnswer::Taken { successful, failed }
     }
+}
+
+/// What counts of an entry: the body, and of each attribute the name, the type and the value.
+fn bytes_of(entry: &Value) -> usize {
+    let text = |value: &Value| value.as_str().map_or(0, str::len);
+    let of_topic = entry["attributes"].as_object().into_iter().flatten();
+    let of_queue = entry["MessageAttributes"].as_object().into_iter().flatten();
+    let values = of_topic.chain(of_queue.map(|(name, value)| (name, &value["StringValue"])));
+    text(&entry["MessageBody"]) + values.map(|(name, value)| name.len() + "String".len() + text(value)).sum::<usize>()
 }

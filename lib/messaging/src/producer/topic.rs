@@ -1,5 +1,6 @@
 //! Sends to a FIFO topic of SNS, which passes the messages on to all that have subscribed to it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,10 @@ use crate::error::{CallError, MessagingService, answered_by};
 
 /// How long SNS may take to answer.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
+/// What a topic takes that does not say what it takes.
+const USUAL_MESSAGE_BYTES: usize = 256 * 1024;
+/// What a topic may be told to take.
+const MESSAGE_BYTES: RangeInclusive<usize> = 1024..=1024 * 1024;
 
 /// Sends messages to one topic, as they are. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,23 +37,25 @@ pub enum TopicError {
 }
 
 impl TopicProducer {
-    /// The most bytes that SNS takes as one message, and as one batch.
-    pub const MESSAGE_BYTES: usize = 256 * 1024;
-
-    /// Finds the topic. `settings.batch_bytes` is at most [`Self::MESSAGE_BYTES`].
+    /// Finds the topic. It says how many bytes it takes, in place of `settings.batch_bytes`.
     pub async fn find(client: Client, arn: String, settings: ProducerSettings) -> Result<Self, TopicError> {
         let asked = client.get_topic_attributes().topic_arn(&arn);
-        match answered_by(MessagingService::Sns, ANSWER_BOUND, asked.send()).await {
-            Err(source) => Err(TopicError::Find { arn, source }),
-            Ok(topic) => {
-                let is_fifo = topic.attributes().and_then(|attributes| attributes.get("FifoTopic"));
-                if is_fifo.is_some_and(|is_fifo| is_fifo == "true") {
-                    let batch_bytes = settings.batch_bytes.min(Self::MESSAGE_BYTES);
-                    return Ok(Self { client, arn, settings: ProducerSettings { batch_bytes, ..settings } });
-                }
-                Err(TopicError::Standard { arn })
-            }
+        let topic = match answered_by(MessagingService::Sns, ANSWER_BOUND, asked.send()).await {
+            Err(source) => return Err(TopicError::Find { arn, source }),
+            Ok(topic) => topic,
+        };
+        let attribute = |name: &str| topic.attributes().and_then(|attributes| attributes.get(name));
+        if attribute("FifoTopic").is_none_or(|is_fifo| is_fifo != "true") {
+            return Err(TopicError::Standard { arn });
         }
+        let most_bytes = attribute("MaximumMessageSize").and_then(|bytes| bytes.parse().ok());
+        let batch_bytes = most_bytes.unwrap_or(USUAL_MESSAGE_BYTES).clamp(*MESSAGE_BYTES.start(), *MESSAGE_BYTES.end());
+        Ok(Self { client, arn, settings: ProducerSettings { batch_bytes, ..settings } })
+    }
+
+    /// The most bytes that the topic takes as one message, and as one batch.
+    pub fn message_bytes(&self) -> usize {
+        self.settings.batch_bytes
     }
 
     /// Sends messages. The result has one entry per message, in the order given. `Ok` means that SNS has it.
