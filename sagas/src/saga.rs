@@ -14,6 +14,9 @@ use crate::outcome::StepOutcome;
 use crate::provider_call::ProviderCallPlan;
 use crate::stock_ledger::StockLedger;
 
+/// The events that say which number an order or a document of it has. They open no step and end none.
+pub(crate) const NUMBER_EVENTS: [&str; 3] = ["OrderNumbered", "InvoiceIssued", "CreditNoteIssued"];
+
 /// A saga: its steps, in the order in which they are due.
 pub struct Saga {
     /// The name of its rows in `saga_work`, and the actor of its events.

@@ -11,6 +11,7 @@ use sqlx::PgConnection;
 use crate::batched_reads::OrderBatchReader;
 use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
+use crate::saga::NUMBER_EVENTS;
 use crate::timers::{self, TimerChanges, TimerRemoval};
 use crate::{SAGAS, SagaContext};
 
@@ -45,8 +46,11 @@ impl Subscriber for SagaSubscriber {
         for event in events.iter().filter(|event| event.is_of::<Order>()) {
             streams.entry(&event.stream_id).or_default().push(event);
         }
-        // The saga that recorded an event has gone on from it already.
-        streams.retain(|_, events| !events.iter().all(|event| is_by_saga(event)));
+        for event in streams.values().flatten().filter(|event| is_number(event)) {
+            event.decode::<Order>()?;
+        }
+        // The saga that recorded an event has gone on from it already, and no saga waits for a number.
+        streams.retain(|_, events| !events.iter().all(|event| is_by_saga(event) || is_number(event)));
         if streams.is_empty() {
             return Ok(());
         }
@@ -93,6 +97,11 @@ impl Subscriber for SagaSubscriber {
 /// Whether a saga recorded the event.
 fn is_by_saga(event: &StoredEvent) -> bool {
     event.metadata().actor.is_some_and(|actor| SAGAS.iter().any(|saga| saga.name == actor))
+}
+
+/// Whether no saga has anything to do because of the event.
+fn is_number(event: &StoredEvent) -> bool {
+    NUMBER_EVENTS.contains(&event.event_type.as_str())
 }
 
 /// Whether these are all events of a stream up to the last of them. If more have happened since, storing the decisions meets a conflict. A

@@ -32,7 +32,7 @@ fn request<const N: usize>(commands: [OrderCommand; N]) -> NotificationRequested
 #[test]
 fn a_mail_has_the_number_for_people_if_the_order_has_one() {
     let mut order =
-        OrderSession::open(&after([authorized(), reserved(), OrderCommand::ConfirmOrder { mail_staff: false }]))
+        OrderSession::open(&after([reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }]))
             .unwrap()
             .unwrap();
     let mail = order.mail_triggers.owed_mail(&order.order).unwrap();

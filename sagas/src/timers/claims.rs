@@ -10,6 +10,7 @@ use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
 use super::{ROWS, SagaTimer, StepAttempts, TimerRemoval, bind_rows, replacement};
+use crate::saga::NUMBER_EVENTS;
 
 /// How long a claim lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(15);
@@ -149,12 +150,14 @@ pub(crate) async fn wake_outdated(pool: &PgPool) -> Result<(), sqlx::Error> {
             select w.saga, w.order_id from saga_work w
              where w.stuck and w.due_at > now()
                and exists (select from events e where e.aggregate_type = 'order' and e.aggregate_id = w.order_id
-                              and e.sequence > w.seen and e.recorded_at < now() - $1 * interval '1 millisecond')
+                              and e.sequence > w.seen and e.event_type <> all($2)
+                              and e.recorded_at < now() - $1 * interval '1 millisecond')
                for update of w skip locked)
          update saga_work w set due_at = now() from outdated
           where w.saga = outdated.saga and w.order_id = outdated.order_id",
     )
     .bind(millis(OVERDUE))
+    .bind(NUMBER_EVENTS)
     .execute(pool)
     .await?;
     Ok(())

@@ -126,12 +126,13 @@ async fn what_is_stuck_because_of_what_the_order_was_before_is_looked_at_again()
     let pool = database.pool();
     sqlx::query(
         "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata, recorded_at)
-         select 'order', id, 1, 'Anything', '1.0', '{}', '{}', now() - interval '1 minute' from unnest(array['a', 'b']) as id",
+         select 'order', id, 1, type, '1.0', '{}', '{}', now() - interval '1 minute'
+           from (values ('a', 'Anything'), ('b', 'Anything'), ('numbered', 'OrderNumbered')) as stored(id, type)",
     )
     .execute(pool)
     .await
     .unwrap();
-    noted(pool, vec![stuck("a", 0), stuck("b", 1), stuck("none", 0)]).await;
+    noted(pool, vec![stuck("a", 0), stuck("b", 1), stuck("numbered", 0), stuck("none", 0)]).await;
     wake_outdated(pool).await.unwrap();
     assert_eq!(ids(&take(pool, 10).await), ["a"]);
 }

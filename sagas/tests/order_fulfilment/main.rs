@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderCommand, OrderEvent, decide};
-use event_store::{Metadata, Versioned};
+use event_store::{Metadata, NewEvent, StreamAppend, Versioned};
+use serde_json::json;
 
 use crate::fixture::{Fixture, NEVER, PATIENCE, answering_within, failed, messages_in, run, sent};
 
@@ -127,6 +128,48 @@ async fn a_mail_that_nobody_ever_answers_is_given_up_and_says_so() {
     let OrderEvent::NotificationFailed(failed) = events[4].decode::<Order>().unwrap() else { panic!("not failed") };
     assert_eq!(failed.reason, "no answer to 14 requests");
     testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 0 }).await;
+    saga.end().await;
+}
+
+/// Numbers come at any time: while a mail is waited for, or long after a step got stuck.
+#[tokio::test]
+async fn a_number_of_an_order_or_of_its_invoice_begins_no_step_anew() {
+    let saga = Fixture::start(NEVER).await;
+    let row = || async {
+        let row = "select row_to_json(saga_work)::jsonb from saga_work where order_id = 'a'";
+        sqlx::query_scalar::<_, serde_json::Value>(row).fetch_one(saga.database.pool()).await.unwrap()
+    };
+    let is_behind = "select 16 > count(*) from subscription_partitions where subscription = 'order_fulfilment'
+                       and position >= (select max(global_position) from events)";
+    let is_up_to_date =
+        || async { !sqlx::query_scalar::<_, bool>(is_behind).fetch_one(saga.database.pool()).await.unwrap() };
+    saga.take("a").await;
+    saga.request().await;
+    testkit::eventually(PATIENCE, || async { saga.waiting_rows().await == 1 }).await;
+    testkit::eventually(PATIENCE, is_up_to_date).await;
+    let tried = "update saga_work set sent = 9, failures = 7, stuck = true, due_at = 'infinity', last_error = 'x'";
+    sqlx::query(tried).execute(saga.database.pool()).await.unwrap();
+    let before = row().await;
+
+    let numbers = [
+        json!({ "OrderNumbered": { "orderNumber": "A-000001", "series": "A", "sequence": 1 } }),
+        json!({ "InvoiceIssued": {
+            "documentId": "00000000-0000-7000-8000-000000000001", "number": "INV-2026-000001", "series": "INV-2026",
+            "sequence": 1, "issuedOn": "2026-11-30", "shipmentId": "s-1", "totalMinor": 1,
+        } }),
+    ];
+    for number in numbers {
+        let number: OrderEvent = serde_json::from_value(number).unwrap();
+        let read = saga.store.read_stream::<Order>("a").await.unwrap();
+        let events = vec![NewEvent::new(&number, &Metadata::default()).unwrap()];
+        let expected_version = read.last().unwrap().version;
+        let append = StreamAppend { stream_type: "order", stream_id: "a".to_owned(), expected_version, events };
+        saga.store.append(vec![append]).await.unwrap();
+        testkit::eventually(PATIENCE, is_up_to_date).await;
+    }
+
+    assert_eq!(row().await, before);
+    assert_eq!(saga.requests_waiting().await, 0);
     saga.end().await;
 }
 
