@@ -18,7 +18,7 @@ use event_store::{EventStore, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use problem::{ClientNetwork, Precondition, Problem, ProblemType};
+use problem::{ClientNetwork, Precondition, Problem, ProblemType, within_body_time};
 use sha2::{Digest, Sha256};
 
 use self::earlier_keys::LegacyIdempotencyKeys;
@@ -30,8 +30,6 @@ const MAX_BYTES: usize = 256 * 1024;
 /// instead of a reset connection.
 const MAX_DRAINED: usize = 2 * 1024 * 1024;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a client may take to send its body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bytes of each body that are not counted. Usual orders need no more, so that large ones never keep them out. The number of
 /// connections bounds what that comes to: 20 MiB for 5,000.
@@ -95,10 +93,7 @@ impl CommandRequestReader {
             return Err(not_json());
         }
         let peer = head.extensions.get().copied();
-        let body = tokio::time::timeout(BODY_TIMEOUT, self.read_frames(peer, body)).await.unwrap_or_else(|_| {
-            let took_too_long = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-            Err(Problem::new(ProblemType::RequestTimeout, took_too_long))
-        })?;
+        let body = within_body_time(self.read_frames(peer, body)).await?;
         // Some clients give a content type even without a body.
         match kind {
             BodyRequirement::Optional if body.is_empty() => {

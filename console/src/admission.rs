@@ -4,16 +4,17 @@ use access_control::{AuthorizedCaller, Principal, Role, Route};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::HeaderValue;
-use http::header::WWW_AUTHENTICATE;
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
+use http::{HeaderValue, Method};
 use problem::{ClientNetwork, Problem, ProblemType, RefusedCaller};
 
 use crate::Console;
 use crate::session::SessionCredential;
 
+const SIGN_IN: &str = "/sign-in";
 /// What is shown to everyone.
-const OPEN: [&str; 4] = ["/sign-in", "/sign-out", "/console.css", "/console.svg"];
+const OPEN: [&str; 4] = [SIGN_IN, "/sign-out", "/console.css", "/console.svg"];
 
 /// The layer that finds out who sends a request, and refuses who has no business here: everybody without a credential that holds, and
 /// customers.
@@ -26,18 +27,40 @@ pub async fn admit(State(console): State<Console>, mut request: Request, next: N
         Ok(None) => return unauthenticated(),
         Err(error) => return error.into_response(),
     };
-    let refused = RefusedCaller::from(caller.actor());
     if let Err(problem) = check_role(&caller) {
-        let mut answer = problem.into_response();
-        answer.extensions_mut().insert(refused);
-        return answer;
+        return refused(problem, &caller);
     }
     request.extensions_mut().insert(caller.clone());
     let mut answer = next.run(request).await;
     if answer.status().is_client_error() || answer.status().is_server_error() {
-        answer.extensions_mut().insert(refused);
+        answer.extensions_mut().insert(RefusedCaller::from(caller.actor()));
         answer.extensions_mut().insert(caller);
     }
+    answer
+}
+
+/// Whether the credential of a request is looked at: it has one, and its path is not open; or it has one in the form that signs in. Goes
+/// behind [`use_session`](crate::use_session).
+#[must_use]
+pub fn looks_at_credential(request: &Request) -> bool {
+    let path = request.uri().path();
+    match OPEN.contains(&path) {
+        true => path == SIGN_IN && request.method() == Method::POST,
+        false => request.headers().contains_key(AUTHORIZATION),
+    }
+}
+
+/// Whether a request is for what is the same for everyone and costs nothing, among it the form that signs in.
+#[must_use]
+pub fn is_the_same_for_everyone(request: &Request) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && [SIGN_IN, "/console.css", "/console.svg"].contains(&request.uri().path())
+}
+
+/// A refusal that tells the log whom it refuses.
+pub(crate) fn refused(problem: Problem, caller: &Principal) -> Response {
+    let mut answer = problem.into_response();
+    answer.extensions_mut().insert(RefusedCaller::from(caller.actor()));
     answer
 }
 

@@ -5,6 +5,13 @@ use problem::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::display::Text;
+
+/// The text of an error, for those who may see what is at the route. It may repeat what is in an event.
+pub(crate) fn error_text(caller: &AuthorizedCaller, error: &str) -> Text {
+    if Redaction::of(caller.grant).is_some() { "***".into() } else { error.into() }
+}
+
 /// An answer of a route without what the table of routes leaves out for the caller.
 pub(crate) fn shown<T: DeserializeOwned>(
     (caller, route): &(AuthorizedCaller, &'static Route),

@@ -9,12 +9,14 @@
 mod admission;
 mod answer;
 mod display;
+mod form;
 mod frame;
 mod pages;
 mod problem_page;
 mod session;
 mod sign_in;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use access_control::AccessLayer;
@@ -31,7 +33,8 @@ use messaging::QueuesHealth;
 use problem::Problem;
 use projections::ReadModelQueries;
 
-pub use self::admission::admit;
+pub use self::admission::{admit, is_the_same_for_everyone, looks_at_credential};
+use self::form::FormReader;
 pub use self::problem_page::show_problems;
 pub use self::session::use_session;
 
@@ -60,12 +63,25 @@ pub struct ConsoleSources {
 
 /// The console of a process. Cheap to clone.
 #[derive(Clone)]
-pub struct Console(Arc<ConsoleSources>);
+pub struct Console(Arc<ConsoleState>);
+
+struct ConsoleState {
+    sources: ConsoleSources,
+    forms: FormReader,
+}
+
+impl Deref for ConsoleState {
+    type Target = ConsoleSources;
+
+    fn deref(&self) -> &ConsoleSources {
+        &self.sources
+    }
+}
 
 impl Console {
     #[must_use]
     pub fn new(sources: ConsoleSources) -> Self {
-        Self(Arc::new(sources))
+        Self(Arc::new(ConsoleState { sources, forms: FormReader::default() }))
     }
 
     /// The pages, without what has to go around them.

@@ -5,7 +5,7 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use http::header::CONTENT_LENGTH;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, SET_COOKIE};
 use http::{Method, StatusCode};
 use problem::{ClientNetwork, Problem, ProblemPage, Trace, prefers};
 use serde_json::Value;
@@ -34,14 +34,22 @@ pub async fn show_problems(State(console): State<Console>, request: Request, nex
     let peer = request.extensions().get::<ClientNetwork>().copied();
     let session = ConsoleCookie::Session.read(request.headers(), console.0.is_encrypted);
     let form = ConsoleCookie::Form.read(request.headers(), console.0.is_encrypted);
-    let answer = next.run(request).await;
-    let Some(problem) = answer.extensions().get::<Problem>().filter(|_| wanted).cloned() else {
+    let has_session = session.is_some() && !request.headers().contains_key(AUTHORIZATION);
+    let is_link = session.is_none() && is_link_of_another_site(&request);
+    let mut answer = next.run(request).await;
+    if has_session && answer.status() == StatusCode::UNAUTHORIZED {
+        // Or whoever is let in without a credential would stay out as long as the browser keeps it.
+        let removed = ConsoleCookie::Session.remove(console.0.is_encrypted);
+        answer.headers_mut().extend(removed.ok().map(|cookie| (SET_COOKIE, cookie)));
+    }
+    let is_page = answer.extensions().get::<ProblemPage>().is_some();
+    let Some(problem) = answer.extensions().get::<Problem>().filter(|_| wanted && !is_page).cloned() else {
         return answer;
     };
     let shown = if answer.status() == StatusCode::UNAUTHORIZED {
         let back = if method == Method::GET { uri.path_and_query().map_or("/", |path| path.as_str()) } else { "/" };
         let said = session.is_some().then_some("Your session has ended: the token or API key is not valid any more.");
-        sign_in::page(&console, form, back, said)
+        if is_link { sign_in::come_back(back) } else { sign_in::page(&console, form, back, said) }
     } else {
         let principal = answer.extensions().get::<Principal>().cloned();
         let reader = principal.map(|principal| Reader { principal, peer, session });
@@ -51,10 +59,25 @@ pub async fn show_problems(State(console): State<Console>, request: Request, nex
     let (shown, body) = shown.into_parts();
     let (mut head, _) = answer.into_parts();
     head.headers.remove(CONTENT_LENGTH);
-    head.headers.extend(shown.headers);
+    for (name, value) in &shown.headers {
+        match *name == SET_COOKIE {
+            true => head.headers.append(name, value.clone()),
+            false => head.headers.insert(name, value.clone()).is_some(),
+        };
+    }
     protect(&mut head.headers);
     head.extensions.insert(ProblemPage);
     Response::from_parts(head, body)
+}
+
+/// Whether a link of another site led here. Browsers send no cookie of the console with that.
+fn is_link_of_another_site(request: &Request) -> bool {
+    let is = |name: &str, values: &[&str]| {
+        request.headers().get(name).is_some_and(|value| values.iter().any(|one| value.as_bytes() == one.as_bytes()))
+    };
+    request.method() == Method::GET
+        && is("sec-fetch-site", &["cross-site", "same-site"])
+        && is("sec-fetch-mode", &["navigate"])
 }
 
 fn problem_page(problem: &Problem, reader: Option<&Reader>, trace_id: String) -> Result<Response, Problem> {

@@ -2,26 +2,24 @@
 
 use access_control::AuthenticationError;
 use askama::Template;
-use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use problem::{Problem, ProblemType, QueryParameters};
+use problem::{Problem, ProblemPage, ProblemType, QueryParameters};
 use serde::Deserialize;
 
 use crate::Console;
-use crate::admission::check_role;
+use crate::admission::{check_role, refused};
 use crate::frame::Frame;
 use crate::session::{
     ConsoleCookie, LONGEST_CREDENTIAL, SessionCredential, can_be_credential, form_token, is_form_token, random_text,
 };
 
-/// The longest form: a credential, and a path to go on to.
-const LONGEST_FORM: usize = 16 * 1024;
 /// What the token of the form that signs in is for.
 const SIGN_IN: &str = "sign-in";
 const SIGN_OUT: &str = "sign-out";
+const NOT_VALID: &str = "The token or API key is not valid.";
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -40,13 +38,17 @@ pub(crate) struct SignInQuery {
     next: Option<String>,
 }
 
-/// The form that signs in.
+/// The form that signs in. Who has a session goes on, so that a link of another site, with which browsers send no cookie, leads where it
+/// should: see [`come_back`].
 pub(crate) async fn show(
     State(console): State<Console>,
     asked: Result<QueryParameters<SignInQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let next = asked?.0.next.unwrap_or_default();
+    if ConsoleCookie::Session.read(&headers, console.0.is_encrypted).is_some() {
+        return go_on(path_of_ours(&next), []);
+    }
     page(&console, ConsoleCookie::Form.read(&headers, console.0.is_encrypted), &next, None)
 }
 
@@ -70,6 +72,19 @@ pub(crate) fn page(
     Ok(answer)
 }
 
+#[derive(Template)]
+#[template(path = "come_back.html")]
+struct ComeBackTemplate {
+    /// The address of the form that signs in.
+    sign_in: String,
+}
+
+/// The page that goes on to the form by itself. That request is the console's own, so it has the cookie if there is a session.
+pub(crate) fn come_back(next: &str) -> Result<Response, Problem> {
+    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path_of_ours(next)).finish();
+    crate::page(&ComeBackTemplate { sign_in: format!("/sign-in?{next}") })
+}
+
 /// A path of this server; `/` for everything else, which could lead elsewhere.
 fn path_of_ours(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= 2_000;
@@ -81,31 +96,39 @@ fn path_of_ours(next: &str) -> &str {
 /// Takes a credential into the browser's cookie, if it holds.
 pub(crate) async fn sign_in(State(console): State<Console>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let form = Form::read(body).await?;
+    let form = console.0.forms.read(body).await?;
     let encrypted = console.0.is_encrypted;
     let cookie = ConsoleCookie::Form.read(&head.headers, encrypted);
     let Some(cookie) = cookie.filter(|cookie| is_form_token(cookie, SIGN_IN, form.field("token"))) else {
         return Err(stale_form());
     };
     let next = path_of_ours(form.field("next"));
-    let again = |said: &str| {
+    let again = |said: &'static str, problem: Option<Problem>| {
         let mut answer = page(&console, Some(cookie.clone()), next, Some(said))?;
         *answer.status_mut() = StatusCode::UNAUTHORIZED;
+        // It is logged as every other refusal.
+        answer.extensions_mut().insert(problem.unwrap_or_else(|| Problem::new(ProblemType::InvalidCredential, said)));
+        answer.extensions_mut().insert(ProblemPage);
         Ok(answer)
     };
     let credential = form.field("credential").trim();
     let credential = credential.strip_prefix("Bearer ").unwrap_or(credential).trim();
     if credential.len() > LONGEST_CREDENTIAL {
-        return again("The token is too long for a cookie: it may have 3,800 characters.");
+        return again("The token is too long for a cookie: it may have 3,800 characters.", None);
     }
     if !can_be_credential(credential) {
-        return again("Give a token or an API key.");
+        return again("Give a token or an API key.", None);
     }
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).map_err(Problem::internal)?);
     match console.0.access.caller(&headers).await {
-        Ok(Some(caller)) => check_role(&caller)?,
-        Ok(None) | Err(AuthenticationError::Invalid(_)) => return again("The token or API key is not valid."),
+        Ok(Some(caller)) => {
+            if let Err(problem) = check_role(&caller) {
+                return Ok(refused(problem, &caller));
+            }
+        }
+        Ok(None) => return again(NOT_VALID, None),
+        Err(error @ AuthenticationError::Invalid(_)) => return again(NOT_VALID, Some(error.into())),
         Err(error @ (AuthenticationError::Unavailable(_) | AuthenticationError::OutdatedKeys(_))) => {
             return Err(error.into());
         }
@@ -117,9 +140,9 @@ pub(crate) async fn sign_in(State(console): State<Console>, request: Request) ->
 /// Removes the browser's cookie.
 pub(crate) async fn sign_out(State(console): State<Console>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let form = Form::read(body).await?;
-    let session = head.extensions.get::<SessionCredential>();
-    if !session.is_some_and(|session| is_form_token(&session.0, SIGN_OUT, form.field("token"))) {
+    let session = head.extensions.get::<SessionCredential>().ok_or_else(stale_form)?;
+    let form = console.0.forms.read(body).await?;
+    if !is_form_token(&session.0, SIGN_OUT, form.field("token")) {
         return Err(stale_form());
     }
     go_on("/sign-in", [ConsoleCookie::Session.remove(console.0.is_encrypted)?])
@@ -137,22 +160,6 @@ fn go_on<const N: usize>(next: &str, cookies: [HeaderValue; N]) -> Result<Respon
         answer.headers_mut().append(SET_COOKIE, cookie);
     }
     Ok(answer)
-}
-
-/// The fields of a form that was sent.
-struct Form(Vec<(String, String)>);
-
-impl Form {
-    async fn read(body: Body) -> Result<Self, Problem> {
-        let bytes = to_bytes(body, LONGEST_FORM).await;
-        let bytes = bytes.map_err(|_| Problem::malformed(format!("the form is longer than {LONGEST_FORM} bytes")))?;
-        Ok(Self(url::form_urlencoded::parse(&bytes).into_owned().collect()))
-    }
-
-    /// Its text; empty if it was not sent.
-    fn field(&self, name: &str) -> &str {
-        self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
-    }
 }
 
 #[cfg(test)]

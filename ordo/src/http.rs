@@ -39,6 +39,7 @@ pub(crate) use self::compression::PrecompressedBody;
 use self::connection::{ConnectionContext, ListenerContext, no_room};
 pub(crate) use self::cors::CrossOriginLayer;
 pub use self::own_thread::serve_on_own_thread;
+pub(crate) use self::rate_limits::AddressBucket;
 pub use self::rate_limits::{RateLimits, RequestRateLimiter};
 use self::slots::{AllowedRequests, ConnectionSlots};
 pub use self::tls::{ServerTls, TlsFiles};

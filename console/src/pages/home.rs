@@ -14,7 +14,7 @@ use serde::de::IgnoredAny;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::shown;
+use crate::answer::{error_text, shown};
 use crate::display::{Instant, Text, how_long};
 use crate::frame::Frame;
 
@@ -82,13 +82,17 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
 
 impl Figures {
     async fn read(console: &Console, reader: &Reader) -> Result<Self, Problem> {
+        let (caller, _) = reader.at("/sagas")?;
         let pool = console.0.store.pool();
         let subscriptions = operations::lag(pool).await.map_err(unavailable)?;
         let stops = operations::stopped_subscriptions(pool).await.map_err(unavailable)?;
         let (running, stuck) = sagas::report::count(pool, WaitingSagaFilter::default()).await.map_err(unavailable)?;
         let mails = sagas::mail_lag(pool).await.map_err(unavailable)?;
         let rows = subscriptions.into_iter().map(|it| SubscriptionRow {
-            stopped: stops.iter().find(|stop| stop.subscription == it.name).map(|stop| stop.error.as_str().into()),
+            stopped: stops
+                .iter()
+                .find(|stop| stop.subscription == it.name)
+                .map(|stop| error_text(&caller, &stop.error)),
             behind: seconds(it.lag_seconds),
             events: it.lag_events,
             parked: it.parked,

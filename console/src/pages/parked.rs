@@ -1,6 +1,5 @@
 //! `/parked-events`: the events that subscriptions could not handle, and those that wait behind them.
 
-use access_control::Redaction;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -10,6 +9,7 @@ use problem::Problem;
 use super::home::unavailable;
 use crate::Console;
 use crate::admission::Reader;
+use crate::answer::error_text;
 use crate::display::{Instant, Text, words};
 use crate::frame::Frame;
 
@@ -43,8 +43,6 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
     let mut events = first_parked_events(console.0.store.pool(), SHOWN + 1).await.map_err(unavailable)?;
     let is_cut = events.len() > usize::from(SHOWN);
     events.truncate(SHOWN.into());
-    // An error may repeat what is in the event.
-    let is_masked = Redaction::of(caller.grant).is_some();
     let row = |event: event_store::operations::ParkedEvent| ParkedRow {
         is_order: event.stream_type == "order",
         subscription: event.subscription.into(),
@@ -52,7 +50,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
         event: words(&event.event_type).into(),
         version: event.version,
         position: event.position,
-        error: event.error.map(|error| if is_masked { "***".into() } else { error.into() }),
+        error: event.error.map(|error| error_text(&caller, &error)),
         attempts: event.attempts,
         parked_at: Instant(event.parked_at),
     };

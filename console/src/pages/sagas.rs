@@ -1,6 +1,5 @@
 //! `/sagas`: the sagas that wait or are stuck, and why.
 
-use access_control::Redaction;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -13,7 +12,7 @@ use super::home::unavailable;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::shown;
+use crate::answer::{error_text, shown};
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
 
@@ -72,14 +71,13 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
     };
     let filter = WaitingSagaFilter { stuck, ..WaitingSagaFilter::default() };
     let groups = sagas::report::groups(console.0.store.pool(), filter).await.map_err(unavailable)?;
-    let is_masked = Redaction::of(caller.0.grant).is_some();
     let reasons = groups.into_iter().map(|group| {
         let state = if group.stuck { "stuck" } else { "running" };
         WaitReason {
             query: query([("state", state), ("step", group.step.as_str())]),
             step: group.step.into(),
             state: state.into(),
-            error: group.error.map(|error| if is_masked { "***".into() } else { error.into() }),
+            error: group.error.map(|error| error_text(&caller.0, &error)),
             count: group.count,
         }
     });

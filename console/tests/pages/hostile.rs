@@ -35,6 +35,11 @@ async fn fixture() -> Fixture {
         "insert into parked_events (subscription, stream_type, stream_id, position, version, event_type, error)
                   values ('sales', 'order', 'hostile', 1, 1, 'OrderCreated', $1)";
     sqlx::query(parked).bind(error).execute(fixture.database.pool()).await.unwrap();
+    let stopped = "insert into stopped_subscriptions (subscription, partition, waits_from, position, stream_id, event_type, event_version, error)
+                   select subscription, partition, position + 1, position + 1, 'hostile', 'OrderCreated', '9.0', $1
+                     from subscription_partitions where subscription = 'orders' limit 1";
+    let stopped = sqlx::query(stopped).bind(error).execute(fixture.database.pool()).await.unwrap();
+    assert_eq!(stopped.rows_affected(), 1);
     fixture
 }
 
@@ -77,6 +82,7 @@ async fn what_clients_wrote_is_text_on_every_page() {
         "{home}"
     );
     assert!(home.contains("<strong>1</strong> orders in the last minute"), "{home}");
+    assert!(home.contains("<span class=\"tag bad\">stopped</span> <bdi>&#60;script&#62;"), "{home}");
     fixture.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! Signing in and out.
 
-use access_control::{ApiKeyRequest, ApiKeyRow, Role};
+use access_control::{ApiKeyRequest, ApiKeyRow, Principal, Role};
 use http::StatusCode;
 
 use crate::support::{Answer, Fixture, PATIENCE, as_role};
@@ -57,7 +57,7 @@ async fn a_forged_form_begins_no_session() {
     }
     let long = "x".repeat(20_000);
     let answer = fixture.form("/sign-in", &cookies, &[("token", &token), ("credential", &long)]).await;
-    assert_eq!((answer.status, session(&answer)), (StatusCode::BAD_REQUEST, None));
+    assert_eq!((answer.status, session(&answer)), (StatusCode::PAYLOAD_TOO_LARGE, None));
     fixture.end().await;
 }
 
@@ -93,5 +93,49 @@ async fn a_session_ends_with_its_credential() {
     is(StatusCode::UNAUTHORIZED).await;
     let ended = fixture.page("/orders", key.expose()).await;
     assert!(ended.body.contains("Your session has ended"), "{}", ended.body);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_cookie_that_does_not_hold_is_removed_so_that_the_browser_is_let_in_without() {
+    let fixture = Fixture::with(Some(Principal::new(Role::Operator, "local", None))).await;
+    let refused = fixture.page("/", "no.such.token").await;
+    assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
+    let removed = refused.headers.get_all("set-cookie").iter().any(|cookie| {
+        let cookie = cookie.to_str().unwrap();
+        cookie.starts_with("ordo_session=;") && cookie.contains("Max-Age=0")
+    });
+    assert!(removed, "{:?}", refused.headers);
+    assert!(refused.cookies().iter().any(|cookie| cookie.starts_with("ordo_form=")), "{:?}", refused.headers);
+    assert_eq!(fixture.visit("/").await.status, StatusCode::OK);
+    // A program's credential says nothing of the browser's.
+    let told = fixture.program("/", Some("no.such.token")).await;
+    assert!(told.status == StatusCode::UNAUTHORIZED && told.cookies().is_empty(), "{:?}", told.headers);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_link_of_another_site_leads_where_it_should_whoever_is_signed_in() {
+    let fixture = Fixture::new().await;
+    let link = "/orders?status=confirmed&tag=a%20b";
+    for site in ["cross-site", "same-site"] {
+        let page = fixture.visit_with(link, &[("sec-fetch-site", site), ("sec-fetch-mode", "navigate")]).await;
+        let goes_on = "content=\"0;url=/sign-in?next=%2Forders%3Fstatus%3Dconfirmed%26tag%3Da%2520b\"";
+        assert!(page.status == StatusCode::UNAUTHORIZED && page.body.contains(goes_on), "{}", page.body);
+        assert!(page.cookies().is_empty(), "{:?}", page.headers);
+    }
+    // That request is the console's own, and has the cookie.
+    let form = "/sign-in?next=%2Forders%3Fstatus%3Dconfirmed%26tag%3Da%2520b";
+    let on = fixture.page(form, &as_role(Role::Operator)).await;
+    assert_eq!((on.status, on.headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, link));
+    // Whoever is not signed in gets the form, and nobody is led round in a circle.
+    let own = [("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "navigate")];
+    for path in [form, link] {
+        let page = fixture.visit_with(path, &own).await;
+        assert!(page.body.contains("<h1>Sign in</h1>") && !page.body.contains("http-equiv"), "{}", page.body);
+        assert_eq!(page.hidden("/sign-in", "next"), link.replace('&', "&#38;"));
+    }
+    let ended = fixture.page(link, "no.such.token").await;
+    assert!(ended.body.contains("<h1>Sign in</h1>") && !ended.body.contains("http-equiv"), "{}", ended.body);
     fixture.end().await;
 }

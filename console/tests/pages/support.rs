@@ -142,7 +142,14 @@ impl Fixture {
 
     /// A page as a browser without a session gets it.
     pub(crate) async fn visit(&self, path: &str) -> Answer {
-        self.send(Request::get(path).header(ACCEPT, BROWSER).body(Body::empty()).unwrap()).await
+        self.visit_with(path, &[]).await
+    }
+
+    /// The same, with more headers.
+    pub(crate) async fn visit_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = Request::get(path).header(ACCEPT, BROWSER);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.send(request.body(Body::empty()).unwrap()).await
     }
 
     /// The answer to another program.

@@ -7,11 +7,12 @@
 //!
 //! The types of problems are a registry, [`ProblemType`], and the server answers what each means ([`documentation()`]).
 //!
-//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`SparseFieldsets`], [`AllowedHosts`], and a request's [`QueryParameters`], [`ClientNetwork`],
+//! Here is also what else all HTTP interfaces share: [`HttpSemantics`], [`SparseFieldsets`], [`AllowedHosts`], and the time for a body ([`within_body_time`]), a request's [`QueryParameters`], [`ClientNetwork`],
 //! [`Precondition`] and [`Trace`].
 
 mod actor;
 mod allowed_hosts;
+mod body_time;
 mod documentation;
 mod json_rewriting;
 mod layer;
@@ -40,6 +41,7 @@ use serde_json::{Map, Value};
 
 pub use actor::RefusedCaller;
 pub use allowed_hosts::{AllowedHosts, AllowedHostsService, RefusedByHost};
+pub use body_time::within_body_time;
 pub use documentation::documentation;
 pub use json_rewriting::rewrite_json;
 pub use layer::{ProblemLayer, ProblemPage, ProblemService, layer};

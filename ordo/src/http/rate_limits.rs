@@ -79,7 +79,19 @@ impl RequestRateLimiter {
     /// is looked at, so nobody can try them out at will. Requests that are authenticated take nothing here.
     #[must_use]
     pub fn per_address(&self) -> RateLimitLayer {
-        RateLimitLayer { limiter: Arc::clone(&self.0), by: LimitedBy::Address }
+        let of_api = |request: &Request| {
+            // Where everyone may come a credential says nothing, and must not be worth anything.
+            match request.headers().contains_key(AUTHORIZATION) && looks_at_credential(request) {
+                true => AddressBucket::Credentials,
+                false => AddressBucket::Strangers,
+            }
+        };
+        self.per_address_by(of_api)
+    }
+
+    /// The same for other routes than those of the API.
+    pub(crate) fn per_address_by(&self, bucket: fn(&Request) -> AddressBucket) -> RateLimitLayer {
+        RateLimitLayer { limiter: Arc::clone(&self.0), by: LimitedBy::Address(bucket) }
     }
 
     /// The layer after authentication. A request takes a token of its [`Principal`], which has one bucket whichever credential it uses,
@@ -148,10 +160,21 @@ impl Write for Text {
     }
 }
 
+/// Which bucket of its address a request takes a token of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AddressBucket {
+    /// None: it is not counted.
+    Uncounted,
+    /// That of requests without a credential that is looked at.
+    Strangers,
+    /// That of credentials, if it turns out to be nobody's.
+    Credentials,
+}
+
 /// Whose tokens the requests take.
 #[derive(Debug, Clone, Copy)]
 enum LimitedBy {
-    Address,
+    Address(fn(&Request) -> AddressBucket),
     Principal,
 }
 
@@ -191,7 +214,7 @@ impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Reque
             Ok(Admitted::default())
         } else {
             match self.limits.by {
-                LimitedBy::Address => self.limits.limiter.admit_address(&request),
+                LimitedBy::Address(bucket) => self.limits.limiter.admit_address(&request, bucket(&request)),
                 LimitedBy::Principal => self.limits.limiter.admit_principal(&request),
             }
         };
@@ -207,12 +230,15 @@ impl Limiter {
         self.roles.iter().zip(Role::ALL).find(|(_, of)| *of == role).and_then(|(policy, _)| policy.as_ref())
     }
 
-    fn admit_address(self: &Arc<Self>, request: &Request) -> Result<Admitted, LimitReached> {
+    fn admit_address(self: &Arc<Self>, request: &Request, bucket: AddressBucket) -> Result<Admitted, LimitReached> {
         let (Some(policy), Some(peer)) = (self.anonymous.as_ref(), request.extensions().get::<ClientNetwork>()) else {
             return Ok(Admitted::default());
         };
-        // Where everyone may come a credential says nothing, and must not be worth anything.
-        let with_credential = request.headers().contains_key(AUTHORIZATION) && looks_at_credential(request);
+        let with_credential = match bucket {
+            AddressBucket::Uncounted => return Ok(Admitted::default()),
+            AddressBucket::Strangers => false,
+            AddressBucket::Credentials => true,
+        };
         let caller = self.strangers.caller(&(peer, with_credential));
         let now = Instant::now();
         let after = if with_credential {

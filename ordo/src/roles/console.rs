@@ -1,11 +1,14 @@
 //! The console, with what goes around its pages.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
-use ordo_console::{Console, ConsoleSources, admit, show_problems, use_session};
+use ordo_console::{
+    Console, ConsoleSources, admit, is_the_same_for_everyone, looks_at_credential, show_problems, use_session,
+};
 use problem::AllowedHosts;
 
-use crate::http::RequestRateLimiter;
+use crate::http::{AddressBucket, RequestRateLimiter};
 
 /// The pages of the console, under the same limits and rules about hosts and other sites as the operate listener.
 pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &RequestRateLimiter) -> Router {
@@ -15,8 +18,19 @@ pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &Reques
         from_fn_with_state(console.clone(), show_problems),
         hosts,
         from_fn_with_state(console.clone(), use_session),
-        rates.per_address(),
+        rates.per_address_by(bucket),
         from_fn_with_state(console, admit),
         rates.per_principal(),
     ))
+}
+
+/// Which bucket of its address a request takes a token of. Strangers at the API use up theirs, and keep nobody from signing in.
+fn bucket(request: &Request) -> AddressBucket {
+    if is_the_same_for_everyone(request) {
+        AddressBucket::Uncounted
+    } else if looks_at_credential(request) {
+        AddressBucket::Credentials
+    } else {
+        AddressBucket::Strangers
+    }
 }

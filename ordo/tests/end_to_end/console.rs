@@ -1,11 +1,13 @@
 //! The console as a listener of the platform: who gets a page, and which requests are let in at all.
 
+use std::time::Duration;
+
 use access_control::Role;
 use http::Method;
 use testkit::demo_order;
 
-use crate::access::{as_role, asking};
-use crate::support::{Client, Ordo, run, settled};
+use crate::access::{SECRET, as_role, asking, token};
+use crate::support::{Answer, Client, Ordo, run, settled};
 
 const BROWSER: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
@@ -74,4 +76,64 @@ async fn the_console_runs_alone() {
     assert!(console.get("/").await.text().contains("not known to this process"));
     let without = Ordo::serve("command-api", &settings).await;
     assert_eq!(without.console, "");
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+/// The form that signs in, with this credential and these headers.
+async fn sign_in(console: &Client, credential: &str, headers: &[(&str, &str)]) -> Answer {
+    let page = console.send_with(Method::GET, "/sign-in", &[BROWSER], "").await;
+    assert_eq!((page.status, page.header("referrer-policy")), (200, "same-origin"), "{}", page.text());
+    let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = page.text();
+    let token = page.split("name=\"token\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut with = vec![BROWSER, FORM, ("cookie", cookie.as_str())];
+    with.extend(headers);
+    console.send_with(Method::POST, "/sign-in", &with, format!("token={token}&credential={credential}")).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn signing_in_works_without_https_and_what_fails_is_logged() {
+    let ordo = asking().await;
+    let console = Client::new(&ordo.console);
+    let credential = token(Role::Operator, HOUR);
+    // So browsers send it that do not tell the site of a page.
+    assert_eq!(sign_in(&console, &credential, &[("origin", &ordo.console)]).await.status, 303);
+    assert_eq!(sign_in(&console, &credential, &[("origin", "null")]).await.status, 403);
+    assert_eq!(sign_in(&console, "no.such.token", &[]).await.status, 401);
+    assert_eq!(sign_in(&console, &token(Role::Customer, HOUR), &[]).await.status, 403);
+    let log = ordo.log();
+    let line = |status: &str, named: &str| {
+        log.lines().any(|line| line.contains("/sign-in") && line.contains(status) && line.contains(named))
+    };
+    assert!(line("401", "the token cannot be verified"), "{log}");
+    assert!(line("403", "customer:"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_keep_nobody_from_the_console_who_is_signed_in_or_wants_to() {
+    let settings =
+        [("ORDO_REQUIRE_AUTH", "true"), ("ORDO_TOKEN_SECRET", SECRET), ("ORDO_RATE_LIMITS", "anonymous=1/h")];
+    let ordo = Ordo::up(&settings).await;
+    let console = Client::new(&ordo.console);
+    let credential = token(Role::Operator, HOUR);
+    // The address of all of them has used up what strangers may do.
+    while Client::new(&ordo.api).get("/nowhere").await.status != 429 {}
+    assert_eq!(console.send_with(Method::GET, "/", &[BROWSER], "").await.status, 429);
+    let session = format!("ordo_session={credential}");
+    for path in ["/", "/parked-events", "/sagas", "/console.css", "/console.svg"] {
+        for _ in 0..3 {
+            let page = console.send_with(Method::GET, path, &[BROWSER, ("cookie", &session)], "").await;
+            assert_eq!(page.status, 200, "{path}: {}", page.text());
+        }
+    }
+    for _ in 0..3 {
+        assert_eq!(sign_in(&console, &credential, &[]).await.status, 303);
+    }
+    // Whoever tries credentials out has one bucket for it, wherever they are tried.
+    assert_eq!(sign_in(&console, "no.such.token", &[]).await.status, 401);
+    assert_eq!(sign_in(&console, "no.such.token", &[]).await.status, 429);
+    let other = console.send_with(Method::GET, "/", &[BROWSER, ("cookie", "ordo_session=no.such.token")], "").await;
+    assert_eq!(other.status, 429);
 }

@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    fn parts(order: serde_json::Value) -> Vec<(&'static str, String, i64)> {
+    fn parts(order: &serde_json::Value) -> Vec<(&'static str, String, i64)> {
         let mut whole = json!({ "orderId": "o", "status": "confirmed", "version": 1, "createdAt": "2026-11-30T10:00:00Z",
             "updatedAt": "2026-11-30T10:00:00Z", "total": { "amount": "100.00", "currency": "EUR" } });
         whole.as_object_mut().unwrap().extend(order.as_object().unwrap().clone());
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_bar_are_the_total() {
-        let held = parts(json!({ "paymentStatus": "authorized" }));
+        let held = parts(&json!({ "paymentStatus": "authorized" }));
         assert_eq!(held, [("authorized", "100.00 EUR".to_owned(), 1_000)]);
         let some = parts(
-            json!({ "paymentStatus": "partiallyRefunded", "captured": eur("60.00"), "refunded": eur("15.00"), "cancelled": eur("40.00") }),
+            &json!({ "paymentStatus": "partiallyRefunded", "captured": eur("60.00"), "refunded": eur("15.00"), "cancelled": eur("40.00") }),
         );
         let expected = [
             ("kept", "45.00 EUR".to_owned(), 450),
@@ -95,12 +95,12 @@ mod tests {
             ("cancelled", "40.00 EUR".into(), 400),
         ];
         assert_eq!(some, expected);
-        let open = parts(json!({ "paymentStatus": "none" }));
+        let open = parts(&json!({ "paymentStatus": "none" }));
         assert_eq!(open, [("open", "100.00 EUR".to_owned(), 1_000)]);
     }
 
     #[test]
     fn who_sees_nothing_of_payments_sees_no_bar() {
-        assert!(parts(json!({})).is_empty());
+        assert!(parts(&json!({})).is_empty());
     }
 }
