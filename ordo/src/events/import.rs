@@ -15,10 +15,21 @@ use super::EventsImportArgs;
 use super::import_reader::ImportReader;
 use crate::output;
 
-pub(super) async fn run(connection: PgConnection, args: &EventsImportArgs) -> anyhow::Result<()> {
+/// The subscriptions that begin with what is stored from then on: begun on an empty log, they would take history for new.
+const BEGIN_AT_THE_END: [&str; 4] = ["order_numbers", "documents", "events-queue", "events-topic"];
+
+pub(super) async fn run(mut connection: PgConnection, args: &EventsImportArgs) -> anyhow::Result<()> {
     let since = Instant::now();
     let style = output::bar_style("{human_pos} events  {rate}  {elapsed}")?;
     let bar = ProgressBar::no_length().with_style(style);
+    let begun = "select min(subscription) from subscription_partitions where subscription = any($1)";
+    let begun: Option<String> = sqlx::query_scalar(begun).bind(BEGIN_AT_THE_END).fetch_one(&mut connection).await?;
+    if let Some(begun) = begun {
+        bail!(
+            "the subscription {begun} has begun on this store and would take all that is imported for new; \
+             import into a store on which nothing ran but `ordo migrate`"
+        );
+    }
     let mut lines = ImportReader::of(open(&args.file)?, bar.clone());
     let done = match copy_in(connection, &mut lines).await {
         Ok(done) => done,

@@ -6,7 +6,7 @@ use std::io::{BufRead, Read};
 use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
 use domain::document::DocumentSeries;
-use domain::order::Order;
+use domain::order::{Order, OrderEvent};
 use domain::order_number::OrderNumberSeries;
 use domain::stock::Stock;
 use domain::streams::is_known;
@@ -37,6 +37,16 @@ struct ImportedStreams {
     /// The version of each stream, by its kind and id.
     streams: HashMap<String, HashMap<String, i64>>,
     event_ids: HashSet<Uuid>,
+    /// The highest number that orders name of each series, by its kind and name.
+    numbers: HashMap<(&'static str, String), i64>,
+}
+
+/// A number that an order names.
+struct SeriesNumber {
+    /// The kind of the series' stream.
+    kind: &'static str,
+    series: String,
+    sequence: i64,
 }
 
 impl<R: BufRead> ImportReader<R> {
@@ -53,6 +63,7 @@ impl<R: BufRead> ImportReader<R> {
         self.text.clear();
         let length = (&mut self.input).take(LONGEST).read_until(b'\n', &mut self.text);
         if length.context("the file can't be read")? == 0 {
+            self.known.check_series()?;
             return Ok(None);
         }
         self.known.lines += 1;
@@ -86,7 +97,10 @@ impl ImportedStreams {
         );
         self.position = position;
         ensure!(self.event_ids.insert(event_id), "the event id {event_id} was there before");
-        known_here(event)?;
+        if let Some(SeriesNumber { kind, series, sequence }) = known_here(event)? {
+            let highest = self.numbers.entry((kind, series)).or_default();
+            *highest = sequence.max(*highest);
+        }
         let streams = self.streams.entry(stream_type.to_owned()).or_default();
         let last = streams.entry(stream_id.to_owned()).or_default();
         let next = *last + 1;
@@ -99,16 +113,34 @@ impl ImportedStreams {
         *last = version;
         Ok(())
     }
+
+    /// Checks that the numbers of orders are in their series: else they would be given once more.
+    fn check_series(&self) -> anyhow::Result<()> {
+        for ((kind, series), highest) in &self.numbers {
+            let last = self.streams.get(*kind).and_then(|streams| streams.get(series)).copied().unwrap_or(0);
+            ensure!(
+                last >= *highest,
+                "orders have numbers up to {highest} of the series {series}, and stream {kind}/{series} is there up to \
+                 version {last}: those numbers would be given again"
+            );
+        }
+        Ok(())
+    }
 }
 
-/// Fails if this build cannot read an event of ours: it would stop every subscriber. Nobody follows foreign streams.
-fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
+/// The number that an event of an order names. Fails if this build cannot read an event of ours: it would stop every subscriber. Nobody
+/// follows foreign streams.
+fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<Option<SeriesNumber>> {
+    let mut number = None;
     let decoded = match event.stream_type {
-        Order::TYPE => event.decode::<Order>().map(|event| event.event_type()),
+        Order::TYPE => event.decode::<Order>().map(|event| {
+            number = number_in(&event);
+            event.event_type()
+        }),
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
         DocumentSeries::TYPE => event.decode::<DocumentSeries>().map(|event| event.event_type()),
         OrderNumberSeries::TYPE => event.decode::<OrderNumberSeries>().map(|event| event.event_type()),
-        _ => return Ok(()),
+        _ => return Ok(None),
     };
     let name = decoded.map_err(|error: EventDecodeError| {
         let why = std::error::Error::source(&error).map_or_else(String::new, |why| format!(": {why}"));
@@ -119,7 +151,20 @@ fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<()> {
         anyhow::anyhow!("{} {} is not an event that this version knows{why}", event.event_type, event.event_version)
     })?;
     ensure!(name == event.event_type, "the payload is of {name}, not of {}", event.event_type);
-    Ok(())
+    Ok(number)
+}
+
+fn number_in(event: &OrderEvent) -> Option<SeriesNumber> {
+    let (kind, series, sequence) = if let OrderEvent::OrderNumbered(it) = event {
+        (OrderNumberSeries::TYPE, &it.series, it.sequence)
+    } else if let OrderEvent::InvoiceIssued(it) = event {
+        (DocumentSeries::TYPE, &it.series, it.sequence)
+    } else if let OrderEvent::CreditNoteIssued(it) = event {
+        (DocumentSeries::TYPE, &it.series, it.sequence)
+    } else {
+        return None;
+    };
+    Some(SeriesNumber { kind, series: series.clone(), sequence })
 }
 
 #[cfg(test)]
@@ -151,6 +196,24 @@ mod tests {
         assert_eq!(read(&lines.join("\n")), Ok(3));
         assert_eq!(read(&format!("{}\r\n", lines.join("\r\n"))), Ok(3));
         assert_eq!(read(""), Ok(0));
+    }
+
+    #[test]
+    fn a_number_of_an_order_comes_with_its_series() {
+        let numbered = line(1, "a", 1).replace("OrderConfirmed", "OrderNumbered").replace(
+            r#""OrderNumbered":{}"#,
+            r#""OrderNumbered":{"orderNumber":"A-000001","series":"A","sequence":1}"#,
+        );
+        let issued = line(2, "A", 1)
+            .replace(r#""order""#, r#""order_number_series""#)
+            .replace("OrderConfirmed", "OrderNumberIssued")
+            .replace(
+                r#""OrderNumberIssued":{}"#,
+                r#""OrderNumberIssued":{"sequence":1,"orderNumber":"A-000001","orderId":"a"}"#,
+            );
+        assert_eq!(read(&format!("{numbered}\n{issued}\n")), Ok(2));
+        let error = read(&numbered).unwrap_err();
+        assert!(error.contains("stream order_number_series/A is there up to version 0"), "{error}");
     }
 
     #[test]

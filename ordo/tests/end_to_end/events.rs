@@ -162,6 +162,22 @@ async fn a_running_platform_takes_up_what_is_imported() {
     .await;
 }
 
+#[tokio::test]
+async fn nothing_is_imported_where_who_begins_at_the_end_has_begun() {
+    let store = empty_store().await;
+    let folder = folder();
+    let file = folder.path().join("log.ndjson");
+    fs::write(&file, "").unwrap();
+    let begun =
+        "insert into subscription_partitions (subscription, partition, position) values ('order_numbers', 0, 0)";
+    sqlx::query(begun).execute(store.pool()).await.unwrap();
+
+    let refused = run(&["events", "import", path(&file)], &[("DATABASE_URL", store.url())]).await;
+
+    assert_eq!((refused.code, refused.err.lines().count()), (1, 1), "{}", refused.err);
+    assert!(refused.err.starts_with("ordo: the subscription order_numbers has begun on this store"), "{}", refused.err);
+}
+
 async fn empty_store() -> Database {
     let database = testkit::durable_database().await;
     let migrated = run(&["migrate"], &[("DATABASE_URL", database.url())]).await;
