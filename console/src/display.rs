@@ -1,6 +1,6 @@
 //! How texts, times and names of states are shown.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Display};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer};
@@ -49,16 +49,19 @@ impl From<String> for Text {
 
 impl Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; 4];
-        for character in self.0.chars() {
-            let is_usual = character == '\n' || KEPT.contains(&character);
-            if is_usual || printable_text::first_invisible(character.encode_utf8(&mut buffer)).is_none() {
-                f.write_char(character)?;
-            } else {
-                write!(f, "⟨U+{:04X}⟩", u32::from(character))?;
-            }
+        // What can be seen is written in runs: a text may be long.
+        let (mut rest, mut buffer) = (self.0.as_str(), [0; 4]);
+        let is_shown = |character: char, buffer: &mut [u8; 4]| match character {
+            ' '..='~' | '\n' => true,
+            _ => KEPT.contains(&character) || printable_text::first_invisible(character.encode_utf8(buffer)).is_none(),
+        };
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, character)| !is_shown(*character, &mut buffer)) {
+            let (run, from) = rest.split_at(at);
+            f.write_str(run)?;
+            write!(f, "⟨U+{:04X}⟩", u32::from(hidden))?;
+            rest = &from[hidden.len_utf8()..];
         }
-        Ok(())
+        f.write_str(rest)
     }
 }
 

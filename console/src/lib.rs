@@ -11,6 +11,7 @@ mod answer;
 mod display;
 mod form;
 mod frame;
+mod json;
 mod pages;
 mod problem_page;
 mod session;
@@ -91,6 +92,7 @@ impl Console {
             .route("/orders", get(pages::orders::show))
             .route("/orders/export", get(pages::orders::export))
             .route("/orders/{order_id}", get(pages::order::show))
+            .route("/orders/{order_id}/events/{version}", get(pages::event::show))
             .route("/sagas", get(pages::sagas::show))
             .route("/stock", get(pages::stock::show))
             .route("/parked-events", get(pages::parked::show))
@@ -120,6 +122,11 @@ async fn icon() -> impl IntoResponse {
 fn page(template: &impl Template) -> Result<Response, Problem> {
     let text = template.render().map_err(Problem::internal)?;
     Ok(Html(text).into_response())
+}
+
+/// The same for a page that may be long: it is made on a thread that serves nobody else.
+async fn long_page(template: impl Template + Send + 'static) -> Result<Response, Problem> {
+    tokio::task::spawn_blocking(move || page(&template)).await.map_err(Problem::internal)?
 }
 
 async fn with_policy(mut answer: Response) -> Response {

@@ -1,5 +1,6 @@
 //! The pages, a file for each.
 
+pub(crate) mod event;
 pub(crate) mod home;
 pub(crate) mod order;
 pub(crate) mod orders;

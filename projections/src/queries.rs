@@ -84,6 +84,18 @@ impl ReadModelQueries {
         Ok(page)
     }
 
+    /// The event of an order that made this version, as [`order_events`](Self::order_events) with this event alone. It may have none.
+    pub async fn order_event(
+        &self,
+        order_id: &str,
+        version: i64,
+        caller: &AuthorizedCaller,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let before = version.saturating_sub(1);
+        let cursor = if before > 0 { format!("&cursor={before}") } else { String::new() };
+        self.order_events(order_id, &format!("limit=1{cursor}"), caller).await
+    }
+
     /// `GET /stock`, with its query parameters.
     pub async fn stock(&self, query: &str) -> Result<impl Serialize + use<>, Problem> {
         let Json(page) = stock::all(State(self.0.clone()), QueryParameters::parse(query), HeaderMap::new()).await?;

@@ -35,18 +35,18 @@ pub(crate) struct ReadRouteState {
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
     slow: SlowReads,
-    /// The exports under way, by principal.
-    exports: KeyedCapacity<Arc<str>>,
     tables: Arc<HashMap<&'static str, Arc<dyn GenerationTable>>>,
 }
 
-/// The slow reads that each caller has under way: searches, and what its live streams read of the past. Both keep a processor busy, here
+/// The slow reads that each caller has under way: searches, exports, and what its live streams read of the past. All keep a processor busy, here
 /// or in Postgres. A caller has half of the processors for them, so that others find one free.
 #[derive(Debug, Clone)]
 pub struct SlowReads {
     /// Of the log.
     log: KeyedSemaphore<Caller>,
     searches: KeyedSemaphore<Caller>,
+    /// By principal.
+    exports: KeyedCapacity<Arc<str>>,
 }
 
 /// A principal, on the network that it calls from.
@@ -56,7 +56,7 @@ impl Default for SlowReads {
     /// Both read Postgres, and take turns.
     fn default() -> Self {
         let log = KeyedSemaphore::new(half_of_processors());
-        Self { searches: log.clone(), log }
+        Self { searches: log.clone(), log, exports: KeyedCapacity::new(EXPORTS, EXPORTS_PER_PRINCIPAL) }
     }
 }
 
@@ -65,8 +65,8 @@ impl SlowReads {
     #[must_use]
     pub fn new(read_models: &dyn GenerationStore) -> Self {
         let both = Self::default();
-        let searches = read_models.searches_at_once().map_or(both.searches, KeyedSemaphore::new);
-        Self { log: both.log, searches }
+        let searches = read_models.searches_at_once().map_or_else(|| both.searches.clone(), KeyedSemaphore::new);
+        Self { searches, ..both }
     }
 
     /// Reads the log once it is the caller's turn.
@@ -98,8 +98,7 @@ impl ReadRouteState {
         sagas: Option<Arc<dyn SagaReports>>,
         slow: SlowReads,
     ) -> Self {
-        let exports = KeyedCapacity::new(EXPORTS, EXPORTS_PER_PRINCIPAL);
-        Self { store, sagas, slow, exports, tables: Arc::new(tables) }
+        Self { store, sagas, slow, tables: Arc::new(tables) }
     }
 
     /// Searches, once enough of the caller's other searches have ended. Nobody waits for those of others.
@@ -118,7 +117,7 @@ impl ReadRouteState {
 
     /// A place among the exports.
     pub(crate) fn export_slot(&self, caller: &AuthorizedCaller) -> Result<CapacityShare<Arc<str>>, Problem> {
-        let mut slot = self.exports.share(Some(caller.principal.identity().into()));
+        let mut slot = self.slow.exports.share(Some(caller.principal.identity().into()));
         slot.grow_to(1).map_err(|exceeded| {
             let detail = match exceeded.total {
                 true => format!("{EXPORTS} exports are under way"),

@@ -1,5 +1,7 @@
 //! `/`: how the platform does, with a link to the list behind each figure.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -14,12 +16,14 @@ use serde::de::IgnoredAny;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::{error_text, shown};
+use crate::answer::{error_text, shown, told};
 use crate::display::{Instant, Text, how_long};
 use crate::frame::Frame;
 
 /// How many orders of the last minute are counted.
 const COUNTED: &str = "200";
+/// How long a figure may take to find out.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -30,14 +34,17 @@ struct HomeTemplate {
     figures: Option<Figures>,
 }
 
+/// `None` stands for what could not be found out.
 struct Figures {
-    orders: OrdersOfMinute,
-    running: i64,
-    stuck: i64,
+    orders: Option<OrdersOfMinute>,
+    /// How many run, and how many are stuck.
+    sagas: Option<(i64, i64)>,
     /// How long customers have been waiting for their mails.
-    mails: String,
-    parked: i64,
-    subscriptions: Vec<SubscriptionRow>,
+    mails: Option<String>,
+    parked: Option<i64>,
+    subscriptions: Option<Vec<SubscriptionRow>>,
+    /// Why something is not known.
+    failures: Vec<Text>,
     dead_letters: Vec<DeadLetterCount>,
 }
 
@@ -84,11 +91,29 @@ impl Figures {
     async fn read(console: &Console, reader: &Reader) -> Result<Self, Problem> {
         let (caller, _) = reader.at("/sagas")?;
         let pool = console.0.store.pool();
-        let subscriptions = operations::lag(pool).await.map_err(unavailable)?;
-        let stops = operations::stopped_subscriptions(pool).await.map_err(unavailable)?;
-        let (running, stuck) = sagas::report::count(pool, WaitingSagaFilter::default()).await.map_err(unavailable)?;
-        let mails = sagas::mail_lag(pool).await.map_err(unavailable)?;
-        let rows = subscriptions.into_iter().map(|it| SubscriptionRow {
+        let subscriptions = async {
+            let lag = operations::lag(pool).await.map_err(unavailable)?;
+            Ok((lag, operations::stopped_subscriptions(pool).await.map_err(unavailable)?))
+        };
+        let sagas = async { sagas::report::count(pool, WaitingSagaFilter::default()).await.map_err(unavailable) };
+        let mails = async { sagas::mail_lag(pool).await.map_err(unavailable) };
+        let (subscriptions, sagas, mails, orders) = tokio::join!(
+            in_time(subscriptions),
+            in_time(sagas),
+            in_time(mails),
+            in_time(OrdersOfMinute::read(console, reader))
+        );
+        let failures =
+            [subscriptions.as_ref().err(), sagas.as_ref().err(), mails.as_ref().err(), orders.as_ref().err()];
+        let failures: Vec<_> = failures.into_iter().flatten().cloned().collect();
+        if let [.., last] = &failures[..]
+            && failures.len() == 4
+        {
+            return Err(last.clone());
+        }
+        let told = failures.iter().map(|problem| error_text(&caller, &told(problem)));
+        let failures: Vec<_> = told.collect();
+        let row = |it: operations::SubscriptionLag, stops: &[operations::StoppedSubscription]| SubscriptionRow {
             stopped: stops
                 .iter()
                 .find(|stop| stop.subscription == it.name)
@@ -97,21 +122,30 @@ impl Figures {
             events: it.lag_events,
             parked: it.parked,
             name: it.name.into(),
-        });
-        let rows: Vec<_> = rows.collect();
+        };
+        let subscriptions = subscriptions.ok();
+        let rows = subscriptions.map(|(lag, stops)| lag.into_iter().map(|it| row(it, &stops)).collect::<Vec<_>>());
         let dead_letters = DeadLetterOrigin::ALL
             .iter()
             .map(|origin| DeadLetterCount { queue: origin.as_str(), count: console.0.queues.dead_letters(*origin) });
         Ok(Self {
-            orders: OrdersOfMinute::read(console, reader).await?,
-            running,
-            stuck,
-            mails: seconds(mails),
-            parked: rows.iter().map(|row| row.parked).sum(),
+            orders: orders.ok(),
+            sagas: sagas.ok(),
+            mails: mails.ok().map(seconds),
+            parked: rows.as_ref().map(|rows| rows.iter().map(|row| row.parked).sum()),
             subscriptions: rows,
+            failures,
             dead_letters: dead_letters.collect(),
         })
     }
+}
+
+/// What is found out within the time that a page takes at the most.
+async fn in_time<T>(read: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| {
+        let detail = format!("there was no answer within {} s", PATIENCE.as_secs());
+        Err(Problem::new(ProblemType::DatabaseUnavailable, detail).retry_after(Duration::from_secs(1)))
+    })
 }
 
 impl OrdersOfMinute {
@@ -134,5 +168,5 @@ fn seconds(seconds: f64) -> String {
 /// The database did not answer.
 pub(super) fn unavailable(error: sqlx::Error) -> Problem {
     let problem = Problem::new(ProblemType::DatabaseUnavailable, "the database failed");
-    problem.retry_after(std::time::Duration::from_secs(1)).caused_by(error)
+    problem.retry_after(Duration::from_secs(1)).caused_by(error)
 }

@@ -1,6 +1,6 @@
 //! `/orders/{order_id}`: an order, now or as it was, with what happened to it and how far its sagas are.
 
-mod answers;
+pub(super) mod answers;
 mod money;
 mod sentence;
 
@@ -17,7 +17,8 @@ use self::money::MoneyBar;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::shown;
+use crate::answer::{error_text, shown, told};
+use crate::display::Text;
 use crate::frame::Frame;
 
 #[derive(Template)]
@@ -35,6 +36,8 @@ struct OrderTemplate {
     later: Option<String>,
     /// `None`: they are not shown with what was, or not to the reader.
     sagas: Option<SagasAnswer>,
+    /// Why they can't be read, such as an event that this build does not know.
+    sagas_failed: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,17 +67,19 @@ pub(crate) async fn show(
     let events_for = reader.at("/orders/{order_id}/events")?;
     let asked = cursor.as_deref().map_or_else(String::new, |cursor| query([("cursor", cursor)]));
     let timeline = queries.order_events(order_id.as_str(), &asked, &events_for.0).await?;
-    let timeline: TimelineAnswer = shown(&events_for, &timeline)?;
-    let sagas = match (&as_of, reader.at("/orders/{order_id}/saga")) {
-        (None, Ok(sagas_for)) => {
-            let report = sagas::read_report(&console.0.store, &order_id).await?;
-            report.map(|report| shown::<SagasAnswer>(&sagas_for, &report)).transpose()?
-        }
-        (Some(_), _) | (None, Err(_)) => None,
+    let mut timeline: TimelineAnswer = shown(&events_for, &timeline)?;
+    timeline.make_json();
+    let (sagas, sagas_failed) = match (&as_of, reader.at("/orders/{order_id}/saga")) {
+        (None, Ok(sagas_for)) => match sagas::read_report(&console.0.store, &order_id).await {
+            Ok(report) => (report.map(|report| shown::<SagasAnswer>(&sagas_for, &report)).transpose()?, None),
+            // The rest of the page can be read, and is what tells why.
+            Err(problem) => (None, Some(error_text(&sagas_for.0, &told(&problem)))),
+        },
+        (Some(_), _) | (None, Err(_)) => (None, None),
     };
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
-    crate::page(&OrderTemplate {
+    crate::long_page(OrderTemplate {
         frame: Frame::of(&reader, format!("Order {order_id}"), "/orders"),
         sentence: sentence::of(&order, sagas.as_ref()),
         money: MoneyBar::of(&order),
@@ -83,5 +88,7 @@ pub(crate) async fn show(
         timeline,
         later,
         sagas,
+        sagas_failed,
     })
+    .await
 }

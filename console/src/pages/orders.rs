@@ -53,6 +53,7 @@ struct OrdersAnswer {
 #[serde(rename_all = "camelCase")]
 struct OrderSummary {
     order_id: Text,
+    order_number: Option<Text>,
     customer_id: Option<Text>,
     customer_email: Option<Text>,
     status: Text,
@@ -66,8 +67,9 @@ struct OrderSummary {
 type Field = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// The parameters of the list that the form offers: name, label, hint, what it can be.
-const FIELDS: [Field; 18] = [
+const FIELDS: [Field; 19] = [
     ("q", "Words", "in titles, SKUs, names, e-mail addresses, order ids", &[]),
+    ("orderNumber", "Order number", "", &[]),
     ("customerId", "Customer id", "", &[]),
     ("email", "E-mail address", "", &[]),
     ("sku", "SKU", "", &[]),
@@ -209,6 +211,21 @@ mod tests {
         knows::<PaymentStatus>("paymentStatus");
         knows::<FulfilmentStatus>("fulfilmentStatus");
         knows::<ReturnsStatus>("returnsStatus");
+    }
+
+    #[test]
+    fn the_form_offers_every_parameter_of_the_list() {
+        let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reference/openapi.json");
+        let document: serde_json::Value = serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap();
+        let parameters = document["paths"]["/orders"]["get"]["parameters"].as_array().unwrap();
+        let asked = parameters.iter().filter(|parameter| parameter["in"] == "query");
+        let mut asked: Vec<_> = asked.map(|parameter| parameter["name"].as_str().unwrap()).collect();
+        // What says how much is answered, and when, is not for the form.
+        asked.retain(|name| !["limit", "cursor", "minPosition", "fields", "expand"].contains(name));
+        let mut offered: Vec<_> = FIELDS.iter().map(|(name, ..)| *name).collect();
+        asked.sort_unstable();
+        offered.sort_unstable();
+        assert_eq!(asked, offered);
     }
 
     #[test]

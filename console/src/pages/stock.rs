@@ -35,6 +35,8 @@ struct Sku {
     on_hand: Text,
     reserved: Text,
     available: Text,
+    /// `None`: it is counted by the piece.
+    unit: Option<Text>,
     #[serde(default)]
     locations: Vec<Location>,
     updated_at: Instant,

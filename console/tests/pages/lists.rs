@@ -70,3 +70,75 @@ async fn an_order_is_shown_with_its_timeline_and_as_it_was() {
     assert!(then.contains("As it was at version 1") && !then.contains("id=\"sagas\""), "{then}");
     fixture.end().await;
 }
+
+#[tokio::test]
+async fn an_event_that_is_not_known_hides_nothing_but_the_sagas() {
+    let fixture = Fixture::new().await;
+    fixture.order(&testkit::demo_order("o-1"), |content| content).await;
+    let insert = "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                  values ('order', 'o-1', 2, 'OrderTeleported', '3.0', '{\"OrderTeleported\":{\"n\":0.1000000000000000055,\"b\":1,\"a\":2}}', '{}')";
+    sqlx::query(insert).execute(fixture.database.pool()).await.unwrap();
+    let order = fixture.page("/orders/o-1", &as_role(Role::Operator)).await;
+    assert_eq!(order.status, StatusCode::OK, "{}", order.body);
+    for shown in ["Wireless Headphones", "order teleported", "They can't be read", "OrderTeleported"] {
+        assert!(order.body.contains(shown), "{shown}: {}", order.body);
+    }
+    let order = fixture.page("/orders/o-1", &as_role(Role::Auditor)).await;
+    assert!(order.body.contains("They can't be read: <bdi class=\"bad\">***</bdi>"), "{}", order.body);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn an_event_that_says_much_has_a_page_of_its_own() {
+    let fixture = Fixture::new().await;
+    let operator = as_role(Role::Operator);
+    let mut posted = testkit::demo_order("o-1");
+    // In lines each of the zeros would have an indentation.
+    posted["metadata"] = serde_json::json!({ "zeros": [[[[vec![0; 3_000]]]]] });
+    fixture.order(&posted, |content| content).await;
+    let order = fixture.page("/orders/o-1", &operator).await;
+    assert_eq!(order.status, StatusCode::OK);
+    let link = "<a href=\"/orders/o-1/events/1\">JSON";
+    assert!(order.body.contains(link) && !order.body.contains("<details><summary>JSON"), "{}", order.body.len());
+    let event = fixture.page("/orders/o-1/events/1", &operator).await;
+    assert_eq!(event.status, StatusCode::OK);
+    assert!(event.body.contains("<h1>order created</h1>") && event.body.matches("0,\n").count() > 2_900);
+    for path in ["/orders/o-1/events/2", "/orders/o-1/events/0", "/orders/o-1/events/x", "/orders/none/events/1"] {
+        assert_eq!(fixture.page(path, &operator).await.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn what_can_be_found_out_is_shown_when_something_can_not() {
+    let fixture = Fixture::new().await;
+    let operator = as_role(Role::Operator);
+    sqlx::query("alter table saga_work rename to saga_work_away").execute(fixture.database.pool()).await.unwrap();
+    let home = fixture.page("/", &operator).await;
+    assert_eq!(home.status, StatusCode::OK, "{}", home.body);
+    for shown in
+        ["<strong>not known</strong> sagas", "<strong>0</strong> events parked", "Not everything is known", "saga_work"]
+    {
+        assert!(home.body.contains(shown), "{shown}: {}", home.body);
+    }
+    let home = fixture.page("/", &as_role(Role::Auditor)).await;
+    assert!(home.body.contains("Not everything is known") && !home.body.contains("saga_work"), "{}", home.body);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn exports_elsewhere_in_the_process_count_here() {
+    let fixture = Fixture::new().await;
+    let operator = as_role(Role::Operator);
+    let mut under_way = Vec::new();
+    while let Ok(export) = fixture.export_elsewhere().await {
+        under_way.push(export);
+        assert!(under_way.len() < 100);
+    }
+    assert!(!under_way.is_empty());
+    let refused = fixture.page("/orders/export?format=csv", &operator).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
+    drop(under_way);
+    assert_eq!(fixture.page("/orders/export?format=csv", &operator).await.status, StatusCode::OK);
+    fixture.end().await;
+}

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use access_control::{
-    AccessLayer, AuthenticationSettings, Authenticator, Principal, Role, TokenClaimSettings, TokenKeys, TokenRequest,
-    TokenSecret,
+    AccessLayer, AuthenticationSettings, Authenticator, AuthorizedCaller, Principal, Role, Route, TokenClaimSettings,
+    TokenKeys, TokenRequest, TokenSecret,
 };
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
+use axum::response::Response;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent};
@@ -19,6 +20,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use messaging::QueuesHealth;
 use ordo_console::{Console, ConsoleSources, admit, show_problems, use_session};
+use problem::Problem;
 use projections::{ReadModelQueries, SlowReads};
 use serde_json::Value;
 use testkit::Database;
@@ -35,6 +37,8 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 pub(crate) struct Fixture {
     pub(crate) database: Database,
     store: EventStore,
+    /// The queries of another listener of the process.
+    elsewhere: ReadModelQueries,
     pages: Router,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -81,8 +85,10 @@ impl Fixture {
         let token_keys = Some(TokenKeys::Secret(TokenSecret::parse(SECRET).unwrap()));
         let settings = AuthenticationSettings { token_keys, ..AuthenticationSettings::default() };
         let authenticator = Authenticator::start(&settings, Some(database.pool().clone())).unwrap();
+        let slow = SlowReads::default();
+        let elsewhere = ReadModelQueries::new(store.clone(), &*read_models, slow.clone());
         let console = Console::new(ConsoleSources {
-            queries: ReadModelQueries::new(store.clone(), &*read_models, SlowReads::default()),
+            queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),
             store: store.clone(),
             queues: QueuesHealth::default(),
             access: AccessLayer::new(authenticator, anonymous),
@@ -96,7 +102,7 @@ impl Fixture {
         ));
         let stop = CancellationToken::new();
         let running = tokio::spawn(projections::run(store.clone(), read_models, stop.clone()));
-        Self { database, store, pages, stop, running }
+        Self { database, store, elsewhere, pages, stop, running }
     }
 
     pub(crate) async fn end(self) {
@@ -119,6 +125,14 @@ impl Fixture {
             positions.get("orders").is_some_and(|reached| *reached >= appended.position)
         })
         .await;
+    }
+
+    /// An export that the principal of these tests has under way at another listener.
+    pub(crate) async fn export_elsewhere(&self) -> Result<Response, Problem> {
+        let route = Route::find("GET", "/orders/export").unwrap();
+        let caller = AuthorizedCaller::at(&Principal::new(Role::Operator, "test", None), route)?;
+        let request = Request::get("/orders/export?format=csv").body(Body::empty()).unwrap();
+        self.elsewhere.export(request.into_parts().0, &caller, None).await
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {

@@ -1,9 +1,10 @@
 //! What the API answers about an order, as far as the page shows it.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::display::{Instant, Text};
+use crate::json::in_lines;
 use crate::pages::Amount;
 
 /// An object, or what stands for it where it is masked.
@@ -18,6 +19,7 @@ pub(super) enum Masked<T> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OrderAnswer {
     pub(super) order_id: Text,
+    pub(super) order_number: Option<Text>,
     pub(super) customer_id: Option<Text>,
     pub(super) status: Text,
     pub(super) status_since: Option<Instant>,
@@ -39,7 +41,7 @@ pub(super) struct OrderAnswer {
     pub(super) customer_email: Option<Text>,
     pub(super) placed_at: Option<Instant>,
     pub(super) notes: Option<Text>,
-    pub(super) metadata: Option<Value>,
+    pub(super) metadata: Option<Box<RawValue>>,
     pub(super) customer: Option<Masked<Customer>>,
     pub(super) billing_address: Option<Masked<Address>>,
     pub(super) shipping_address: Option<Masked<Address>>,
@@ -126,6 +128,8 @@ pub(super) struct Payment {
     pub(super) status: Text,
     pub(super) captured: Amount,
     pub(super) refunded: Amount,
+    /// What a person has to pay back, because the provider can't.
+    pub(super) manual_refund: Option<Amount>,
 }
 
 #[derive(Deserialize)]
@@ -230,45 +234,78 @@ pub(super) struct Mail {
 }
 
 #[derive(Deserialize)]
-pub(super) struct TimelineAnswer {
-    pub(super) items: Vec<TimelineEvent>,
+pub(crate) struct TimelineAnswer {
+    pub(crate) items: Vec<TimelineEvent>,
     pub(super) cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TimelineEvent {
-    pub(super) version: i64,
-    pub(super) position: i64,
+pub(crate) struct TimelineEvent {
+    pub(crate) version: i64,
+    pub(crate) position: i64,
     #[serde(rename = "type")]
-    pub(super) name: Text,
-    pub(super) recorded_at: Instant,
-    #[serde(default)]
-    metadata: Value,
-    #[serde(default)]
-    data: Value,
+    pub(crate) name: Text,
+    pub(crate) recorded_at: Instant,
+    metadata: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+    /// What it says, where the page has room for it; see [`TimelineAnswer::make_json`].
+    #[serde(skip)]
+    pub(super) json: Option<Text>,
+}
+
+/// The bytes of JSON of an event, and of all events, that a page of the timeline shows. The rest have pages of their own.
+const LONGEST_JSON: usize = 16 * 1024;
+const ALL_JSON: usize = 256 * 1024;
+
+/// What is told of an event beside its name.
+#[derive(Default, Deserialize)]
+struct EventMembers {
+    actor: Option<Text>,
+    reason: Option<Text>,
+}
+
+impl EventMembers {
+    fn of(json: Option<&RawValue>) -> Self {
+        json.and_then(|json| serde_json::from_str(json.get()).ok()).unwrap_or_default()
+    }
+}
+
+impl TimelineAnswer {
+    /// Makes the JSON that is shown.
+    pub(super) fn make_json(&mut self) {
+        let mut left = ALL_JSON;
+        for event in &mut self.items {
+            event.json = in_lines(&event.raw(), left.min(LONGEST_JSON)).map(Text::from);
+            left = left.saturating_sub(event.json.as_ref().map_or(0, |json| json.as_str().len()));
+        }
+    }
 }
 
 impl TimelineEvent {
     /// Who caused it.
-    pub(super) fn actor(&self) -> Option<Text> {
-        self.metadata["actor"].as_str().map(Text::from)
+    pub(crate) fn actor(&self) -> Option<Text> {
+        EventMembers::of(self.metadata.as_deref()).actor
     }
 
     /// Why, if it says so in a word.
     pub(super) fn reason(&self) -> Option<Text> {
-        self.data["reason"].as_str().map(Text::from)
+        EventMembers::of(self.data.as_deref()).reason
     }
 
-    /// All of it.
-    pub(super) fn json(&self) -> Text {
-        pretty(&serde_json::json!({ "data": self.data, "metadata": self.metadata }))
+    /// Its data and metadata, to the letter.
+    pub(crate) fn raw(&self) -> String {
+        let text = |json: &Option<Box<RawValue>>| json.as_deref().map_or("null", RawValue::get).to_owned();
+        format!("{{\"data\":{},\"metadata\":{}}}", text(&self.data), text(&self.metadata))
     }
 }
 
-/// JSON for people.
-pub(super) fn pretty(value: &Value) -> Text {
-    serde_json::to_string_pretty(value).unwrap_or_default().into()
+impl OrderAnswer {
+    /// Its metadata in lines. They are bounded as the order is.
+    pub(super) fn metadata_in_lines(&self) -> Option<Text> {
+        let metadata = self.metadata.as_deref()?.get();
+        Some(in_lines(metadata, ALL_JSON).unwrap_or_else(|| metadata.to_owned()).into())
+    }
 }
 
 #[derive(Deserialize)]

@@ -34,11 +34,23 @@ impl MoneyBar {
         let rest = total.saturating_sub(captured).max(0);
         let not_due = cancelled.min(rest);
         let due = rest - not_due;
-        let is_held = matches!(status.as_str(), "authorized" | "partiallyCaptured");
+        // What is held of a payment is what it has and was not captured of it.
+        let mut held = 0_i64;
+        for payment in &order.payments {
+            if matches!(payment.status.as_str(), "authorized" | "partiallyCaptured") {
+                let rest = minor(Some(&payment.amount))?.saturating_sub(minor(Some(&payment.captured))?);
+                held = held.saturating_add(rest.max(0));
+            }
+        }
+        let held = held.min(due);
+        let is_over = matches!(order.status.as_str(), "rejected" | "cancelled")
+            || matches!(status.as_str(), "declined" | "voided");
         let parts = [
             ("kept", captured.saturating_sub(refunded)),
             ("refunded", refunded),
-            (if is_held { "authorized" } else { "open" }, due),
+            ("authorized", held),
+            // Nobody is going to pay it where nothing will be sent.
+            (if is_over { "void" } else { "open" }, due - held),
             ("cancelled", not_due),
         ];
         // More than the total may have been captured.
@@ -84,8 +96,20 @@ mod tests {
 
     #[test]
     fn the_parts_of_the_bar_are_the_total() {
-        let held = parts(&json!({ "paymentStatus": "authorized" }));
+        let payment = |status: &str, amount: &str, captured: &str| json!({ "paymentNumber": 1, "amount": eur(amount), "status": status, "captured": eur(captured), "refunded": eur("0.00") });
+        let held =
+            parts(&json!({ "paymentStatus": "authorized", "payments": [payment("authorized", "100.00", "0.00")] }));
         assert_eq!(held, [("authorized", "100.00 EUR".to_owned(), 1_000)]);
+        let first = payment("captured", "60.00", "60.00");
+        let more = parts(&json!({ "paymentStatus": "partiallyCaptured", "captured": eur("60.00"),
+            "payments": [first, payment("none", "40.00", "0.00")] }));
+        assert_eq!(more, [("kept", "60.00 EUR".to_owned(), 600), ("open", "40.00 EUR".into(), 400)]);
+        for over in [
+            json!({ "status": "rejected", "paymentStatus": "declined", "payments": [payment("declined", "100.00", "0.00")] }),
+            json!({ "status": "cancelled", "paymentStatus": "voided" }),
+        ] {
+            assert_eq!(parts(&over), [("void", "100.00 EUR".to_owned(), 1_000)]);
+        }
         let some = parts(
             &json!({ "paymentStatus": "partiallyRefunded", "captured": eur("60.00"), "refunded": eur("15.00"), "cancelled": eur("40.00") }),
         );
