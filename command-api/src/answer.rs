@@ -20,7 +20,7 @@ pub(crate) struct CommandResponse<'a> {
     pub(crate) resource: CommandTarget<'a>,
     pub(crate) version: i64,
     pub(crate) position: i64,
-    /// What the command made or was about, each as a field and an id: `shipmentId`, `cancellationId`, `holdId`, `returnId`, `receiptId`,
+    /// What the command made or was about, each as a field and an id: `shipmentId`, `cancellationId`, `editId`, `holdId`, `returnId`, `receiptId`,
     /// `refundId` or `noteId`.
     pub(crate) made: &'a [(&'static str, String)],
     /// Whether it was handled before, under its idempotency key.
@@ -60,7 +60,7 @@ impl CommandResponse<'_> {
     }
 }
 
-fn etag(version: i64) -> Result<HeaderValue, Problem> {
+pub(crate) fn etag(version: i64) -> Result<HeaderValue, Problem> {
     match version {
         // Every new order's.
         1 => Ok(HeaderValue::from_static("\"1\"")),

@@ -3,6 +3,7 @@
 //! `domain` parses what is posted, and has the rules. What is said here of lengths, ranges and patterns is what its parsers check.
 #![expect(dead_code, reason = "these types are described, and never made")]
 
+mod new_edit;
 mod new_order;
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{AnyOfBuilder, ObjectBuilder, Schema, Type};
 
+pub(crate) use self::new_edit::NewEdit;
 pub(crate) use self::new_order::NewOrder;
 use self::new_order::NewOrderImport;
 
@@ -277,6 +279,8 @@ pub(crate) struct OrderAccepted {
     #[schema(nullable = false)]
     cancellation_id: Option<String>,
     #[schema(nullable = false)]
+    edit_id: Option<String>,
+    #[schema(nullable = false)]
     hold_id: Option<String>,
     #[schema(nullable = false)]
     return_id: Option<String>,
@@ -355,6 +359,11 @@ fn received_quantity() -> Schema {
 
 fn backorder_limit() -> Schema {
     quantity_between(0.0, 0, 1_000_000_000)
+}
+
+/// How many are ordered, or nothing.
+fn quantity_or_none() -> Schema {
+    quantity_between(0.0, 0, 1_000_000)
 }
 
 fn quantity_up_to(most_pieces: i64) -> Schema {

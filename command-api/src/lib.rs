@@ -1,6 +1,7 @@
 //! The write side: requests become commands, which the event store handles.
 //!
 //! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`; `order_import`: `POST /orders/import`.
+//! - `edit_preview`: `POST /orders/{order_id}/edits/preview`, which stores nothing.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
 //! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
 //! - `operations` and `bodies` describe them in the OpenAPI document.
@@ -9,6 +10,7 @@
 mod answer;
 mod bodies;
 mod create_order;
+mod edit_preview;
 mod operations;
 mod order_batch;
 mod order_commands;
@@ -31,6 +33,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::bodies::{OrderAccepted, OrderBatchAnswer, StockAccepted};
+use crate::edit_preview::EditPreviewView;
 use crate::operations::{CommandMethod, described};
 use crate::request::BodyRequirement;
 
@@ -90,6 +93,14 @@ fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {
         &[StatusCode::OK],
         "orders",
         order_import::import_orders,
+    ));
+    router = router.routes(described::<_, _, _, EditPreviewView>(
+        (CommandMethod::Post, edit_preview::PATH),
+        &edit_preview::DESCRIPTION,
+        BodyRequirement::Required,
+        &[StatusCode::OK],
+        "orders",
+        edit_preview::preview_edit,
     ));
     for route in &order_commands::ORDER_COMMANDS {
         let handler = move |commands, path, caller, trace, request| {

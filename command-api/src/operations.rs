@@ -34,6 +34,8 @@ pub(crate) struct CommandDescription {
     /// An example of a body, as JSON.
     example: &'static str,
     body: SchemaOf,
+    /// Whether a request has to say which version it is meant for.
+    pub(crate) requires_version: bool,
 }
 
 /// Adds the schemas that a type needs, and returns its name.
@@ -44,7 +46,12 @@ type Schemas = Vec<(String, RefOr<Schema>)>;
 impl CommandDescription {
     /// `T` is the type of the body.
     pub(crate) const fn of<T: ToSchema>(id: &'static str, summary: &'static str, example: &'static str) -> Self {
-        Self { id, summary, example, body: schema_of::<T> }
+        Self { id, summary, example, body: schema_of::<T>, requires_version: false }
+    }
+
+    /// The same of a command whose requests have to say which version they are meant for.
+    pub(crate) const fn of_one_version(self) -> Self {
+        Self { requires_version: true, ..self }
     }
 }
 
@@ -82,7 +89,10 @@ where
         .operation_id(Some(description.id))
         .summary(Some(description.summary))
         .request_body(Some(body));
-    for parameter in path_parameters(path).into_iter().chain(headers().into_iter().filter(|_| !is_of_many)) {
+    for parameter in path_parameters(path)
+        .into_iter()
+        .chain(headers(description.requires_version).into_iter().filter(|_| !is_of_many))
+    {
         operation = operation.parameter(parameter);
     }
     for status in successes {
@@ -91,6 +101,9 @@ where
     }
     let mut refusals = BTreeSet::from([(409, "It does not fit what is there"), (412, "It is at another version")]);
     refusals.retain(|_| !is_of_many);
+    if description.requires_version {
+        refusals.insert((428, "It has to say which version it is meant for"));
+    }
     if path.contains('{') {
         refusals.insert((404, "There is no such thing"));
     }
@@ -156,12 +169,12 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
     names.map(parameter).collect()
 }
 
-fn headers() -> [Parameter; 3] {
+fn headers(requires_version: bool) -> [Parameter; 3] {
     let header = |name: &str, about: &str, schema: Schema| {
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
-            .required(Required::False)
+            .required(if requires_version && name == "If-Match" { Required::True } else { Required::False })
             .description(Some(about))
             .schema(Some(schema))
             .build()

@@ -34,7 +34,7 @@ use self::parse::{CommandSubject, ParsedOrderCommand};
 pub use self::refund_limits::SupportRefundLimits;
 use crate::answer::{CommandResponse, CommandTarget};
 use crate::bodies::{
-    NewCancellation, NewDelivery, NewHold, NewNote, NewReceipt, NewRefund, NewRelease, NewReturn,
+    NewCancellation, NewDelivery, NewEdit, NewHold, NewNote, NewReceipt, NewRefund, NewRelease, NewReturn,
     NewReturnCancellation, NewShipment, NewTracking, Nothing,
 };
 use crate::operations::{CommandDescription, CommandMethod};
@@ -42,8 +42,9 @@ use crate::request::BodyRequirement::{self, Optional, Required};
 use crate::{CommandDependencies, metadata, order_refusal, problems};
 
 /// The commands on an order: path, scope, success, body, parser, description.
-pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 13] = [
+pub(crate) static ORDER_COMMANDS: [OrderRouteDefinition; 14] = [
     route("/orders/{order_id}/cancel", "POST /orders/cancel", ACCEPTED, Optional, OnOrder(parse::cancel), CANCEL),
+    route(EDITS, "POST /orders/edits", ACCEPTED, Required, OnOrder(parse::edit), EDIT),
     route("/orders/{order_id}/ship", "POST /orders/ship", ACCEPTED, Optional, OnOrder(parse::ship), SHIP),
     route("/orders/{order_id}/deliver", "POST /orders/deliver", OK, Optional, OnOrder(parse::deliver), DELIVER),
     route(
@@ -77,6 +78,12 @@ const CANCEL: CommandDescription = CommandDescription::of::<NewCancellation>(
     "Cancels an order, or lines of it",
     r#"{"reason": "changed my mind"}"#,
 );
+const EDIT: CommandDescription = CommandDescription::of::<NewEdit>(
+    "editOrder",
+    "An order changes before it ships, once its units and its money are there",
+    r#"{"editId": "edit-1", "lines": [{"lineNumber": 1, "quantity": 2}], "reason": "the customer wants two"}"#,
+)
+.of_one_version();
 const SHIP: CommandDescription = CommandDescription::of::<NewShipment>(
     "shipOrder",
     "Some of an order, or all that is left, was sent",
@@ -128,6 +135,7 @@ const NOTE: CommandDescription = CommandDescription::of::<NewNote>(
     "Adds a note to an order",
     r#"{"noteId": "note-1", "text": "The customer called: leave it with the neighbour", "author": "Kim"}"#,
 );
+const EDITS: &str = "/orders/{order_id}/edits";
 const DELIVER_SHIPMENT: &str = "/orders/{order_id}/shipments/{shipment_id}/deliver";
 const CANCEL_RETURN: &str = "/orders/{order_id}/returns/{return_id}/cancel";
 const RESEND_MAIL: &str = "/orders/{order_id}/mails/{notification_id}/resend";
@@ -258,7 +266,7 @@ fn ids(
     Ok((order_id, subject))
 }
 
-fn no_such_order() -> Problem {
+pub(crate) fn no_such_order() -> Problem {
     order_refusal::problem(&domain::order::OrderError::NoSuchOrder, &[], None)
 }
 
@@ -298,6 +306,10 @@ impl Command for ChangeOrder<'_> {
             return Err(HandleError::Undecidable(no_such_order()));
         }
         let parsed = self.parse(order, self.new_id).map_err(HandleError::Undecidable)?;
+        if self.route.description.requires_version && !self.precondition.names_versions() {
+            let detail = "If-Match must say which version of the order this is meant for: the ETag of its preview";
+            return Err(HandleError::Refused(Problem::new(ProblemType::PreconditionRequired, detail)));
+        }
         self.precondition.check(stream.version).map_err(HandleError::Refused)?;
         let events = self.commands.limits.decide(&stream.state, parsed.command.clone());
         let events = events.map_err(|refusal| {

@@ -1,9 +1,12 @@
 //! Why the rules of an order refuse a command, as the client gets to know it.
 
+use domain::body::InvalidBody;
 use domain::money::{Currency, Money};
 use domain::order::event::LineQuantity;
 use domain::order::{OrderAction, OrderError, OrderStage};
 use problem::{FieldError, Problem, ProblemType};
+
+use crate::problems;
 
 /// A refusal. `lines` are those of the request, and `currency` is the order's.
 pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Option<Currency>) -> Problem {
@@ -25,13 +28,21 @@ pub(crate) fn problem(refusal: &OrderError, lines: &[LineQuantity], currency: Op
             let allowed: Vec<&str> = allowed.iter().copied().map(OrderAction::name).collect();
             let is_held = matches!(stage, OrderStage::ConfirmedOnHold | OrderStage::PartiallyShippedOnHold);
             let waits = is_held && *action == OrderAction::Ship;
-            let kind = if waits { ProblemType::OnHold } else { ProblemType::NotAllowed };
+            let is_edited = matches!(stage, OrderStage::Editing | OrderStage::PartiallyShippedEditing);
+            let kind = if is_edited && matches!(action, OrderAction::Ship | OrderAction::Edit) {
+                ProblemType::BeingEdited
+            } else if waits {
+                ProblemType::OnHold
+            } else {
+                ProblemType::NotAllowed
+            };
             Problem::new(kind, detail).with("stage", stage.name()).with("allowed", allowed)
         }
         OrderError::ReturnIsClosed { .. } => Problem::new(ProblemType::ReturnClosed, detail),
         OrderError::NotConfirmed => {
             Problem::new(ProblemType::NotAllowed, detail).with("stage", OrderStage::Pending.name())
         }
+        OrderError::InvalidEdit(violations) => problems::invalid_body(InvalidBody::Invalid(violations.clone())),
         OrderError::AllOfIt => field("/lines".to_owned(), "all_of_it", detail),
         OrderError::IdTaken { what: _ } => Problem::new(ProblemType::IdTaken, detail),
         OrderError::TooManyOf { action, limit } => {

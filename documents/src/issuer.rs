@@ -105,6 +105,7 @@ fn calls_for_documents(event: &OrderEvent) -> Option<bool> {
         | OrderSubject::Refund(RefundEvent::RefundRequested(_))
         | OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
+        | OrderSubject::Edit(_)
         | OrderSubject::Fulfilment(_)
         | OrderSubject::Return(_)
         | OrderSubject::Notification(_)

@@ -128,6 +128,10 @@ id! {
     HoldId
 }
 id! {
+    /// One edit of an order.
+    EditId
+}
+id! {
     /// One note on an order.
     NoteId
 }

@@ -9,6 +9,7 @@
 //! - `payments`: the state of each payment, and what the order's money allows. `stored_payments`: how that is stored.
 //!   `manual_refunds`: what a person has to give back.
 //! - [`import`]: orders that another system has handled.
+//! - `edits`: changes of the order before it ships, and what they take.
 //! - `holds`: what keeps it from being shipped. `tracking`: how its parcels are followed, and corrections of that.
 //! - `mails`: which mail the customer is owed next. [`mail_triggers`]: which event it is about, and the id that follows from that.
 //! - `documents`: which invoices and credit notes it calls for, and what each says.
@@ -23,6 +24,7 @@ mod amounts;
 mod command;
 mod decide;
 mod documents;
+mod edits;
 mod error;
 pub mod event;
 mod evolve;
@@ -52,9 +54,13 @@ use event_versions::{Upcast, Upcastable};
 
 pub use allocations::Allocation;
 pub use amounts::OrderTotals;
-pub use command::{CancelLines, DeliverShipment, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
+pub use command::{
+    CancelLines, DeliverShipment, MeansOfPayment, NewReceipt, OrderCommand, ReceiveReturn, RequestEdit, RequestRefund,
+    ShipOrder,
+};
 pub use decide::decide;
 pub use documents::{DocumentCause, DocumentFacts, DueDocument, OrderDocument};
+pub use edits::{EditPreview, OrderEdit, OrderEditStatus};
 pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::decide;
 pub use event::{
-    BackorderLimitSet, ReservationCommitted, ReservationMade, ReservationReleased, StockAdjusted, StockEvent,
-    StockReceived, StockReturned, StockTransferred,
+    BackorderLimitSet, ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased, StockAdjusted,
+    StockEvent, StockReceived, StockReturned, StockTransferred,
 };
 pub use evolve::evolve;
 pub use parse::{parse_adjustment, parse_backorder, parse_receipt, parse_transfer};
@@ -49,6 +49,21 @@ pub enum StockCommand {
     PutBack(StockReturned),
     /// Reserve units for an order. An order has one reservation of a SKU at a location, and a second command does not change it.
     Reserve(ReservationMade),
+    /// Reserve more units for an order that was changed. It can be repeated.
+    ReserveMore {
+        /// For which order.
+        order_id: OrderId,
+        /// Where.
+        location: LocationId,
+        /// How many units that have not shipped the order needs from there in all.
+        needed: u32,
+        /// How many have shipped to it from there so far, if it has no reservation any more.
+        shipped: u32,
+        /// Until when, if it has no reservation any more.
+        expires_at: DateTime<Utc>,
+        /// The unit of measure in which the order has the SKU; `None`: by the piece.
+        unit: Option<UnitOfMeasure>,
+    },
     /// Release the units of an order's reservations that have not shipped, at all locations.
     Release {
         /// Whose reservations.
@@ -90,6 +105,7 @@ impl StockCommand {
             Self::Adjust(it) => &it.location,
             Self::Transfer(it) => &it.from,
             Self::Reserve(it) => &it.location,
+            Self::ReserveMore { location, .. } => location,
             Self::Receive(_)
             | Self::SetBackorderLimit(_)
             | Self::CheckOnHand { .. }
@@ -308,7 +324,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 7;
+    const STATE_VERSION: i32 = 8;
 }
 
 #[cfg(test)]

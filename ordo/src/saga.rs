@@ -48,14 +48,14 @@ async fn answer(operator: &SagaOperator, args: SagaCliCommand) -> anyhow::Result
         SagaCliCommand::Retry(args) => bulk_retry::run(operator, &args).await,
         SagaCliCommand::Skip(target) => decide::run(operator, OperatorDecision::Skip, target, None).await,
         SagaCliCommand::Compensate(EndOrderArgs { target, customer_message, yes }) => {
-            decide::confirm(operator, &target.order, yes).await?;
+            decide::confirm(operator, &target, yes).await?;
             decide::run(operator, OperatorDecision::Compensate, target, customer_message).await
         }
         SagaCliCommand::MarkSucceeded { reference, target } => {
             decide::run(operator, OperatorDecision::MarkSucceeded { reference }, target, None).await
         }
         SagaCliCommand::MarkFailed(EndOrderArgs { target, customer_message, yes }) => {
-            decide::confirm(operator, &target.order, yes).await?;
+            decide::confirm(operator, &target, yes).await?;
             decide::run(operator, OperatorDecision::MarkFailed, target, customer_message).await
         }
     }

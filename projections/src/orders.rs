@@ -15,8 +15,8 @@
 //! | a shipment, cancellation, return, refund or note | `ORDER#id` | `SHIPMENT#id`, `CANCELLATION#id`, `RETURN#id`, `REFUND#id`, `NOTE#id` | |
 //! | a mail | `ORDER#id` | `MAIL#notification-id` | |
 //!
-//! Most events change no key of an index, so they move no index entry. What never changes of an order is found by its first line,
-//! which only its number writes again.
+//! Most events change no key of an index, so they move no index entry. What seldom changes of an order is found by its first line,
+//! which only its number and edits write again.
 //!
 //! An order's status follows from the domain's rules: its item holds the folded order, without texts, and every event
 //! goes through [`domain::order::evolve`].
@@ -28,6 +28,7 @@ mod csv;
 mod cursor;
 mod days;
 mod documents;
+mod edited;
 mod expansion;
 pub(crate) mod export;
 mod filter;
@@ -47,8 +48,8 @@ use std::collections::HashSet;
 use chrono::NaiveDate;
 use domain::money::Currency;
 use domain::order::event::{
-    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OrderCreated, OrderNumbered, OrderSubject,
-    RefundEvent, ReturnEvent,
+    EditEvent, FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OrderCreated, OrderNumbered,
+    OrderSubject, RefundEvent, ReturnEvent,
 };
 use domain::order::{Order, OrderEvent, OrderStatus};
 use read_models::Key;
@@ -140,6 +141,12 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
             Some(format!("RETURN#{}", cancelled.return_id))
         }
         OrderSubject::Refund(RefundEvent::PaymentRefunded(refunded)) => Some(format!("REFUND#{}", refunded.refund_id)),
+        OrderSubject::Edit(EditEvent::OrderEdited(edited)) => {
+            return edited::keys_to_load(edited).into_iter().map(|sk| key(recorded, sk)).collect();
+        }
+        OrderSubject::Edit(EditEvent::OrderEditRequested(requested)) => {
+            requested.payment.as_ref().map(|_| DETAILS.to_owned())
+        }
         OrderSubject::Lifecycle(LifecycleEvent::OrderNumbered(_)) => Some(FIRST_LINE.to_owned()),
         OrderSubject::Lifecycle(
             LifecycleEvent::OrderCreated(_)
@@ -150,6 +157,7 @@ fn keys_to_load(recorded: &RecordedOrderEvent) -> Vec<Key> {
         )
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
+        | OrderSubject::Edit(EditEvent::OrderEditRejected(_))
         | OrderSubject::Fulfilment(
             FulfilmentEvent::OrderShipped(_)
             | FulfilmentEvent::LinesCancelled(_)
@@ -186,6 +194,9 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
     let is_refunded = matches!(&recorded.event, OrderEvent::PaymentRefunded(it) if order.is_refunded(&it.refund_id));
     if let OrderEvent::OrderNumbered(numbered) = &recorded.event {
         fold_number(items, recorded, numbered, &order)?;
+    }
+    if let OrderSubject::Edit(edit) = recorded.event.subject() {
+        edited::fold(items, recorded, edit, &order)?;
     }
     if order.status == status {
         items.put_back(key(recorded, META), recorded.position, order);
@@ -267,6 +278,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
+        | OrderSubject::Edit(_)
         | OrderSubject::Notification(NotificationEvent::MailResendRequested(_))
         | OrderSubject::Fulfilment(
             FulfilmentEvent::OrderHeld(_) | FulfilmentEvent::OrderReleased(_) | FulfilmentEvent::OrderDelivered(_),

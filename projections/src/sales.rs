@@ -14,7 +14,7 @@ mod routes;
 
 use chrono::{DateTime, NaiveDate, Timelike, Utc};
 use domain::money::Currency;
-use domain::order::event::{FulfilmentEvent, LifecycleEvent, OrderSubject};
+use domain::order::event::{EditEvent, FulfilmentEvent, LifecycleEvent, OrderSubject};
 use domain::order::{Order, OrderEvent, OrderStatus};
 use event_store::partition_of;
 use read_models::Key;
@@ -63,7 +63,7 @@ fn head(order_id: &str) -> Key {
 }
 
 fn handles(event: &OrderEvent) -> bool {
-    status_after(event).is_some()
+    status_after(event).is_some() || total_after(event).is_some()
 }
 
 /// Tallies are added to without being read.
@@ -78,11 +78,15 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent) -> Result<(),
         let created_at = content.sold_at(recorded.recorded_at);
         CountedOrder { created_at, currency, total_minor, status: OrderStatus::Pending }
     } else {
-        let Some(status) = status_after(&recorded.event) else { return Ok(()) };
+        let (status, total_minor) = (status_after(&recorded.event), total_after(&recorded.event));
+        if status.is_none() && total_minor.is_none() {
+            return Ok(());
+        }
         let missing = || FoldError::MissingItem { position: recorded.position, key: key.clone() };
         let before: CountedOrder = items.take(&key)?.ok_or_else(missing)?;
         before.count(items, recorded, -1);
-        CountedOrder { status, ..before }
+        let status = status.unwrap_or(before.status);
+        CountedOrder { status, total_minor: total_minor.unwrap_or(before.total_minor), ..before }
     };
     sale.count(items, recorded, 1);
     items.put(key, [None, None, None], recorded.position, sale);
@@ -122,6 +126,24 @@ fn sales_of(day: NaiveDate) -> String {
     format!("SALES#{day}")
 }
 
+/// The total of an order after an event. `None`: the event does not change it.
+fn total_after(event: &OrderEvent) -> Option<i64> {
+    match event.subject() {
+        OrderSubject::Edit(EditEvent::OrderEdited(edited)) => Some(edited.total_minor),
+        OrderSubject::Edit(EditEvent::OrderEditRequested(_) | EditEvent::OrderEditRejected(_))
+        | OrderSubject::Document(_)
+        | OrderSubject::Lifecycle(_)
+        | OrderSubject::Reservation(_)
+        | OrderSubject::Payment(_)
+        | OrderSubject::Fulfilment(_)
+        | OrderSubject::Return(_)
+        | OrderSubject::Refund(_)
+        | OrderSubject::Notification(_)
+        | OrderSubject::Note(_)
+        | OrderSubject::Operator(_) => None,
+    }
+}
+
 /// The status of an order after an event. `None`: the event does not change it.
 fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
     match event.subject() {
@@ -133,6 +155,7 @@ fn status_after(event: &OrderEvent) -> Option<OrderStatus> {
         OrderSubject::Lifecycle(LifecycleEvent::OrderNumbered(_) | LifecycleEvent::CancellationRequested(_))
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
+        | OrderSubject::Edit(_)
         | OrderSubject::Fulfilment(
             FulfilmentEvent::OrderShipped(_)
             | FulfilmentEvent::LinesCancelled(_)

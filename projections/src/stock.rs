@@ -183,6 +183,7 @@ fn fold(items: &mut FoldWorkingSet, recorded: &RecordedStockEvent) -> Result<(),
             | StockEvent::StockTransferred(_)
             | StockEvent::BackorderLimitSet(_)
             | StockEvent::ReservationMade(_)
+            | StockEvent::ReservationIncreased(_)
             | StockEvent::ReservationReleased(_)
             | StockEvent::ReservationCommitted(_),
         ) => return Err(FoldError::MissingItem { position: recorded.position, key }),
@@ -223,6 +224,7 @@ impl StockRow {
             }
             StockEvent::BackorderLimitSet(it) => self.backorder = (it.limit > 0).then(|| it.clone()),
             StockEvent::ReservationMade(it) => self.change(&it.location, 0, it.quantity.into()),
+            StockEvent::ReservationIncreased(it) => self.change(&it.location, 0, it.quantity.into()),
             StockEvent::ReservationReleased(it) => self.change(&it.location, 0, -i64::from(it.quantity)),
             StockEvent::ReservationCommitted(it) => {
                 let quantity = i64::from(it.quantity);

@@ -159,6 +159,10 @@ impl TryFrom<StoredEvent> for TimelineEntry {
                 content.payments.iter_mut().for_each(|payment| payment.token = None);
                 to_raw_value(&content)?
             }
+            Some(Ok(OrderEvent::OrderEditRequested(mut requested))) => {
+                requested.payment.iter_mut().for_each(|payment| payment.token = None);
+                to_raw_value(&requested)?
+            }
             Some(Ok(OrderEvent::OperatorIntervened(mut intervened))) => {
                 if let OperatorDecision::Retry { payment_token } = &mut intervened.decision {
                     *payment_token = None;

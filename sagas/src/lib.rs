@@ -4,7 +4,7 @@
 //! is an event on the order. So a saga can be stopped anywhere, even by a crash, and goes on from the events. Only its timers are kept
 //! beside them, in `saga_work`.
 //!
-//! - `order_fulfilment`, `order_refunds`: the step tables. A new step is one row there and one file beside the others.
+//! - `order_fulfilment`, `order_edits`, `order_refunds`: the step tables. A new step is one row there and one file beside the others.
 //! - `saga`: what a step table is, and which step is next. `outcome`: what a step came to.
 //!   `provider_call`: what a step asks the payment provider.
 //! - `executor`: carries orders through the steps, those that are at the same step together. `payment_calls` calls the provider for them,
@@ -24,6 +24,7 @@ mod mail_requests;
 mod metrics;
 mod notify_customer;
 pub mod operator;
+mod order_edits;
 mod order_fulfilment;
 mod order_refunds;
 mod order_session;
@@ -58,7 +59,7 @@ pub use routes::{description, read_report, read_waiting, routes};
 pub use saga::{NextStep, Saga, Step, StepKind, StepUndo};
 
 /// The sagas of an order, in the order in which they run.
-pub static SAGAS: [&Saga; 2] = [&order_fulfilment::SAGA, &order_refunds::SAGA];
+pub static SAGAS: [&Saga; 3] = [&order_fulfilment::SAGA, &order_edits::SAGA, &order_refunds::SAGA];
 
 /// What the sagas work with.
 pub struct SagaDependencies {

@@ -71,7 +71,8 @@ fn give_up(order: &mut OrderSession, mail: &OwedMail) -> Result<(), StepError> {
 }
 
 /// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, for the order's number if
-/// it came meanwhile, and for the parcels of a shipment if they were corrected. Whichever is sent first is the customer's mail.
+/// it came meanwhile, for the parcels of a shipment if they were corrected, and for the lines of an order that was edited. Whichever is
+/// sent first is the customer's mail.
 fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, StepError> {
     let attempt = order.requests_sent + 1;
     let content = content(order, mail, attempt);
@@ -246,7 +247,8 @@ fn time_of(event_id: Uuid) -> chrono::DateTime<chrono::Utc> {
 fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine>, u32) {
     let currency = order.content.currency;
     let all: Vec<(u32, &OrderLine)> = match only {
-        None => order.content.lines.iter().map(|line| (line.quantity, line)).collect(),
+        // A line that an edit removed has no units.
+        None => order.content.lines.iter().map(|line| (line.quantity, line)).filter(|(units, _)| *units > 0).collect(),
         Some(only) => {
             let line = |it: &LineQuantity| {
                 let (_, line) = order.numbered_lines().find(|(number, _)| *number == it.line_number)?;

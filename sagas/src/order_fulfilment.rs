@@ -18,6 +18,7 @@ mod confirm_order;
 mod reserve_stock;
 mod void_rest;
 
+pub(crate) use authorize_payment::{authorize_payment, void_abandoned_payment};
 pub(crate) use close_order::CLOSE;
 pub(crate) use reserve_stock::EXPIRE;
 

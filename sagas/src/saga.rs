@@ -124,16 +124,24 @@ impl Saga {
             return NextStep::Nothing;
         }
         if order.stage() == OrderStage::Undoing && self.has_pivot() {
-            let mut undos = self.steps.iter().filter_map(|step| match &step.undo {
-                StepUndo::By(undo) => Some(undo),
-                StepUndo::Nothing { .. } => None,
-            });
-            return undos.find(|undo| (undo.is_due)(order)).map_or(NextStep::Close, NextStep::Undo);
+            return self.undos().find(|undo| (undo.is_due)(order)).map_or(NextStep::Close, NextStep::Undo);
         }
         if reservation_expires_at(order).is_some_and(|at| at <= now) {
             return NextStep::Expire;
         }
-        self.steps.iter().find(|step| (step.is_due)(order)).map_or(NextStep::Nothing, NextStep::Do)
+        if let Some(step) = self.steps.iter().find(|step| (step.is_due)(order)) {
+            return NextStep::Do(step);
+        }
+        // What a saga did that changes an order is undone while the order goes on, and holds up no other change.
+        let undo = (!self.has_pivot()).then(|| self.undos().find(|undo| (undo.is_due)(order))).flatten();
+        undo.map_or(NextStep::Nothing, NextStep::Undo)
+    }
+
+    fn undos(&'static self) -> impl Iterator<Item = &'static UndoStep> {
+        self.steps.iter().filter_map(|step| match &step.undo {
+            StepUndo::By(undo) => Some(undo),
+            StepUndo::Nothing { .. } => None,
+        })
     }
 
     /// Whether this saga is the one that undoes orders.

@@ -26,8 +26,12 @@ struct StockChanges {
 
 impl<'a> StockLedger<'a> {
     /// Locks the stock of all SKUs of these orders.
-    pub(crate) async fn lock(locks: &'a StreamLocks<Stock>, orders: &[OrderSession]) -> Result<Self, ReadError> {
-        let lines = orders.iter().flat_map(|order| &order.order.content.lines);
+    pub(crate) async fn lock<'b>(locks: &'a StreamLocks<Stock>, orders: &'b [OrderSession]) -> Result<Self, ReadError> {
+        let added = |order: &'b OrderSession| {
+            let requested = order.order.open_edit().and_then(|edit| edit.requested.as_deref());
+            requested.into_iter().flat_map(|requested| &requested.changes.added_lines)
+        };
+        let lines = orders.iter().flat_map(|order| order.order.content.lines.iter().chain(added(order)));
         let skus: BTreeSet<String> = lines.map(|line| line.sku.to_string()).collect();
         Ok(Self { locked: locks.lock(skus).await?, decided: StockChanges::default() })
     }

@@ -4,7 +4,7 @@ use domain::body::InvalidBody;
 use domain::ids::{ReturnId, ShipmentId};
 use domain::order::event::{LineQuantity, ShipmentTrackingChanged};
 use domain::order::parse::{
-    parse_cancellation, parse_delivery, parse_hold, parse_note, parse_nothing, parse_refund, parse_release,
+    parse_cancellation, parse_delivery, parse_edit, parse_hold, parse_note, parse_nothing, parse_refund, parse_release,
     parse_return, parse_return_cancellation, parse_return_receipt, parse_shipment, parse_tracking,
 };
 use domain::order::{DeliverShipment, OrderCommand, PlacedOrder};
@@ -49,6 +49,15 @@ pub(super) fn cancel(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<P
         made: vec![("cancellationId", cancellation.cancellation_id.to_string())],
         lines: cancellation.lines.clone(),
         command,
+    })
+}
+
+pub(super) fn edit(body: &[u8], order: &PlacedOrder, new_id: Uuid) -> Result<ParsedOrderCommand, InvalidBody> {
+    let edit = parse_edit(body, &order.content.lines, new_id, order.content.currency)?;
+    Ok(ParsedOrderCommand {
+        made: vec![("editId", edit.edit_id.to_string())],
+        lines: vec![],
+        command: OrderCommand::RequestEdit(edit),
     })
 }
 

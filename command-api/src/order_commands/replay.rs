@@ -1,7 +1,7 @@
 //! A command that was handled before: its answer names what it made then.
 
 use domain::ids::ReceiptId;
-use domain::order::event::{FulfilmentEvent, NoteEvent, OrderSubject, RefundEvent, ReturnEvent};
+use domain::order::event::{EditEvent, FulfilmentEvent, NoteEvent, OrderSubject, RefundEvent, ReturnEvent};
 use domain::order::{Order, OrderEvent};
 use event_store::{EventDecodeError, StoredEvent, Versioned};
 use problem::Problem;
@@ -28,9 +28,11 @@ fn id_made_at(events: &[StoredEvent], version: i64) -> Result<Option<Uuid>, Even
     let at =
         |version| events.iter().find(|event| event.version == version).map(StoredEvent::decode::<Order>).transpose();
     let mut event = at(version)?;
-    // The end of an order may come with the event that brought it about.
-    if let Some(OrderEvent::OrderDelivered(_)) = event {
-        event = at(version - 1)?;
+    // The end of an order, or of an edit, may come with the event that brought it about.
+    for before in 1..=2 {
+        if let Some(OrderEvent::OrderDelivered(_) | OrderEvent::OrderEditRejected(_)) = event {
+            event = at(version - before)?;
+        }
     }
     Ok(event.as_ref().and_then(id_made_by).and_then(|id| Uuid::parse_str(id).ok()))
 }
@@ -44,6 +46,7 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         }
         // What no parcel is sent for arrives when it is shipped.
         OrderSubject::Fulfilment(FulfilmentEvent::ShipmentDelivered(delivered)) => Some(delivered.shipment_id.as_str()),
+        OrderSubject::Edit(EditEvent::OrderEditRequested(requested)) => Some(requested.edit_id.as_str()),
         OrderSubject::Fulfilment(FulfilmentEvent::OrderHeld(held)) => Some(held.hold_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnRequested(requested)) => Some(requested.return_id.as_str()),
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => {
@@ -54,6 +57,7 @@ fn id_made_by(event: &OrderEvent) -> Option<&str> {
         OrderSubject::Lifecycle(_)
         | OrderSubject::Reservation(_)
         | OrderSubject::Payment(_)
+        | OrderSubject::Edit(EditEvent::OrderEdited(_) | EditEvent::OrderEditRejected(_))
         | OrderSubject::Fulfilment(
             FulfilmentEvent::ShipmentTrackingChanged(_)
             | FulfilmentEvent::OrderReleased(_)

@@ -4,6 +4,7 @@
 mod answers;
 mod batch;
 mod callers;
+mod edits;
 mod idempotency;
 mod import;
 mod preconditions;

@@ -12,10 +12,13 @@ async fn what_it_is_not_the_time_for_is_refused_with_what_can_be_asked_instead()
     let refused = shop.post("/orders/a/deliver", json!({})).await;
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("not-allowed")), "{}", refused.body);
     assert_eq!(refused.body["stage"], "confirmed");
-    assert_eq!(refused.body["allowed"], json!(["cancel", "ship", "hold", "mails/{notificationId}/resend", "notes"]));
+    assert_eq!(
+        refused.body["allowed"],
+        json!(["cancel", "edits", "ship", "hold", "mails/{notificationId}/resend", "notes"])
+    );
     assert_eq!(
         refused.body["detail"],
-        "the order is confirmed: deliver is not possible; possible: cancel, ship, hold, mails/{notificationId}/resend, notes"
+        "the order is confirmed: deliver is not possible; possible: cancel, edits, ship, hold, mails/{notificationId}/resend, notes"
     );
     assert_eq!(shop.version().await, 4);
     shop.store.close().await;
@@ -62,6 +65,8 @@ async fn what_is_not_there_is_not_found() {
     for order_id in ["nothing", "a%20b", "%ff", "%00"] {
         for (path, body) in [
             ("cancel", json!({})),
+            ("edits", json!({ "discounts": [] })),
+            ("edits/preview", json!({ "discounts": [] })),
             ("ship", json!({})),
             ("deliver", json!({})),
             ("shipments/s-1/deliver", json!({})),
@@ -113,7 +118,10 @@ async fn what_is_on_hold_is_not_shipped_and_the_refusal_says_so() {
 
     assert_eq!((refused.status, &refused.body["code"]), (409, &json!("on-hold")), "{}", refused.body);
     assert_eq!(refused.body["stage"], "confirmed and on hold");
-    assert_eq!(refused.body["allowed"], json!(["cancel", "hold", "release", "mails/{notificationId}/resend", "notes"]));
+    assert_eq!(
+        refused.body["allowed"],
+        json!(["cancel", "edits", "hold", "release", "mails/{notificationId}/resend", "notes"])
+    );
     let released = shop.post("/orders/a/release", json!({ "holdId": hold_id })).await;
     assert_eq!((released.status, &released.body["holdId"]), (200, &held.body["holdId"]));
     assert_eq!(shop.post("/orders/a/ship", json!({})).await.status, 202);

@@ -1,6 +1,6 @@
 //! Where the units of an order are: at which location they are reserved, and from which they were shipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,12 @@ impl Allocation {
     fn left(&self) -> u32 {
         self.quantity.saturating_sub(self.shipped)
     }
+
+    /// None of them was shipped yet.
+    fn of(units: &SkuQuantity) -> Self {
+        let SkuQuantity { sku, location, quantity } = units.clone();
+        Self { sku, location, quantity, shipped: 0, settled: 0 }
+    }
 }
 
 impl Shipment {
@@ -47,14 +53,69 @@ impl PlacedOrder {
         if backorders.is_empty() && units.iter().all(|it| it.location.is_default()) {
             return;
         }
+        self.allocations.extend(units.iter().map(Allocation::of));
+    }
+
+    /// Remembers that these units are at the default location, before an edit adds some that are not. Cancelled and shipped ones are among
+    /// them.
+    pub(super) fn allocate_at_default(&mut self, units: &[SkuQuantity]) {
+        if !self.allocations.is_empty() {
+            return;
+        }
+        let (settled, cancelled) = (self.settled_by_sku(), self.cancelled_by_sku());
+        let of = |counted: &BTreeMap<&Sku, u32>, sku: &Sku| counted.get(sku).copied().unwrap_or(0);
         let allocation = |it: &SkuQuantity| Allocation {
-            sku: it.sku.clone(),
-            location: it.location.clone(),
-            quantity: it.quantity,
-            shipped: 0,
-            settled: 0,
+            quantity: it.quantity.saturating_sub(of(&cancelled, &it.sku)),
+            settled: of(&settled, &it.sku),
+            ..Allocation::of(it)
         };
-        self.allocations.extend(units.iter().map(allocation));
+        let allocations: Vec<Allocation> = units.iter().map(allocation).collect();
+        let counted: BTreeSet<Sku> = allocations.iter().map(|it| it.sku.clone()).collect();
+        self.allocations = allocations;
+        self.ship_counted(&counted, |_| true);
+    }
+
+    /// Takes what was shipped of SKUs that had no allocations out of the allocations that they have now.
+    fn ship_counted(&mut self, skus: &BTreeSet<Sku>, of_shipments: impl Fn(&Shipment) -> bool) {
+        let mut shipments = std::mem::take(&mut self.shipments);
+        for shipment in shipments.iter_mut().filter(|it| of_shipments(it)) {
+            let mut units = self.units_of(&shipment.lines);
+            units.retain(|(sku, _)| skus.contains(sku));
+            for (sku, quantity) in units {
+                shipment.taken.extend(self.take_allocated(&sku, quantity, None));
+            }
+        }
+        self.shipments = shipments;
+    }
+
+    /// Adds the units that were reserved for an edit, and takes out what the order does not need any more after it: of each SKU first from
+    /// where it was allocated last.
+    pub(super) fn reallocate(&mut self, more: &[SkuQuantity]) {
+        let is_new = |it: &&SkuQuantity| !self.allocations.iter().any(|known| known.sku == it.sku);
+        let counted: BTreeSet<Sku> = more.iter().filter(is_new).map(|it| it.sku.clone()).collect();
+        for units in more {
+            let is_it = |it: &&mut Allocation| (&it.sku, &it.location) == (&units.sku, &units.location);
+            match self.allocations.iter_mut().find(is_it) {
+                Some(known) => known.quantity = known.quantity.saturating_add(units.quantity),
+                None => self.allocations.push(Allocation::of(units)),
+            }
+        }
+        // What was shipped of a SKU before it was counted, and is not settled, was reserved with the rest.
+        self.ship_counted(&counted, |shipment| !shipment.is_settled());
+        let mut open: BTreeMap<Sku, u32> = BTreeMap::new();
+        for it in &self.allocations {
+            let sum = open.entry(it.sku.clone()).or_default();
+            *sum = sum.saturating_add(it.quantity.saturating_sub(it.settled));
+        }
+        let needed = self.needed_by_sku();
+        let beyond = |(sku, open): (Sku, u32)| {
+            let units = open.saturating_sub(needed.get(&sku).copied().unwrap_or(0));
+            (sku, units)
+        };
+        let beyond: Vec<(Sku, u32)> = open.into_iter().map(beyond).collect();
+        for (sku, quantity) in beyond {
+            self.drop_allocated(&sku, quantity);
+        }
     }
 
     /// The units that were not on hand when they were reserved, as far as they have neither been shipped nor cancelled.
@@ -84,14 +145,20 @@ impl PlacedOrder {
     /// what came from where.
     pub(super) fn ship_allocated(&mut self, lines: &[LineQuantity], location: Option<&LocationId>) -> Vec<SkuQuantity> {
         let mut taken = Vec::new();
-        for (sku, mut quantity) in self.units_of(lines) {
-            let is_there = |it: &Allocation| it.sku == sku && location.is_none_or(|location| it.location == *location);
-            for it in self.allocations.iter_mut().filter(|it| is_there(it)) {
-                let units = quantity.min(it.left());
-                if units > 0 {
-                    (it.shipped, quantity) = (it.shipped + units, quantity - units);
-                    taken.push(SkuQuantity { sku: sku.clone(), quantity: units, location: it.location.clone() });
-                }
+        for (sku, quantity) in self.units_of(lines) {
+            taken.extend(self.take_allocated(&sku, quantity, location));
+        }
+        taken
+    }
+
+    fn take_allocated(&mut self, sku: &Sku, mut quantity: u32, location: Option<&LocationId>) -> Vec<SkuQuantity> {
+        let mut taken = Vec::new();
+        let is_there = |it: &Allocation| it.sku == *sku && location.is_none_or(|location| it.location == *location);
+        for it in self.allocations.iter_mut().filter(|it| is_there(it)) {
+            let units = quantity.min(it.left());
+            if units > 0 {
+                (it.shipped, quantity) = (it.shipped + units, quantity - units);
+                taken.push(SkuQuantity { sku: sku.clone(), quantity: units, location: it.location.clone() });
             }
         }
         taken
@@ -154,11 +221,15 @@ impl PlacedOrder {
 
     /// Takes what will not be shipped out of the allocations: of each SKU first from where it was allocated last.
     pub(super) fn cancel_allocated(&mut self, lines: &[LineQuantity]) {
-        for (sku, mut quantity) in self.units_of(lines) {
-            for it in self.allocations.iter_mut().rev().filter(|it| it.sku == sku) {
-                let units = quantity.min(it.left());
-                (it.quantity, quantity) = (it.quantity - units, quantity - units);
-            }
+        for (sku, quantity) in self.units_of(lines) {
+            self.drop_allocated(&sku, quantity);
+        }
+    }
+
+    fn drop_allocated(&mut self, sku: &Sku, mut quantity: u32) {
+        for it in self.allocations.iter_mut().rev().filter(|it| it.sku == *sku) {
+            let units = quantity.min(it.left());
+            (it.quantity, quantity) = (it.quantity - units, quantity - units);
         }
     }
 

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::event::{
     CancellationRequested, LineQuantity, NoteAdded, NotificationFailed, NotificationSent, OperatorIntervened,
-    OrderCreated, OrderHeld, Parcel, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
-    PaymentRefunded, PaymentVoided, ReceivedLine, ReturnCancelled, ReturnRequested, ShipmentTrackingChanged,
-    StockReleased, StockReservationFailed, StockReserved,
+    OrderChanges, OrderCreated, OrderEditRejected, OrderHeld, Parcel, PaymentAuthorized, PaymentCaptured,
+    PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, ReceivedLine, ReturnCancelled,
+    ReturnRequested, ShipmentTrackingChanged, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
 };
-use crate::ids::{CancellationId, HoldId, LocationId, ReceiptId, RefundId, ReturnId, ShipmentId};
+use crate::ids::{CancellationId, EditId, HoldId, LocationId, PaymentToken, ReceiptId, RefundId, ReturnId, ShipmentId};
 
 /// A command to an order. The `Record…` commands report what happened elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub enum OrderCommand {
     CancelOrder(CancellationRequested),
     /// Cancel lines that were not shipped, or some of their units.
     CancelLines(CancelLines),
+    /// Change the order before it ships.
+    RequestEdit(RequestEdit),
     /// Ship the order, or some of it.
     ShipOrder(ShipOrder),
     /// All of the goods arrived.
@@ -63,6 +65,15 @@ pub enum OrderCommand {
         /// Whether the shop's staff get a mail about it.
         mail_staff: bool,
     },
+    /// The order is changed as this edit wants it, and these units are reserved for that.
+    RecordOrderEdited {
+        /// The edit.
+        edit_id: EditId,
+        /// The units that are reserved beside those before.
+        units: Vec<SkuQuantity>,
+    },
+    /// The order is not changed.
+    RecordOrderEditRejected(OrderEditRejected),
     /// Money for a shipment was taken from a payment.
     RecordPaymentCaptured(PaymentCaptured),
     /// Money went back to the customer.
@@ -88,6 +99,28 @@ pub struct ShipOrder {
     pub parcels: Vec<Parcel>,
     /// From where; `None`: from wherever the units are.
     pub location: Option<LocationId>,
+}
+
+/// An order to change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestEdit {
+    /// The id of the edit.
+    pub edit_id: EditId,
+    /// What changes.
+    pub changes: OrderChanges,
+    /// How the difference is paid, if the order costs more then. `None`: with the first means of payment of the order.
+    pub payment: Option<MeansOfPayment>,
+    /// Why, in the words of whoever asks.
+    pub reason: Option<String>,
+}
+
+/// A customer's means of payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeansOfPayment {
+    /// What the customer pays with, in the shop's words.
+    pub method: String,
+    /// The payment provider's token for it.
+    pub token: Option<PaymentToken>,
 }
 
 /// A shipment that arrived.

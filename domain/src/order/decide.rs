@@ -58,10 +58,11 @@ impl PlacedOrder {
 
     fn events_of(&self, command: OrderCommand) -> OrderDecision {
         match command {
-            OrderCommand::CreateOrder(content) if self.content == content => UNCHANGED,
+            OrderCommand::CreateOrder(content) if *self.as_posted() == content => UNCHANGED,
             OrderCommand::CreateOrder(_) => Err(OrderError::ExistsWithOtherContent),
             OrderCommand::CancelOrder(requested) => self.cancel(requested),
             OrderCommand::CancelLines(command) => self.cancel_lines(command),
+            OrderCommand::RequestEdit(command) => self.request_edit(&command),
             OrderCommand::ShipOrder(command) => self.ship(command),
             OrderCommand::DeliverOrder => self.deliver(),
             OrderCommand::DeliverShipment(command) => self.deliver_shipment(command),
@@ -86,6 +87,8 @@ impl PlacedOrder {
             OrderCommand::RecordPaymentOutcomeUnknown(unknown) => self.record_unknown(unknown),
             OrderCommand::RecordPaymentVoided(voided) => self.record_voided(voided),
             OrderCommand::ConfirmOrder { mail_staff } => self.confirm(mail_staff),
+            OrderCommand::RecordOrderEdited { edit_id, units } => self.record_edited(&edit_id, units),
+            OrderCommand::RecordOrderEditRejected(rejected) => self.record_edit_rejected(rejected),
             OrderCommand::RecordPaymentCaptured(captured) => self.record_captured(captured),
             OrderCommand::RecordPaymentRefunded(refunded) => self.record_refunded(refunded),
             OrderCommand::CloseOrder => self.close(),
@@ -192,6 +195,8 @@ impl PlacedOrder {
             }
             OrderStage::Confirmed
             | OrderStage::ConfirmedOnHold
+            | OrderStage::Editing
+            | OrderStage::PartiallyShippedEditing
             | OrderStage::PartiallyShipped
             | OrderStage::PartiallyShippedOnHold
             | OrderStage::Shipped

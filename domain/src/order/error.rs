@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::transitions::{OrderAction, OrderStage};
+use crate::body::BodyViolation;
 use crate::ids::{HoldId, LocationId, ReturnId, ShipmentId};
 use crate::quantity::Quantity;
 
@@ -25,7 +26,7 @@ pub enum OrderError {
         /// The actions that are possible now.
         allowed: Vec<OrderAction>,
     },
-    /// There is another shipment, cancellation, hold, return, receipt, refund or note of the order under this id.
+    /// There is another shipment, cancellation, edit, hold, return, receipt, refund or note of the order under this id.
     #[error("there is another {what} with this id")]
     IdTaken {
         /// What has the id.
@@ -99,6 +100,9 @@ pub enum OrderError {
         /// In minor units.
         left_minor: i64,
     },
+    /// The edit does not fit the order.
+    #[error("the edit does not fit the order: {}", in_words(.0))]
+    InvalidEdit(Vec<BodyViolation>),
     /// The order has as many of these as it takes.
     #[error("an order takes {limit} {action} at the most, and this one has as many")]
     TooManyOf {
@@ -119,6 +123,11 @@ pub enum OrderError {
     /// The operator's decision is not possible.
     #[error("{0}")]
     CannotIntervene(String),
+}
+
+fn in_words(violations: &[BodyViolation]) -> String {
+    let words: Vec<String> = violations.iter().map(|it| format!("{} {}", it.pointer, it.message)).collect();
+    words.join("; ")
 }
 
 fn list(allowed: &[OrderAction]) -> String {

@@ -4,6 +4,7 @@
 
 mod customer;
 mod document;
+mod edit;
 mod fulfilment;
 mod lifecycle;
 mod notification;
@@ -18,6 +19,9 @@ mod upcasts;
 
 pub use customer::{Address, CustomerDetails};
 pub use document::{CreditNoteIssued, InvoiceIssued};
+pub use edit::{
+    AddedPayment, EditRejectionReason, LineChange, OrderChanges, OrderEditRejected, OrderEditRequested, OrderEdited,
+};
 pub use fulfilment::{
     LineQuantity, LinesCancelled, OrderDelivered, OrderHeld, OrderReleased, OrderShipped, Parcel, ShipmentDelivered,
     ShipmentTrackingChanged,
@@ -38,8 +42,8 @@ pub use stock::{
     BackorderedUnits, Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved, UnitMismatch,
 };
 pub use subject::{
-    FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderDocumentEvent, OrderSubject,
-    PaymentEvent, RefundEvent, ReservationEvent, ReturnEvent,
+    EditEvent, FulfilmentEvent, LifecycleEvent, NoteEvent, NotificationEvent, OperatorEvent, OrderDocumentEvent,
+    OrderSubject, PaymentEvent, RefundEvent, ReservationEvent, ReturnEvent,
 };
 pub(super) use upcasts::UPCASTS;
 use upcasts::earlier_version;
@@ -83,6 +87,12 @@ events! {
         OrderShipped,
         /// Lines will not be shipped.
         LinesCancelled,
+        /// The order is to be changed.
+        OrderEditRequested,
+        /// The order was changed.
+        OrderEdited,
+        /// The order was not changed: what that needs could not be had.
+        OrderEditRejected,
         /// The goods of a shipment arrived.
         ShipmentDelivered,
         /// The customer follows a shipment by other parcels.

@@ -46,7 +46,10 @@ impl PlacedOrder {
             }
             OrderEvent::PaymentDeclined(declined) => {
                 self.set_authorization(declined.payment_number, AuthorizationState::Declined);
-                self.reject(RejectionReason::PaymentDeclined { message: declined.message });
+                let is_of_edit = self.payment(declined.payment_number).is_some_and(|it| self.is_added(it));
+                if !is_of_edit {
+                    self.reject(RejectionReason::PaymentDeclined { message: declined.message });
+                }
             }
             OrderEvent::PaymentOutcomeUnknown(unknown) => {
                 self.set_authorization(unknown.payment_number, AuthorizationState::Unknown);
@@ -80,6 +83,9 @@ impl PlacedOrder {
                 self.was_promised = self.status == OrderStatus::Confirmed;
                 self.status = OrderStatus::Cancelled;
             }
+            OrderEvent::OrderEditRequested(requested) => self.apply_edit_requested(requested),
+            OrderEvent::OrderEdited(edited) => self.apply_edited(edited),
+            OrderEvent::OrderEditRejected(rejected) => self.apply_edit_rejected(&rejected),
             OrderEvent::OrderShipped(shipped) => {
                 count(&mut self.counts, &shipped.lines, |it| &mut it.shipped);
                 let taken = self.ship_allocated(&shipped.lines, shipped.location.as_ref());
@@ -191,6 +197,10 @@ impl PlacedOrder {
             OperatorDecision::Retry { payment_token: None } => self.retry(step, payment_number),
             OperatorDecision::Skip => self.skip(step, payment_number, notification_id),
             OperatorDecision::Compensate => {
+                // Only the edit is undone then, by an event of its own.
+                if self.open_edit().is_some() {
+                    return;
+                }
                 self.note_for_customer(customer_message.as_ref());
                 let undo = match self.status {
                     OrderStatus::Pending => UndoReason::Rejected(RejectionReason::GivenUp { reason }),
@@ -228,6 +238,7 @@ impl PlacedOrder {
             | SagaStep::VoidRest
             | SagaStep::RefundManually
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::CloseOrder => {}
         }
     }
@@ -254,6 +265,7 @@ impl PlacedOrder {
             | SagaStep::VoidPayment
             | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {}
         }
@@ -272,7 +284,7 @@ impl PlacedOrder {
                 self.give_up(step, payment_number);
             }
             SagaStep::NotifyCustomer => self.skip_mail(notification_id),
-            SagaStep::ConfirmOrder | SagaStep::CloseOrder => {}
+            SagaStep::ConfirmOrder | SagaStep::ApplyEdit | SagaStep::CloseOrder => {}
         }
     }
 

@@ -27,7 +27,9 @@ impl PlacedOrder {
     pub fn is_held(&self) -> bool {
         match self.stage() {
             OrderStage::ConfirmedOnHold | OrderStage::PartiallyShippedOnHold => true,
-            OrderStage::Pending => self.open_holds().next().is_some(),
+            OrderStage::Pending | OrderStage::Editing | OrderStage::PartiallyShippedEditing => {
+                self.open_holds().next().is_some()
+            }
             OrderStage::Undoing
             | OrderStage::Confirmed
             | OrderStage::PartiallyShipped

@@ -2,7 +2,8 @@
 
 use super::error::OrderError;
 use super::event::{
-    OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentRefunded, PaymentVoided,
+    EditRejectionReason, OperatorIntervened, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentRefunded, PaymentVoided,
 };
 use super::mails::MAX_RESENDS;
 use super::manual_refunds::ManualRefund;
@@ -43,7 +44,7 @@ pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Res
         }
         OperatorDecision::Skip => {
             match step {
-                SagaStep::ConfirmOrder | SagaStep::CloseOrder => {
+                SagaStep::ConfirmOrder | SagaStep::ApplyEdit | SagaStep::CloseOrder => {
                     return refused(format!("{} can't be skipped", step.name()));
                 }
                 SagaStep::AuthorizePayment | SagaStep::VoidPayment if is_in(&AuthorizationState::Unknown) => {
@@ -68,6 +69,20 @@ pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Res
             None
         }
         OperatorDecision::Compensate => match order.stage() {
+            OrderStage::Editing | OrderStage::PartiallyShippedEditing => {
+                if !is_of_edit(step) {
+                    return refused(format!("an edit is in work: give it up first, at {}", edit_step(order).name()));
+                }
+                if intervention.customer_message.is_some() {
+                    return refused("the customer is not told of an edit that is given up".to_owned());
+                }
+                order.rejection_of_edit(EditRejectionReason::GivenUp { reason: intervention.reason.clone() })
+            }
+            // It was meant for an edit that is over. The order stays.
+            OrderStage::Confirmed | OrderStage::ConfirmedOnHold if is_of_edit(step) => {
+                let why = "no edit is in work, so there is nothing to give up; at confirm_order it would be the order";
+                return refused(why.to_owned());
+            }
             OrderStage::Pending | OrderStage::Confirmed | OrderStage::ConfirmedOnHold => None,
             OrderStage::Undoing => return Ok(vec![]),
             stage @ (OrderStage::PartiallyShipped
@@ -84,7 +99,8 @@ pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Res
             SagaStep::AuthorizePayment => {
                 let message = intervention.reason.clone();
                 let code = "operator".to_owned();
-                Some(OrderEvent::PaymentDeclined(PaymentDeclined { code, message, payment_number }))
+                let declined = order.declined(PaymentDeclined { code, message, payment_number });
+                return Ok([OrderEvent::OperatorIntervened(intervention)].into_iter().chain(declined).collect());
             }
             SagaStep::CapturePayment | SagaStep::RefundPayment | SagaStep::RefundManually => None,
             SagaStep::ReserveStock
@@ -92,6 +108,7 @@ pub(super) fn intervene(order: &PlacedOrder, decided: OperatorIntervened) -> Res
             | SagaStep::VoidPayment
             | SagaStep::VoidRest
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => {
                 return refused(format!("{} can't fail for good: retry it", step.name()));
@@ -123,9 +140,20 @@ fn may_have_moved(order: &PlacedOrder, step: SagaStep) -> bool {
         | SagaStep::VoidRest
         | SagaStep::RefundManually
         | SagaStep::ConfirmOrder
+        | SagaStep::ApplyEdit
         | SagaStep::NotifyCustomer
         | SagaStep::CloseOrder => false,
     }
+}
+
+/// Whether a confirmed order has the step because of an edit only.
+fn is_of_edit(step: SagaStep) -> bool {
+    matches!(step, SagaStep::AuthorizePayment | SagaStep::ApplyEdit | SagaStep::VoidPayment)
+}
+
+/// The step that the edit in work is at.
+fn edit_step(order: &PlacedOrder) -> SagaStep {
+    if order.is_paid_for() { SagaStep::ApplyEdit } else { SagaStep::AuthorizePayment }
 }
 
 fn refused<T>(why: String) -> Result<T, OrderError> {
@@ -138,10 +166,13 @@ fn is_open(order: &PlacedOrder, step: SagaStep) -> bool {
     let undoing = order.stage() == OrderStage::Undoing;
     match step {
         SagaStep::ReserveStock => pending && order.stock == OrderStockState::None,
-        SagaStep::AuthorizePayment => pending && order.is_stocked() && !order.is_paid_for(),
+        SagaStep::AuthorizePayment if pending => order.is_stocked() && !order.is_paid_for(),
+        SagaStep::AuthorizePayment => order.is_editing() && !order.is_paid_for(),
+        SagaStep::ApplyEdit => order.is_editing() && order.is_paid_for(),
         SagaStep::ConfirmOrder => pending && order.is_stocked() && order.is_paid_for(),
         SagaStep::ReleaseStock => undoing && order.holds_units(),
-        SagaStep::VoidPayment => undoing && order.may_hold_money(),
+        SagaStep::VoidPayment if undoing => order.may_hold_money(),
+        SagaStep::VoidPayment => order.next_abandoned().is_some(),
         SagaStep::CloseOrder => undoing && !order.holds_units() && !order.may_hold_money(),
         SagaStep::CapturePayment => order.unsettled_shipment().is_some(),
         SagaStep::VoidRest => order.has_rest_to_void(),
@@ -218,6 +249,7 @@ fn succeeded(
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock
         | SagaStep::ConfirmOrder
+        | SagaStep::ApplyEdit
         | SagaStep::CloseOrder
         | SagaStep::NotifyCustomer => None,
     };

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeSet;
 
-use super::command::OrderCommand;
+use super::command::{OrderCommand, RequestEdit};
 use super::decide::decide;
+use super::edits::EditPreview;
 use super::error::OrderError;
 use super::event::{
-    FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject, Parcel,
-    ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
+    EditEvent, FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject,
+    Parcel, ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
 };
 use super::returns::ReturnReceipt;
 use super::state::{Order, PlacedOrder, Shipment};
@@ -25,6 +26,8 @@ pub struct OrderGrowthLimits {
     pub shipments: u32,
     /// The most cancellations of lines. The one that leaves nothing to ship is always accepted.
     pub cancellations: u32,
+    /// The most edits, rejected ones among them.
+    pub edits: u32,
     /// The most changes of the tracking of shipments, over all of them.
     pub tracking_changes: u32,
     /// The most holds, released ones among them.
@@ -37,7 +40,8 @@ pub struct OrderGrowthLimits {
     pub refunds: u32,
     /// The most mails that are sent once more.
     pub resends: u32,
-    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line.
+    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line. An edit counts with
+    /// all of its text.
     pub bytes: u64,
 }
 
@@ -48,6 +52,7 @@ impl Default for OrderGrowthLimits {
             notes: 1_000,
             shipments: 500,
             cancellations: 500,
+            edits: 50,
             tracking_changes: 500,
             holds: 50,
             returns: 500,
@@ -69,6 +74,15 @@ impl OrderGrowthLimits {
         Ok(events)
     }
 
+    /// What an edit would do, if [`Self::decide`] would have it done.
+    ///
+    /// # Errors
+    /// Those of the decision.
+    pub fn preview_edit(&self, order: &PlacedOrder, command: &RequestEdit) -> Result<EditPreview, OrderError> {
+        order.request_edit(command)?.iter().try_for_each(|event| self.check(order, event))?;
+        order.preview_edit(command)
+    }
+
     /// How often one order takes an action; `None`: there is no limit, since the action itself comes to an end.
     pub fn of(&self, action: OrderAction) -> Option<u32> {
         match action {
@@ -81,6 +95,7 @@ impl OrderGrowthLimits {
             OrderAction::ReceiveReturn => Some(self.receipts),
             OrderAction::ChangeTracking => Some(self.tracking_changes),
             OrderAction::Hold => Some(self.holds),
+            OrderAction::Edit => Some(self.edits),
             OrderAction::Deliver | OrderAction::DeliverShipment | OrderAction::Release | OrderAction::CancelReturn => {
                 None
             }
@@ -115,6 +130,7 @@ impl OrderGrowth {
             OrderSubject::Note(NoteEvent::NoteAdded(note)) => {
                 (OrderAction::AddNote, order.notes.len(), note_bytes(note))
             }
+            OrderSubject::Edit(EditEvent::OrderEditRequested(it)) => (OrderAction::Edit, order.edits.len(), it.bytes()),
             OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !order.is_rest(&it.lines) => (
                 OrderAction::Ship,
                 order.shipments.len(),
@@ -152,6 +168,7 @@ impl OrderGrowth {
             OrderSubject::Lifecycle(_)
             | OrderSubject::Reservation(_)
             | OrderSubject::Payment(_)
+            | OrderSubject::Edit(EditEvent::OrderEdited(_) | EditEvent::OrderEditRejected(_))
             | OrderSubject::Fulfilment(
                 FulfilmentEvent::OrderShipped(_)
                 | FulfilmentEvent::LinesCancelled(_)
@@ -181,7 +198,7 @@ fn is_rest_of_return(order: &PlacedOrder, received: &ReturnReceived) -> bool {
 const BYTES_EACH: u64 = 40;
 
 impl PlacedOrder {
-    /// The size of the order's notes, shipments with the changes of their tracking, cancellations, holds, returns and refunds: the bytes
+    /// The size of the order's notes, shipments with the changes of their tracking, cancellations, edits, holds, returns and refunds: the bytes
     /// of their texts in UTF-8, and 40 for each of them, each parcel and each line.
     pub(super) fn attached_bytes(&self) -> u64 {
         let reason = |reason: &Option<String>| text_bytes(reason.as_deref());
@@ -200,7 +217,8 @@ impl PlacedOrder {
             lines_bytes(&it.lines) + reason(&it.reason) + reason(&it.cancellation_reason) + receipts
         });
         let refunds = self.refunds.iter().chain(&self.given_up).map(|it| BYTES_EACH + reason(&it.reason));
-        notes.chain(shipments).chain(cancellations).chain(holds).chain(returns).chain(refunds).sum()
+        let edits = self.edits.iter().map(|it| it.bytes);
+        notes.chain(edits).chain(shipments).chain(cancellations).chain(holds).chain(returns).chain(refunds).sum()
     }
 }
 

@@ -81,6 +81,7 @@ impl MailTrigger {
             )
             | OrderSubject::Reservation(_)
             | OrderSubject::Payment(_)
+            | OrderSubject::Edit(_)
             | OrderSubject::Fulfilment(
                 FulfilmentEvent::LinesCancelled(_)
                 | FulfilmentEvent::ShipmentDelivered(_)

@@ -53,6 +53,7 @@ impl PlacedOrder {
         let number = |payment: Option<&Payment>| payment.map(|payment| payment.number).into_iter().collect();
         match step {
             SagaStep::AuthorizePayment => number(self.next_to_authorize()),
+            SagaStep::VoidPayment if self.undoing.is_none() => number(self.next_abandoned()),
             SagaStep::VoidPayment => number(self.next_to_void()),
             SagaStep::VoidRest => number(self.next_rest_to_void()),
             SagaStep::CapturePayment => {
@@ -68,6 +69,7 @@ impl PlacedOrder {
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::NotifyCustomer
             | SagaStep::CloseOrder => vec![],
         }

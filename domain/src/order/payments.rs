@@ -3,11 +3,13 @@
 //! They are authorized one after the other, in the order in which they were posted. Captures draw on them in that order too
 //! (`worth`), refunds go back in the reverse order.
 
+mod of_edits;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{OrderCreated, OrderPayment};
+use super::event::{AddedPayment, OrderCreated, OrderPayment};
 use super::state::{OrderStatus, OrderStockState, PlacedOrder, Refund, Shipment, is_zero};
 use crate::ids::PaymentToken;
 
@@ -33,6 +35,12 @@ pub struct Payment {
     pub captured_minor: i64,
     /// How much of that was refunded.
     pub refunded_minor: i64,
+    /// Whether the edit that added it was rejected. It pays for nothing, and what is held of it is let go of.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub abandoned: bool,
+    /// Its amount, once the order was edited. `None`: it follows from what was posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_minor: Option<i64>,
     /// Whether the rest of the authorization, beyond what was captured, was voided.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest_voided: bool,
@@ -96,6 +104,8 @@ impl Payment {
             replaced_tokens: vec![],
             captured_minor: 0,
             refunded_minor: 0,
+            abandoned: false,
+            stated_minor: None,
             rest_voided: false,
         };
         let posted = content.payments.iter().map(|it| {
@@ -110,12 +120,31 @@ impl Payment {
         payments
     }
 
+    /// A payment that an edit adds.
+    pub(super) fn added(added: &AddedPayment) -> Self {
+        Self {
+            number: added.payment_number,
+            amount_minor: added.amount_minor,
+            state: AuthorizationState::None,
+            token: added.token.clone(),
+            replaced: 0,
+            replaced_tokens: vec![],
+            captured_minor: 0,
+            refunded_minor: 0,
+            abandoned: false,
+            stated_minor: Some(added.amount_minor),
+            rest_voided: false,
+        }
+    }
+
     /// Gives payments their numbers and amounts.
     pub(super) fn number(payments: &mut [Self], content: &OrderCreated) {
         let posted = content.payments.iter().map(|it| it.amount_minor);
-        let amounts = posted.chain(content.payments.is_empty().then_some(content.total_minor));
-        for ((number, amount_minor), payment) in (1..).zip(amounts).zip(payments) {
-            (payment.number, payment.amount_minor) = (number, amount_minor);
+        let posted = posted.chain(content.payments.is_empty().then_some(content.total_minor));
+        let amounts = posted.map(Some).chain(std::iter::repeat(None));
+        for ((number, posted), payment) in (1..).zip(amounts).zip(payments) {
+            payment.number = number;
+            payment.amount_minor = payment.stated_minor.or(posted).unwrap_or(0);
         }
     }
 
@@ -148,6 +177,9 @@ impl Payment {
 
     /// Whether it allows a confirmation.
     pub fn is_paid(&self) -> bool {
+        if self.abandoned {
+            return true;
+        }
         match self.state {
             AuthorizationState::Authorized { .. }
             | AuthorizationState::PaidElsewhere
@@ -171,25 +203,6 @@ impl Shipment {
 }
 
 impl PlacedOrder {
-    /// What names a payment in events and commands: an order with one payment does not name it.
-    pub fn payment_name(&self, number: u32) -> Option<u32> {
-        (self.payments.len() > 1).then_some(number)
-    }
-
-    /// The payment that an event or a command names.
-    pub fn payment(&self, name: Option<u32>) -> Option<&Payment> {
-        self.payments.iter().find(|payment| self.payment_name(payment.number) == name)
-    }
-
-    pub(super) fn payment_mut(&mut self, name: Option<u32>) -> Option<&mut Payment> {
-        let has_several = self.payments.len() > 1;
-        self.payments.iter_mut().find(|payment| has_several.then_some(payment.number) == name)
-    }
-
-    pub(super) fn numbered(&self, number: u32) -> Option<&Payment> {
-        self.payments.iter().find(|payment| payment.number == number)
-    }
-
     /// How much was captured, in minor units.
     pub fn captured_minor(&self) -> i64 {
         self.payments.iter().map(|payment| payment.captured_minor).sum()
@@ -234,6 +247,7 @@ impl PlacedOrder {
     /// recorded. The provider is never asked before the units are reserved, nor before the payments before are held.
     pub(super) fn may_hold(&self, payment: &Payment) -> bool {
         match payment.state {
+            AuthorizationState::None if self.is_added(payment) => payment.abandoned || self.is_of_open_edit(payment),
             AuthorizationState::None => {
                 payment.amount_minor > 0
                     && self.status == OrderStatus::Pending
@@ -250,10 +264,11 @@ impl PlacedOrder {
         }
     }
 
-    /// Whether what is still held will never be captured: lines were cancelled, and all others are shipped and paid for.
+    /// Whether what is still held will never be captured: lines were cancelled or the order was edited, and all the
+    /// others are shipped and paid for.
     pub(super) fn has_rest(&self) -> bool {
         self.undoing.is_none()
-            && !self.cancellations.is_empty()
+            && (!self.cancellations.is_empty() || self.is_edited())
             && self.is_all_shipped()
             && self.unsettled_shipment().is_none()
     }
@@ -265,7 +280,7 @@ impl PlacedOrder {
 
     /// Whether the provider holds money of a payment that will never be captured.
     pub(super) fn is_rest_to_void(&self, payment: &Payment) -> bool {
-        !payment.is_paid_elsewhere() && payment.held_minor() > 0 && self.has_rest()
+        !payment.is_paid_elsewhere() && !payment.abandoned && payment.held_minor() > 0 && self.has_rest()
     }
 
     /// Whether the provider holds money that will never be captured.

@@ -79,9 +79,12 @@ impl SagaStep {
             | Self::VoidRest
             | Self::RefundPayment
             | Self::RefundManually => true,
-            Self::ReserveStock | Self::ReleaseStock | Self::ConfirmOrder | Self::CloseOrder | Self::NotifyCustomer => {
-                false
-            }
+            Self::ReserveStock
+            | Self::ReleaseStock
+            | Self::ConfirmOrder
+            | Self::ApplyEdit
+            | Self::CloseOrder
+            | Self::NotifyCustomer => false,
         }
     }
 }
@@ -99,6 +102,8 @@ saga_steps! {
         VoidPayment = "void_payment",
         /// Confirm the order to the customer.
         ConfirmOrder = "confirm_order",
+        /// Change the order as an edit wants it, and reserve the units for that.
+        ApplyEdit = "apply_edit",
         /// Take the money for what was shipped.
         CapturePayment = "capture_payment",
         /// Have the provider let go of the money for what will not be shipped.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::allocations::Allocation;
 use super::documents::OrderDocument;
+use super::edits::OrderEdit;
 use super::event::{
     LineQuantity, MailTemplate, NoteAdded, OrderCreated, OrderNumbered, Parcel, RejectionReason, SkuQuantity,
     StockReserved,
@@ -33,7 +34,7 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct PlacedOrder {
-    /// What was posted.
+    /// What was posted, as edits changed it since.
     pub content: OrderCreated,
     /// How far it has come.
     pub status: OrderStatus,
@@ -53,6 +54,12 @@ pub struct PlacedOrder {
     /// The cancellations of lines, oldest first. Builds that did not know of them stored an order without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cancellations: Vec<LineCancellation>,
+    /// Its edits, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edits: Vec<OrderEdit>,
+    /// What was posted, if it was edited since. Not stored: only commands need it, and they fold orders from their events.
+    #[serde(skip)]
+    pub posted: Option<Box<OrderCreated>>,
     /// Its holds, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub holds: Vec<Hold>,
@@ -231,6 +238,8 @@ impl PlacedOrder {
             payments,
             shipments: vec![],
             cancellations: vec![],
+            edits: vec![],
+            posted: None,
             holds: vec![],
             returns: vec![],
             refunds: vec![],

@@ -64,20 +64,20 @@ pub enum ReturnsStatus {
 impl PlacedOrder {
     /// The status of all payments together, as people see it.
     pub fn payment_status(&self) -> PaymentStatus {
-        let is = |state: fn(&AuthorizationState) -> bool| self.payments.iter().any(|payment| state(&payment.state));
+        let is = |state: fn(&AuthorizationState) -> bool| self.counted_payments().any(|payment| state(&payment.state));
         if is(|state| *state == AuthorizationState::Unknown) {
             return PaymentStatus::Unknown;
         }
         if is(|state| *state == AuthorizationState::Declined) {
             return PaymentStatus::Declined;
         }
-        let held = self.payments.iter().filter(|payment| is_held(payment));
+        let held = self.counted_payments().filter(|payment| is_held(payment));
         if held.clone().next().is_none() {
             let is_voided = is(|state| *state == AuthorizationState::Voided);
             return if is_voided { PaymentStatus::Voided } else { PaymentStatus::None };
         }
         let is_asked = |payment: &Payment| payment.state != AuthorizationState::None || payment.amount_minor == 0;
-        if !self.payments.iter().all(is_asked) {
+        if !self.counted_payments().all(is_asked) {
             return PaymentStatus::None;
         }
         let owed_minor = || self.content.total_minor - self.cancelled_minor();

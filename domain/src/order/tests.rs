@@ -5,6 +5,7 @@ mod allocations;
 mod amounts;
 mod cancelled_lines;
 mod delivered;
+mod edits;
 mod full_lifecycle;
 mod held;
 mod imported;
@@ -27,7 +28,8 @@ use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
 use crate::ids::{
-    CancellationId, DocumentId, HoldId, LocationId, NoteId, ReceiptId, RefundId, ReturnId, ShipmentId, Sku,
+    CancellationId, DocumentId, EditId, HoldId, LocationId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId,
+    ShipmentId, Sku,
 };
 use crate::quantity::Quantity;
 
@@ -118,6 +120,12 @@ fn line(quantity: u32) -> Vec<LineQuantity> {
     vec![LineQuantity { line_number: 1, quantity }]
 }
 
+/// Another quantity of the first line.
+fn edit_of_line(quantity: u32) -> OrderChanges {
+    let change = LineChange { line_number: 1, quantity: Some(quantity), ..LineChange::default() };
+    OrderChanges { lines: vec![change], ..OrderChanges::default() }
+}
+
 /// One of each event.
 fn every_event() -> Vec<OrderEvent> {
     let reason = Some("changed my mind".to_owned());
@@ -174,6 +182,33 @@ fn every_event() -> Vec<OrderEvent> {
             cancellation_id: CancellationId::parse("c-1").unwrap(),
             lines: line(1),
             reason: reason.clone(),
+        }),
+        OrderEvent::OrderEditRequested(OrderEditRequested {
+            edit_id: EditId::parse("d-1").unwrap(),
+            changes: edit_of_line(2),
+            total_minor: 25_998,
+            payment: Some(AddedPayment {
+                payment_number: 2,
+                method: Some("card".into()),
+                token: Some(PaymentToken::parse("tok_visa").unwrap()),
+                amount_minor: 12_999,
+            }),
+            reason: Some("another one".into()),
+        }),
+        OrderEvent::OrderEdited(OrderEdited {
+            edit_id: EditId::parse("d-1").unwrap(),
+            changes: edit_of_line(2),
+            total_minor: 25_998,
+            units: vec![SkuQuantity {
+                sku: Sku::parse("sku-123").unwrap(),
+                quantity: 1,
+                location: LocationId::default(),
+            }],
+            units_before: vec![],
+        }),
+        OrderEvent::OrderEditRejected(OrderEditRejected {
+            edit_id: EditId::parse("d-1").unwrap(),
+            reason: EditRejectionReason::PaymentDeclined { message: "no funds".into() },
         }),
         OrderEvent::ShipmentDelivered(ShipmentDelivered {
             shipment_id: ShipmentId::parse("s-1").unwrap(),

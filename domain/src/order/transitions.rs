@@ -10,6 +10,8 @@ use super::{Order, OrderStatus, PlacedOrder};
 pub enum OrderAction {
     /// Cancel it, or what of it was not shipped.
     Cancel,
+    /// Change it before it ships.
+    Edit,
     /// Ship it, or some of it.
     Ship,
     /// Record that all of it arrived.
@@ -47,10 +49,14 @@ pub enum OrderStage {
     Confirmed,
     /// It is confirmed, nothing is shipped, and nothing is to be for now.
     ConfirmedOnHold,
+    /// It is confirmed, nothing is shipped, and an edit is in work.
+    Editing,
     /// Some of it is shipped.
     PartiallyShipped,
     /// Some of it is shipped, and no more is to be for now.
     PartiallyShippedOnHold,
+    /// Some of it is shipped, and an edit is in work.
+    PartiallyShippedEditing,
     /// All of it is shipped.
     Shipped,
     /// All of it arrived.
@@ -62,30 +68,46 @@ pub enum OrderStage {
 }
 
 /// The stages at which each action is taken. At any other stage it is refused.
-pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 13] = {
+pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 14] = {
     use OrderStage::{
-        Cancelled, Completed, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold, Pending, Rejected,
-        Shipped, Undoing,
+        Cancelled, Completed, Confirmed, ConfirmedOnHold, Editing, PartiallyShipped, PartiallyShippedEditing,
+        PartiallyShippedOnHold, Pending, Rejected, Shipped, Undoing,
     };
+    // Something of it is shipped.
+    const SENT: &[OrderStage] =
+        &[PartiallyShipped, PartiallyShippedOnHold, PartiallyShippedEditing, Shipped, Completed];
+    // Something of it can still be shipped, once it is confirmed.
+    const OPEN: &[OrderStage] = &[
+        Pending,
+        Confirmed,
+        ConfirmedOnHold,
+        Editing,
+        PartiallyShipped,
+        PartiallyShippedOnHold,
+        PartiallyShippedEditing,
+    ];
     [
-        (OrderAction::Cancel, &[Pending, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold]),
+        (OrderAction::Cancel, OPEN),
+        (OrderAction::Edit, &[Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold]),
         (OrderAction::Ship, &[Confirmed, PartiallyShipped]),
         (OrderAction::Deliver, &[Shipped]),
-        (OrderAction::DeliverShipment, &[PartiallyShipped, PartiallyShippedOnHold, Shipped]),
-        (OrderAction::ChangeTracking, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
-        (OrderAction::Hold, &[Pending, Confirmed, ConfirmedOnHold, PartiallyShipped, PartiallyShippedOnHold]),
-        (OrderAction::Release, &[Pending, ConfirmedOnHold, PartiallyShippedOnHold]),
-        (OrderAction::RequestReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
-        (OrderAction::ReceiveReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
-        (OrderAction::CancelReturn, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
-        (OrderAction::Refund, &[PartiallyShipped, PartiallyShippedOnHold, Shipped, Completed]),
+        (OrderAction::DeliverShipment, &[PartiallyShipped, PartiallyShippedOnHold, PartiallyShippedEditing, Shipped]),
+        (OrderAction::ChangeTracking, SENT),
+        (OrderAction::Hold, OPEN),
+        (OrderAction::Release, &[Pending, ConfirmedOnHold, Editing, PartiallyShippedOnHold, PartiallyShippedEditing]),
+        (OrderAction::RequestReturn, SENT),
+        (OrderAction::ReceiveReturn, SENT),
+        (OrderAction::CancelReturn, SENT),
+        (OrderAction::Refund, SENT),
         (
             OrderAction::ResendMail,
             &[
                 Confirmed,
                 ConfirmedOnHold,
+                Editing,
                 PartiallyShipped,
                 PartiallyShippedOnHold,
+                PartiallyShippedEditing,
                 Shipped,
                 Completed,
                 Rejected,
@@ -99,8 +121,10 @@ pub static TRANSITIONS: [(OrderAction, &[OrderStage]); 13] = {
                 Undoing,
                 Confirmed,
                 ConfirmedOnHold,
+                Editing,
                 PartiallyShipped,
                 PartiallyShippedOnHold,
+                PartiallyShippedEditing,
                 Shipped,
                 Completed,
                 Rejected,
@@ -115,6 +139,7 @@ impl OrderCommand {
     pub(super) fn action(&self) -> Option<OrderAction> {
         match self {
             Self::CancelOrder(_) | Self::CancelLines(_) => Some(OrderAction::Cancel),
+            Self::RequestEdit(_) => Some(OrderAction::Edit),
             Self::ShipOrder(_) => Some(OrderAction::Ship),
             Self::DeliverOrder => Some(OrderAction::Deliver),
             Self::DeliverShipment(_) => Some(OrderAction::DeliverShipment),
@@ -136,6 +161,8 @@ impl OrderCommand {
             | Self::RecordPaymentOutcomeUnknown(_)
             | Self::RecordPaymentVoided(_)
             | Self::ConfirmOrder { .. }
+            | Self::RecordOrderEdited { .. }
+            | Self::RecordOrderEditRejected(_)
             | Self::RecordPaymentCaptured(_)
             | Self::RecordPaymentRefunded(_)
             | Self::CloseOrder
@@ -153,13 +180,15 @@ pub(super) fn allowed_at(stage: OrderStage) -> Vec<OrderAction> {
 
 impl OrderStage {
     /// All stages, in the order in which an order reaches them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Pending,
         Self::Undoing,
         Self::Confirmed,
         Self::ConfirmedOnHold,
+        Self::Editing,
         Self::PartiallyShipped,
         Self::PartiallyShippedOnHold,
+        Self::PartiallyShippedEditing,
         Self::Shipped,
         Self::Completed,
         Self::Rejected,
@@ -173,8 +202,10 @@ impl OrderStage {
             Self::Undoing => "being undone",
             Self::Confirmed => "confirmed",
             Self::ConfirmedOnHold => "confirmed and on hold",
+            Self::Editing => "being edited",
             Self::PartiallyShipped => "partially shipped",
             Self::PartiallyShippedOnHold => "partially shipped and on hold",
+            Self::PartiallyShippedEditing => "partially shipped and being edited",
             Self::Shipped => "shipped",
             Self::Completed => "completed",
             Self::Rejected => "rejected",
@@ -188,6 +219,7 @@ impl OrderAction {
     pub fn name(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Edit => "edits",
             Self::Ship => "ship",
             Self::Deliver => "deliver",
             Self::DeliverShipment => "shipments/{shipmentId}/deliver",
@@ -238,6 +270,8 @@ impl PlacedOrder {
             }
             OrderStatus::Pending => OrderStage::Pending,
             OrderStatus::Completed => OrderStage::Completed,
+            OrderStatus::Confirmed if self.open_edit().is_some() && self.shipments.is_empty() => OrderStage::Editing,
+            OrderStatus::Confirmed if self.open_edit().is_some() => OrderStage::PartiallyShippedEditing,
             OrderStatus::Confirmed if self.shipments.is_empty() && is_on_hold() => OrderStage::ConfirmedOnHold,
             OrderStatus::Confirmed if self.shipments.is_empty() => OrderStage::Confirmed,
             OrderStatus::Confirmed if self.is_all_shipped() => OrderStage::Shipped,

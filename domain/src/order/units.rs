@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::event::{
-    FulfilmentEvent, OperatorEvent, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent, ReturnEvent,
-    ReturnReceived, SkuQuantity,
+    EditEvent, FulfilmentEvent, OperatorEvent, OrderEdited, OrderEvent, OrderSubject, PaymentEvent, ReservationEvent,
+    ReturnEvent, ReturnReceived, SkuQuantity,
 };
 use super::saga::{OperatorDecision, SagaStep};
-use super::state::PlacedOrder;
+use super::state::{OrderStockState, PlacedOrder};
 use crate::ids::{LocationId, OrderId, Sku};
 use crate::stock::{ReservationMade, StockCommand, StockReturned};
 
@@ -18,6 +18,7 @@ pub fn implies_stock_commands(event: &OrderEvent) -> bool {
         OrderSubject::Reservation(ReservationEvent::StockReservationFailed(_)) => false,
         OrderSubject::Reservation(ReservationEvent::StockReleased(_)) => true,
         OrderSubject::Payment(payment) => matches!(payment, PaymentEvent::PaymentCaptured(_)),
+        OrderSubject::Edit(edit) => matches!(edit, EditEvent::OrderEdited(_)),
         OrderSubject::Fulfilment(fulfilment) => matches!(fulfilment, FulfilmentEvent::LinesCancelled(_)),
         OrderSubject::Return(ReturnEvent::ReturnReceived(received)) => received.lines.iter().any(|line| line.restock),
         // An operator goes on without the money of a shipment. Its units have left the stock all the same.
@@ -55,6 +56,9 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
         };
         return needed.into_iter().map(keep).collect();
     }
+    if let OrderEvent::OrderEdited(edited) = event {
+        return edited_units(order_id, order, edited);
+    }
     if let OrderEvent::ReturnReceived(received) = event {
         return restocked(order_id, order, received);
     }
@@ -76,6 +80,26 @@ pub fn implied_stock_commands(order_id: &OrderId, order: &PlacedOrder, event: &O
         (sku.clone(), StockCommand::Commit { order_id: order_id.clone(), location, shipped })
     };
     order.settled_by_location().into_iter().map(commit).collect()
+}
+
+/// What an edit means for units: those of its lines that the order needs no longer are released, and those that it needs more reserved.
+fn edited_units(order_id: &OrderId, order: &PlacedOrder, edited: &OrderEdited) -> Vec<(Sku, StockCommand)> {
+    let OrderStockState::Reserved(reserved) = &order.stock else { return vec![] };
+    let more: BTreeSet<(&Sku, &LocationId)> = edited.units.iter().map(|units| (&units.sku, &units.location)).collect();
+    let lines = edited.changes.lines.iter().filter_map(|it| order.line(it.line_number));
+    let changed: BTreeSet<&Sku> = lines.map(|line| &line.sku).collect();
+    let settled = order.settled_by_location();
+    let command = |(sku, location, needed): (&Sku, LocationId, u32)| {
+        let (order_id, expires_at) = (order_id.clone(), reserved.expires_at);
+        if more.contains(&(sku, &location)) {
+            let shipped = settled.iter().find(|(of, at, _)| (*of, at) == (sku, &location)).map_or(0, |it| it.2);
+            let unit = order.unit_of(sku);
+            let more = StockCommand::ReserveMore { order_id, location, needed, shipped, expires_at, unit };
+            return Some((sku.clone(), more));
+        }
+        changed.contains(sku).then(|| (sku.clone(), StockCommand::ReleaseBeyond { order_id, location, needed }))
+    };
+    order.needed_by_location().into_iter().filter_map(command).collect()
 }
 
 /// The units of a receipt that are put back, by SKU.

@@ -76,15 +76,22 @@ impl PlacedOrder {
         })
     }
 
-    /// A payment's part of the line. That of the last one has no end, so that every amount is somebody's.
+    /// A payment's part of the line. That of the last one has no end, so that every amount is somebody's. What does not pay for the order
+    /// has none.
     fn payment_part(&self, payment_number: u32) -> Range<i64> {
-        let before = self.payments.iter().filter(|payment| payment.number < payment_number);
+        let before = self.counted_payments().filter(|payment| payment.number < payment_number);
         let from = before.fold(0_i64, |sum, payment| sum.saturating_add(payment.amount_minor));
-        match self.payments.iter().find(|payment| payment.number == payment_number) {
-            Some(last) if self.payments.last() == Some(last) => from..i64::MAX,
+        let last = self.counted_payments().last().map(|payment| payment.number);
+        match self.counted_payments().find(|payment| payment.number == payment_number) {
+            Some(payment) if last == Some(payment.number) => from..i64::MAX,
             Some(payment) => from..from.saturating_add(payment.amount_minor),
             None => from..from,
         }
+    }
+
+    /// What a payment pays of so much of the order.
+    pub(super) fn share_of_owed_minor(&self, payment_number: u32, owed_minor: i64) -> i64 {
+        self.share_of(payment_number, 0..owed_minor)
     }
 
     fn share_of(&self, payment_number: u32, part: Range<i64>) -> i64 {

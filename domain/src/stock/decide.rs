@@ -1,9 +1,9 @@
 //! Which events a command leads to.
 
 use super::{
-    BackorderLimitSet, LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted, ReservationMade,
-    ReservationReleased, Stock, StockAdjusted, StockCommand, StockError, StockEvent, StockReceived, StockReturned,
-    StockTransferred, TrackedStock,
+    BackorderLimitSet, LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted,
+    ReservationIncreased, ReservationMade, ReservationReleased, Stock, StockAdjusted, StockCommand, StockError,
+    StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::Quantity;
@@ -23,6 +23,7 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
             Stock::Untracked,
             StockCommand::PutBack(_)
             | StockCommand::Reserve(_)
+            | StockCommand::ReserveMore { .. }
             | StockCommand::Release { .. }
             | StockCommand::ReleaseBeyond { .. }
             | StockCommand::CheckOnHand { .. }
@@ -37,6 +38,13 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
             check_on_hand(tracked, &order_id, &location, shipped)
         }
         (Stock::Tracked(tracked), StockCommand::Reserve(wanted)) => reserve(tracked, wanted),
+        (
+            Stock::Tracked(tracked),
+            StockCommand::ReserveMore { order_id, location, needed, shipped, expires_at, unit: _ },
+        ) => {
+            let more = ReservationIncreased { order_id, quantity: needed, shipped, expires_at, location };
+            reserve_more(tracked, more)
+        }
         (Stock::Tracked(tracked), StockCommand::Release { order_id }) => Ok(release_all(tracked, &order_id)),
         (Stock::Tracked(tracked), StockCommand::ReleaseBeyond { order_id, location, needed }) => {
             Ok(release(tracked, order_id, location, needed).into_iter().collect())
@@ -57,6 +65,7 @@ fn check_unit(stock: &Stock, command: &StockCommand) -> Result<(), StockError> {
         StockCommand::SetBackorderLimit(it) => it.unit,
         StockCommand::PutBack(it) => it.unit,
         StockCommand::Reserve(it) => it.unit,
+        StockCommand::ReserveMore { unit, .. } => *unit,
         // Of what was reserved in its unit.
         StockCommand::Release { .. }
         | StockCommand::ReleaseBeyond { .. }
@@ -162,6 +171,23 @@ fn reserve(tracked: &TrackedStock, wanted: ReservationMade) -> Result<Vec<StockE
         return Err(StockError::NotEnough { available: Quantity::of(available.max(0), tracked.unit) });
     }
     Ok(vec![StockEvent::ReservationMade(wanted)])
+}
+
+/// Reserves what is missing of the quantity. What has shipped is known better by a reservation that is there. It takes only what is on hand
+/// and nobody waits for: an order that has waited keeps its place, and nobody behind it may lose units by that.
+fn reserve_more(tracked: &TrackedStock, mut more: ReservationIncreased) -> Result<Vec<StockEvent>, StockError> {
+    if let Some(known) = tracked.reservation(&more.order_id, &more.location) {
+        more.quantity = more.quantity.saturating_sub(known.quantity);
+        more.shipped = known.shipped;
+    }
+    let available = tracked.available_at(&more.location);
+    match more.quantity {
+        0 => Ok(vec![]),
+        quantity if i64::from(quantity) > available => {
+            Err(StockError::NotEnough { available: Quantity::of(available.max(0), tracked.unit) })
+        }
+        _ => Ok(vec![StockEvent::ReservationIncreased(more)]),
+    }
 }
 
 fn release_all(tracked: &TrackedStock, order_id: &OrderId) -> Vec<StockEvent> {

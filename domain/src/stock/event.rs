@@ -34,7 +34,8 @@ fn earlier_version(event: &StockEvent) -> Option<&'static str> {
         StockEvent::StockAdjusted(it) => (&it.location, it.unit),
         StockEvent::StockReturned(it) => (&it.location, it.unit),
         StockEvent::StockTransferred(it) => return it.unit.is_none().then_some(FIRST),
-        StockEvent::BackorderLimitSet(_) => return None,
+        // Builds that know them know locations and units of measure.
+        StockEvent::BackorderLimitSet(_) | StockEvent::ReservationIncreased(_) => return None,
         StockEvent::ReservationMade(it) => (&it.location, it.unit),
         StockEvent::ReservationReleased(it) => (&it.location, None),
         StockEvent::ReservationCommitted(it) => (&it.location, None),
@@ -58,6 +59,8 @@ events! {
         BackorderLimitSet,
         /// Units were reserved for an order.
         ReservationMade,
+        /// More units were reserved for an order.
+        ReservationIncreased,
         /// Reserved units are for sale again.
         ReservationReleased,
         /// Reserved units have shipped.
@@ -167,6 +170,24 @@ pub struct ReservationMade {
     /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitOfMeasure>,
+}
+
+/// More units were reserved for an order that was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ReservationIncreased {
+    /// For which order.
+    pub order_id: OrderId,
+    /// How many more, at least one.
+    pub quantity: u32,
+    /// How many have shipped to it from there so far.
+    pub shipped: u32,
+    /// Until when.
+    pub expires_at: DateTime<Utc>,
+    /// Where they are.
+    #[serde(default, skip_serializing_if = "LocationId::is_default")]
+    pub location: LocationId,
 }
 
 /// Reserved units are for sale again.

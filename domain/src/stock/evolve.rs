@@ -1,8 +1,8 @@
 //! What each event changes about the stock.
 
 use super::{
-    LocationStock, Reservation, ReservationCommitted, ReservationMade, ReservationReleased, Stock, StockAdjusted,
-    StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
+    LocationStock, Reservation, ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased,
+    Stock, StockAdjusted, StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
 
@@ -35,6 +35,16 @@ impl TrackedStock {
             StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at, unit: _ }) => {
                 let made = Reservation { quantity, shipped: 0, expires_at, place: 0 };
                 self.change(&location, |here| here.reserve(order_id, made));
+            }
+            StockEvent::ReservationIncreased(ReservationIncreased {
+                order_id,
+                quantity,
+                shipped,
+                expires_at,
+                location,
+            }) => {
+                let more = Reservation { quantity, shipped, expires_at, place: 0 };
+                self.change(&location, |here| here.reserve_more(order_id, more));
             }
             StockEvent::ReservationReleased(ReservationReleased { order_id, quantity, location }) => {
                 self.change(&location, |here| {
@@ -85,6 +95,16 @@ impl LocationStock {
             made.place = self.last_place;
         }
         self.reservations.insert_mut(order_id, made);
+    }
+
+    fn reserve_more(&mut self, order_id: OrderId, more: Reservation) {
+        self.reserved += i64::from(more.quantity);
+        match self.reservations.get_mut(&order_id) {
+            Some(known) => known.quantity = known.quantity.saturating_add(more.quantity),
+            None => {
+                self.reservations.insert_mut(order_id, more);
+            }
+        }
     }
 
     /// Takes up to so many units out of a reservation and out of the stock, and returns how many these were.

@@ -41,6 +41,11 @@ fn made(id: &str, quantity: u32) -> StockEvent {
     })
 }
 
+fn increased(id: &str, quantity: u32, shipped: u32) -> StockEvent {
+    let (order_id, expires_at, location) = (order(id), later(), LocationId::default());
+    StockEvent::ReservationIncreased(ReservationIncreased { order_id, quantity, shipped, expires_at, location })
+}
+
 fn released(id: &str, quantity: u32) -> StockEvent {
     let location = LocationId::default();
     StockEvent::ReservationReleased(ReservationReleased { order_id: order(id), quantity, location })
@@ -65,6 +70,7 @@ fn at(location: &LocationId, mut event: StockEvent) -> StockEvent {
         // It names both.
         StockEvent::StockTransferred(_) => return event,
         StockEvent::ReservationMade(it) => &mut it.location,
+        StockEvent::ReservationIncreased(it) => &mut it.location,
         StockEvent::ReservationReleased(it) => &mut it.location,
         StockEvent::ReservationCommitted(it) => &mut it.location,
     } = location.clone();
@@ -79,7 +85,8 @@ fn there(at: &LocationId, mut command: StockCommand) -> StockCommand {
         StockCommand::PutBack(it) => &mut it.location,
         StockCommand::SetBackorderLimit(it) => &mut it.location,
         StockCommand::Reserve(it) => &mut it.location,
-        StockCommand::ReleaseBeyond { location, .. }
+        StockCommand::ReserveMore { location, .. }
+        | StockCommand::ReleaseBeyond { location, .. }
         | StockCommand::CheckOnHand { location, .. }
         | StockCommand::Commit { location, .. } => location,
         // It is about all locations, or names both.
@@ -219,8 +226,10 @@ fn every_event_version_decodes_from_its_golden_file_and_encodes_to_it() {
     let events = every_event();
     assert_eq!(events.each_ref().map(StockEvent::name), StockEvent::NAMES);
     golden::check_today::<Stock>(FOLDER, events.clone());
-    // It is of one version, whether it names a location or not.
-    let elsewhere = events.into_iter().filter(|event| !matches!(event, StockEvent::BackorderLimitSet(_)));
+    // These are of one version, whether they name a location or not.
+    let of_one_version =
+        |event: &StockEvent| matches!(event, StockEvent::BackorderLimitSet(_) | StockEvent::ReservationIncreased(_));
+    let elsewhere = events.into_iter().filter(|event| !of_one_version(event));
     golden::check_today::<Stock>(FOLDER, elsewhere.map(|event| at(&location("berlin"), event)));
 }
 
@@ -246,6 +255,8 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
         made("order-1", 2),
         made("order-2", 3),
         made("order-2", 4),
+        increased("order-2", 1, 0),
+        increased("order-5", 2, 3),
         committed("order-1", 1),
         released("order-2", 1),
         made("order-3", 1),
@@ -257,6 +268,7 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
         at(&location("berlin"), received(3)),
         at(&location("berlin"), made("order-1", 2)),
         at(&location("berlin"), made("order-2", 1)),
+        at(&location("ulm"), increased("order-6", 1, 2)),
         at(&location("berlin"), committed("order-1", 2)),
         at(&location("berlin"), released("order-2", 1)),
         at(&location("ulm"), adjusted(2)),
@@ -281,11 +293,12 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
     assert_eq!(serde_json::from_str::<Stock>(&json).unwrap(), stock);
 }
 
-fn every_event() -> [StockEvent; 8] {
+fn every_event() -> [StockEvent; 9] {
     let (made, released) = (made("order-1", 2), released("order-1", 1));
     let moved = moved("berlin", "default", 4);
-    let limited = backorders::limited(50);
-    [received(10), adjusted(-3), returned("order-1", 1), moved, limited, made, released, committed("order-1", 1)]
+    let (limited, increased) = (backorders::limited(50), increased("order-1", 1, 1));
+    let committed = committed("order-1", 1);
+    [received(10), adjusted(-3), returned("order-1", 1), moved, limited, made, increased, released, committed]
 }
 
 fn moved(from: &str, to: &str, quantity: u32) -> StockEvent {
@@ -334,4 +347,39 @@ fn what_an_order_does_not_need_any_more_is_released_once() {
     let stock = given([received(10), made("a", 5), committed("a", 1), released("a", 1)]);
     assert_eq!(decide(&stock, release_beyond("a", 3)), Ok(vec![]));
     assert_eq!(decide(&stock, release_beyond("b", 0)), Ok(vec![]));
+}
+
+fn reserve_more(id: &str, needed: u32, shipped: u32) -> StockCommand {
+    let (order_id, location, expires_at) = (order(id), LocationId::default(), later());
+    StockCommand::ReserveMore { order_id, location, needed, shipped, expires_at, unit: None }
+}
+
+#[test]
+fn an_order_that_needs_more_gets_the_difference_once() {
+    let mut events = vec![received(10), made("a", 2), made("b", 4)];
+    assert_eq!(decide(&given(events.clone()), reserve_more("a", 2, 0)), Ok(vec![]));
+    assert_eq!(decide(&given(events.clone()), reserve_more("a", 6, 0)), Ok(vec![increased("a", 4, 0)]));
+    assert_eq!(
+        decide(&given(events.clone()), reserve_more("a", 7, 0)),
+        Err(StockError::NotEnough { available: Quantity::of(4, None) })
+    );
+    // Units at another location are no help, and a reservation there is another.
+    let berlin = location("berlin");
+    events.extend([at(&berlin, received(5)), increased("a", 4, 0)]);
+    let stock = given(events.clone());
+    assert_eq!(decide(&stock, reserve_more("a", 6, 0)), Ok(vec![]));
+    assert_eq!(
+        decide(&stock, reserve_more("a", 7, 0)),
+        Err(StockError::NotEnough { available: Quantity::of(0, None) })
+    );
+    assert_eq!(decide(&stock, there(&berlin, reserve_more("a", 2, 0))), Ok(vec![at(&berlin, increased("a", 2, 0))]));
+    // What has shipped before counts, also after the reservation is gone.
+    events.push(committed("a", 6));
+    let stock = given(events.clone());
+    assert_eq!(
+        decide(&stock, reserve_more("a", 1, 6)),
+        Err(StockError::NotEnough { available: Quantity::of(0, None) })
+    );
+    events.extend([released("b", 4), increased("a", 1, 6)]);
+    assert_eq!(decide(&given(events), commit("a", 7)), Ok(vec![committed("a", 1)]));
 }

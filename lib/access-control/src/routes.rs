@@ -104,6 +104,8 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/orders/batch", Shop,                              [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/import", Shop,                             [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/cancel", Shop,                  [ALL, OWN,  NO,     ALL,   NO,   NO]),
+    route("POST", "/orders/{order_id}/edits", Shop,                   [ALL, NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/orders/{order_id}/edits/preview", Shop,           [ALL, NO,   NO,     NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/ship", Shop,                    [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/deliver", Shop,                 [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/orders/{order_id}/shipments/{shipment_id}/deliver", Shop, [ALL, NO, ALL, NO,  NO,   NO]),

@@ -42,6 +42,12 @@ impl Precondition {
         *self == Self::default()
     }
 
+    /// Whether the request says which version it is meant for.
+    #[must_use]
+    pub fn names_versions(&self) -> bool {
+        matches!(self.if_match, Some(ETags::Versions(_)))
+    }
+
     /// Refuses to change a stream that is at another version: 412, with the version that it is at.
     pub fn check(&self, version: i64) -> Result<(), Problem> {
         self.check_match(version)?;

@@ -92,8 +92,11 @@ problem_types! {
     OnHold = "on-hold", CONFLICT, "The order is on hold",
         "Nothing of the order is shipped until its holds are released: `holds` of the order says why.",
         "Release the order, then ship.";
+    BeingEdited = "being-edited", CONFLICT, "An edit of the order is in work",
+        "Nothing of the order is shipped, and no other edit is taken, until the edit in work is applied or rejected: see `edits` of the order.",
+        "Send it again once the edit is through, or cancel what the edit is about.";
     IdTaken = "id-taken", CONFLICT, "The id is taken",
-        "Another shipment, cancellation, hold, return, receipt, refund or note of the order has this id.",
+        "Another shipment, cancellation, edit, hold, return, receipt, refund or note of the order has this id.",
         "Use another id, or none.";
     ReturnClosed = "return-closed", CONFLICT, "Nothing of the return is to come",
         "All of the return was received, or what was left of it was cancelled.",
@@ -161,6 +164,9 @@ problem_types! {
     IdempotencyKeyReused = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "The key has been used",
         "The `Idempotency-Key` was used for a request with another body.",
         "Use a new key for a new request.";
+    PreconditionRequired = "precondition-required", PRECONDITION_REQUIRED, "It has to say which version it is meant for",
+        "The request has no `If-Match`, and what it asks for was decided on one version of the order.",
+        "Send the `ETag` of what it was decided on as `If-Match`.";
     RateLimited = "rate-limited", TOO_MANY_REQUESTS, "There are too many requests",
         "The principal, or without a credential the address, has made as many requests as `RateLimit-Policy` says.",
         "Send it again after `Retry-After`; `RateLimit` says how many requests are left.";

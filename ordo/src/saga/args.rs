@@ -26,7 +26,7 @@ pub(crate) enum SagaCliCommand {
     Retry(SagaRetryArgs),
     /// Go on without the step
     Skip(StepDecisionArgs),
-    /// Undo what was done for the order, and end it
+    /// Undo what was done for the order, and end it; or give up its edit alone, if the step is that of an edit
     Compensate(EndOrderArgs),
     /// The step was done: the provider says so
     MarkSucceeded {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use chrono::{DateTime, Utc};
+use domain::order::OrderStage;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use sagas::operator::InterventionError;
 use sagas::report::{self, OrderSagasReport, SagaState, StepState};
@@ -39,21 +40,25 @@ pub(super) async fn run(
     }
 }
 
-/// On a terminal, asks whether the order is really to be undone: there is no way back. A script is not asked.
-pub(super) async fn confirm(operator: &SagaOperator, order: &str, yes: bool) -> anyhow::Result<()> {
+/// On a terminal, asks whether the order, or its edit, is really to be undone: there is no way back. A script is not asked.
+pub(super) async fn confirm(operator: &SagaOperator, target: &StepDecisionArgs, yes: bool) -> anyhow::Result<()> {
     if yes || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(());
     }
-    let now = find(operator, order).await?;
+    let now = find(operator, &target.order).await?;
+    let is_edited =
+        [OrderStage::Editing, OrderStage::PartiallyShippedEditing].map(OrderStage::name).contains(&now.stage);
+    let is_of_edit = matches!(target.step.or(now.waits_for), Some(SagaStep::AuthorizePayment | SagaStep::ApplyEdit));
+    let question = if is_edited && is_of_edit {
+        "Give up its edit, and leave the order as it is?"
+    } else {
+        "Undo it and end the order?"
+    };
     let done = now.sagas.iter().flat_map(|saga| &saga.steps).filter(|step| step.progress.state == StepState::Done);
     let done: Vec<&str> = done.map(|step| step.step.name()).collect();
     let done =
         if done.is_empty() { "nothing was done for it".to_owned() } else { format!("done: {}", done.join(", ")) };
-    write!(
-        io::stderr(),
-        "{}",
-        harmless(&format!("{}; {done}. Undo it and end the order? [y/N] ", render::state(&now)))
-    )?;
+    write!(io::stderr(), "{}", harmless(&format!("{}; {done}. {question} [y/N] ", render::state(&now))))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "nothing is changed");

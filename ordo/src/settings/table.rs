@@ -242,6 +242,7 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
         notes,
         shipments,
         cancellations,
+        edits,
         tracking_changes,
         holds,
         returns,
@@ -264,6 +265,12 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             cancellations,
             &many(),
             "Cancellations of some of it that one order takes; the one that leaves nothing to be sent is taken all the same",
+        ),
+        edits: table.value(
+            "ORDO_ORDER_EDITS",
+            edits,
+            &integer(1..=1_000),
+            "Edits that one order takes, rejected ones among them",
         ),
         tracking_changes: table.value(
             "ORDO_ORDER_TRACKING_CHANGES",
@@ -300,7 +307,7 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             "ORDO_ORDER_BYTES",
             bytes,
             &integer(10_000..=1_000_000_000),
-            "Bytes that an order's notes, shipments, cancellations, holds, returns and refunds take together: their texts, and 40 for each and each line of it",
+            "Bytes that an order's notes, shipments, cancellations, edits, holds, returns and refunds take together: their texts, and 40 for each and each line of it",
         ),
     }
 }

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
-use domain::order::{AuthorizationState, Order, OrderEvent, OrderStatus, OrderTotals, Payment, PlacedOrder, Shipment};
+use domain::order::{
+    AuthorizationState, Order, OrderEditStatus, OrderEvent, OrderStatus, OrderTotals, Payment, PlacedOrder, Shipment,
+};
 use sagas::SAGAS;
 use sagas::report::OrderGivenUpMails;
 
@@ -123,6 +125,9 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::PaymentCaptured(_)
         | OrderEvent::RefundRequested(_)
         | OrderEvent::CancellationRequested(_)
+        | OrderEvent::OrderEditRequested(_)
+        | OrderEvent::OrderEdited(_)
+        | OrderEvent::OrderEditRejected(_)
         | OrderEvent::LinesCancelled(_)
         | OrderEvent::ShipmentDelivered(_)
         | OrderEvent::ShipmentTrackingChanged(_)
@@ -200,9 +205,28 @@ impl AuditedOrder {
             Some(totals) => wrong(format!("its parts come to {}, and its total is {total}", totals.total_minor)),
             None => wrong(format!("its parts come to more than any amount, and its total is {total}")),
         }
-        let of_payments: i64 = placed.payments.iter().map(|payment| payment.amount_minor).sum();
-        if of_payments != total {
+        let of_payments: i64 = placed.counted_payments().map(|payment| payment.amount_minor).sum();
+        // An edit that makes an order cheaper leaves its payments as they are.
+        let is_edited = placed.edits.iter().any(|edit| edit.status == OrderEditStatus::Applied);
+        let is_enough = is_edited && of_payments >= total - placed.cancelled_minor();
+        if of_payments != total && !is_enough {
             wrong(format!("its payments come to {of_payments}, and its total is {total}"));
+        }
+        // One that makes it dearer adds what is missing, and no more.
+        let (mut before, mut posted) = (0, 0);
+        for payment in placed.counted_payments() {
+            let amount = payment.amount_minor;
+            let edit = placed.edits.iter().find(|edit| edit.payment_number == Some(payment.number));
+            match edit.map(|edit| edit.requested.as_deref().map_or(0, |requested| requested.total_minor)) {
+                None => posted += amount,
+                Some(total) if amount > 0 && amount <= total - before => {}
+                Some(total) => wrong(format!("{amount} were added to payments of {before} for a total of {total}")),
+            }
+            before += amount;
+        }
+        let total = placed.as_posted().total_minor;
+        if is_edited && posted != total {
+            wrong(format!("its payments came to {posted} before any edit, and its total was {total}"));
         }
         for payment in &placed.payments {
             let Payment { captured_minor: captured, refunded_minor: refunded, .. } = payment;
@@ -258,6 +282,9 @@ impl CurrencyPaymentTotals {
         // The last capture releases the rest.
         if !placed.is_all_shipped() || placed.has_rest_to_void() {
             self.held += placed.held_minor();
+        } else {
+            let abandoned = placed.payments.iter().filter(|payment| payment.abandoned);
+            self.held += abandoned.map(Payment::held_minor).sum::<i64>();
         }
         self.captured += placed.captured_minor();
         self.refunded += placed.refunded_minor();

@@ -19,6 +19,8 @@ struct UnitCount {
     open: i64,
     /// Shipped and settled.
     sent: i64,
+    /// Shipped before the SKU was counted, as the SKU knows it.
+    uncounted: i64,
     /// Put back into the stock after they had come back.
     put_back: i64,
     /// Those that are reserved at named locations, or were shipped from there. Most orders have none.
@@ -51,7 +53,8 @@ impl UnitsBySide {
     /// What came back of a SKU that was not tracked then was not put back anywhere. So the order may say more.
     fn differ(&self) -> bool {
         let (order, sku) = (&self.by_order, &self.by_sku);
-        (order.open, order.sent, &order.named) != (sku.open, sku.sent, &sku.named) || sku.put_back > order.put_back
+        (order.open, order.sent, &order.named) != (sku.open, sku.sent + sku.uncounted, &sku.named)
+            || sku.put_back > order.put_back
     }
 }
 
@@ -171,6 +174,15 @@ impl StockFoldCheck {
             }
             StockEvent::BackorderLimitSet(_) => {}
             StockEvent::ReservationMade(it) => self.count(&it.order_id, &it.location, it.quantity.into(), 0),
+            StockEvent::ReservationIncreased(it) => {
+                self.count(&it.order_id, &it.location, it.quantity.into(), 0);
+                // Only units at the default location can have shipped uncounted.
+                if it.location.is_default() {
+                    let has = self.count_of(it.order_id.as_str());
+                    let sent = has.sent - has.named.values().map(|(_, sent)| sent).sum::<i64>();
+                    has.uncounted = has.uncounted.max(i64::from(it.shipped) - sent);
+                }
+            }
             StockEvent::ReservationReleased(it) => {
                 self.count(&it.order_id, &it.location, -i64::from(it.quantity), 0);
             }

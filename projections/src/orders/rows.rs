@@ -1,6 +1,7 @@
 //! The stored bodies of the read model's items.
 
 mod details_row;
+mod edit_row;
 mod hold_row;
 mod line_row;
 mod mail_row;
@@ -15,7 +16,7 @@ use domain::email::EmailAddress;
 use domain::ids::{RefundId, Sku};
 use domain::json_text::JsonObjectText;
 use domain::money::{Currency, Money};
-use domain::order::event::{LinesCancelled, NoteAdded, OrderCreated, OrderPayment};
+use domain::order::event::{LinesCancelled, NoteAdded, OrderCreated, OrderPayment, OrderSubject};
 use domain::order::{
     FulfilmentStatus, Order, OrderStage, OrderStatus, OrderStockState, PaymentStatus, PlacedOrder, ReturnsStatus,
     UndoReason, evolve,
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(super) use self::details_row::{AddressRow, DetailsRow, NumberRow, TagRow};
+use self::edit_row::EditRow;
 use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
 pub(super) use self::mail_row::MailRow;
@@ -66,6 +68,9 @@ pub(super) struct OrderRow {
     /// The holds that keep it from being shipped, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     holds: Vec<HoldRow>,
+    /// The latest edits, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    edits: Vec<EditRow>,
     /// Why the saga compensates, or did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -127,6 +132,7 @@ impl OrderRow {
             returns_status: none_returned(),
             undoing: false,
             holds: vec![],
+            edits: vec![],
             reason: None,
             version: recorded.version,
             created_at: recorded.recorded_at,
@@ -154,6 +160,9 @@ impl OrderRow {
         if let Order::Placed(placed) = &mut order {
             self.show(placed);
             self.show_holds(placed, recorded);
+            if let OrderSubject::Edit(event) = recorded.event.subject() {
+                self.show_edit(placed, recorded, event);
+            }
             // The stored order has neither of these, so they are there only if the event brought them.
             if let Some(message) = placed.customer_message.take() {
                 self.customer_message = Some(message);
@@ -176,6 +185,7 @@ impl OrderRow {
     fn show(&mut self, placed: &PlacedOrder) {
         let money = |minor| Some(Money::from_minor(minor, placed.content.currency).into());
         self.status = placed.status;
+        self.total = placed.content.total().into();
         self.payment_status = placed.payment_status();
         self.fulfilment_status = placed.fulfilment_status();
         self.returns_status = placed.returns_status();
@@ -256,6 +266,8 @@ fn strip_texts(placed: &mut PlacedOrder) {
         (line.requires_shipping, line.gift_card) = (true, false);
     }
     placed.payments.iter_mut().for_each(|payment| payment.token = None);
+    placed.edits.iter_mut().for_each(|edit| edit.requested = None);
+    placed.posted = None;
     placed.mails.clear();
     (placed.was_promised, placed.mails_staff) = (false, false);
     placed.notes.clear();

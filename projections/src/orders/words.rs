@@ -1,7 +1,7 @@
 //! The words by which an order is found. They are made alike for every language: by letters and digits, without capitals and accents.
 
 use domain::email::EmailAddress;
-use domain::order::event::OrderCreated;
+use domain::order::event::{OrderCreated, OrderLine};
 use icu_normalizer::DecomposingNormalizerBorrowed;
 use read_models::Words;
 
@@ -14,10 +14,17 @@ const LONGEST_QUESTION: usize = 200;
 pub(super) fn of_order(order_id: &str, content: &OrderCreated) -> Words {
     let name = content.customer.as_deref().and_then(|customer| customer.name.as_deref());
     let email = content.customer_email.as_ref().map(EmailAddress::as_str);
-    let skus = content.lines.iter().map(|line| line.sku.as_str());
-    let titles = content.lines.iter().map(|line| line.title.as_str());
-    let texts = [Some(order_id), email, name].into_iter().flatten().chain(skus).chain(titles);
-    texts.flat_map(split).collect()
+    let texts = [Some(order_id), email, name].into_iter().flatten();
+    texts.chain(of_goods(&content.lines)).flat_map(split).collect()
+}
+
+/// The words of lines that an order gets later; `None`: there are no lines.
+pub(super) fn of_lines(lines: &[OrderLine]) -> Option<Words> {
+    (!lines.is_empty()).then(|| of_goods(lines).flat_map(split).collect())
+}
+
+fn of_goods(lines: &[OrderLine]) -> impl Iterator<Item = &str> {
+    lines.iter().map(|line| line.sku.as_str()).chain(lines.iter().map(|line| line.title.as_str()))
 }
 
 /// The words of an order's number.

@@ -10,8 +10,8 @@ use domain::order::event::{
     OrderCancelled, OrderConfirmed, OrderDelivered, OrderHeld, OrderNumbered, OrderRejected, RejectionReason,
 };
 use domain::order::parse::PostedOrder;
-use domain::order::{Order, OrderEvent, OrderStatus, evolve};
-use event_store::{AppendQueueSettings, EventStore};
+use domain::order::{Order, OrderError, OrderEvent, OrderStatus, evolve};
+use event_store::{AppendQueueSettings, EventStore, Handled, Metadata};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use rand::rngs::StdRng;
@@ -131,6 +131,16 @@ impl Shop {
         .bind(happened.iter().map(|it| it.event.event_version()).collect::<Vec<_>>())
         .fetch_one(self.database.pool());
         position.await.unwrap()
+    }
+
+    /// Stores more of what happened to an order, and returns the position of its end.
+    pub(crate) async fn add(&self, order_id: &str, events: &[OrderEvent]) -> i64 {
+        let known = self.store.load::<Order>(order_id).await.unwrap();
+        let decide = |_: &Order| Ok::<_, OrderError>(events.to_vec());
+        match self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap() {
+            Handled::Appended(appended) => appended.position,
+            other @ (Handled::Unchanged(_) | Handled::Replayed(_)) => panic!("{other:?}"),
+        }
     }
 
     /// Waits until a read model has passed a position.

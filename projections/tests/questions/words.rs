@@ -2,7 +2,10 @@
 
 use access_control::{Principal, RoutePermission};
 use chrono::TimeDelta;
+use domain::order::OrderEvent;
+use domain::order::event::{OrderEditRequested, OrderEdited};
 use projections::{ReplayOperations, ReplayOptions};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::shop::{Placed, Shop, at, ids};
@@ -101,6 +104,43 @@ async fn words_that_too_many_orders_have_are_found_among_the_newest() {
     shop.close().await;
 }
 
+async fn rebuild(shop: &mut Shop) {
+    let pool = shop.database.pool().clone();
+    shop.pause().await;
+    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(&pool));
+    let wanted = ReplayOptions { projections: vec!["orders".to_owned()], compare: false };
+    replays.open(&wanted).await.unwrap().run(&CancellationToken::new(), |_| ()).await.unwrap();
+    shop.go_on();
+}
+
+#[tokio::test]
+async fn an_order_is_found_by_its_words_after_an_edit_too_and_by_those_of_new_lines() {
+    let mut shop = Shop::open().await;
+    shop.reached("orders", shop.take(&orders()).await).await;
+    let edits = |id: &str, changes: serde_json::Value| -> Vec<OrderEvent> {
+        let both = json!({ "editId": id, "changes": changes, "totalMinor": 1_500 });
+        vec![
+            OrderEvent::OrderEditRequested(serde_json::from_value::<OrderEditRequested>(both.clone()).unwrap()),
+            OrderEvent::OrderEdited(serde_json::from_value::<OrderEdited>(both).unwrap()),
+        ]
+    };
+    let other_price = json!({ "lines": [{ "lineNumber": 1, "unitPriceMinor": 1_500 }] });
+    shop.add("web-1001", &edits("e", other_price)).await;
+    let line = json!({ "sku": "CASE 9", "title": "Étui souple", "quantity": 1, "unitPriceMinor": 500 });
+    let added = shop.add("web-1001", &edits("f", json!({ "addedLines": [line] }))).await;
+    shop.reached("orders", added).await;
+    for rebuilt in [false, true] {
+        if rebuilt {
+            rebuild(&mut shop).await;
+        }
+        for q in ["headphones", "wireless+muller", "web-1001", "etui", "case+9", "head+souple+jorg"] {
+            let found = shop.pages(&format!("/orders?q={q}")).await.concat();
+            assert_eq!(found, ["web-1001"], "{q}, rebuilt: {rebuilt}");
+        }
+    }
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn a_read_model_of_an_earlier_build_says_that_it_has_to_be_rebuilt_and_is_searched_then() {
     let mut shop = Shop::open().await;
@@ -113,11 +153,7 @@ async fn a_read_model_of_an_earlier_build_says_that_it_has_to_be_rebuilt_and_is_
         assert!(problem["detail"].as_str().unwrap().contains("ordo replay --projection orders"), "{problem}");
     }
 
-    shop.pause().await;
-    let replays = ReplayOperations::new(pool.clone(), testkit::read_models(&pool));
-    let wanted = ReplayOptions { projections: vec!["orders".to_owned()], compare: false };
-    replays.open(&wanted).await.unwrap().run(&CancellationToken::new(), |_| ()).await.unwrap();
-    shop.go_on();
+    rebuild(&mut shop).await;
     assert_eq!(shop.pages("/orders?q=head+wire").await.concat(), ["web-1001"]);
     assert_eq!(shop.pages("/orders?q=bucher").await.concat(), ["shop-1003", "web-1002"]);
     assert_eq!(shop.pages("/orders?q=wire+000042").await.concat(), ["web-1001"]);

@@ -2,13 +2,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::ids::Sku;
-use domain::order::OrderEvent;
+use domain::ids::{EditId, Sku};
 use domain::order::event::{
-    CancellationRequested, OperatorIntervened, OrderNumbered, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
-    Shortage, StockReleased, StockReservationFailed,
+    CancellationRequested, LineChange, OperatorIntervened, OrderChanges, OrderNumbered, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentVoided, Shortage, StockReleased, StockReservationFailed,
 };
 use domain::order::saga::OperatorDecision;
+use domain::order::{OrderEvent, RequestEdit};
 use event_store::{AppendQueueSettings, EventStore};
 use messaging::ProducerSettings;
 use tokio::net::TcpListener;
@@ -93,14 +93,20 @@ fn a_customer_is_told_that_the_payment_was_declined_and_not_what_the_provider_sa
 #[test]
 fn why_an_operator_ended_an_order_stays_inside_and_what_they_wrote_for_the_customer_is_told() {
     for (message, expected) in [(None, None), (Some("we are sorry"), Some("we are sorry"))] {
-        let compensate = || decided(OperatorDecision::Compensate, SagaStep::AuthorizePayment, message);
+        let compensate = |step| decided(OperatorDecision::Compensate, step, message);
         let [voided, close] = [OrderCommand::RecordPaymentVoided(PaymentVoided::default()), OrderCommand::CloseOrder];
-        let rejected = request([reserved(), compensate(), voided.clone(), released(false), close.clone()]);
+        let rejected = request([
+            reserved(),
+            compensate(SagaStep::AuthorizePayment),
+            voided.clone(),
+            released(false),
+            close.clone(),
+        ]);
         assert_eq!((rejected.reason.as_deref(), rejected.rejection), (expected, None));
 
         let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
         let [one, two, three] = confirmed;
-        let cancelled = told([one, two, three, compensate(), voided, released(false), close]);
+        let cancelled = told([one, two, three, compensate(SagaStep::ConfirmOrder), voided, released(false), close]);
         assert_eq!(cancelled.as_deref(), expected);
     }
 }
@@ -112,6 +118,21 @@ fn the_reason_that_the_shop_gives_with_a_cancellation_is_told() {
     let [voided, close] = [OrderCommand::RecordPaymentVoided(PaymentVoided::default()), OrderCommand::CloseOrder];
 
     assert_eq!(told([reserved(), authorized(), cancel, voided, released(false), close]), reason());
+}
+
+#[test]
+fn a_mail_shows_no_line_that_an_edit_removed() {
+    let order = OrderSession::open(&after([])).unwrap().unwrap();
+    let removed = LineChange { line_number: 1, quantity: Some(0), ..LineChange::default() };
+    let other = OrderLine { title: "another".to_owned(), ..order.order.content.lines[0].clone() };
+    let changes = OrderChanges { lines: vec![removed], added_lines: vec![other], ..OrderChanges::default() };
+    let edit_id = EditId::parse("e").unwrap();
+    let request = RequestEdit { edit_id: edit_id.clone(), changes: changes.clone(), payment: None, reason: None };
+    let [one, two, three] = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
+    let edited = OrderCommand::RecordOrderEdited { edit_id, units: vec![] };
+    let request = self::request([one, two, three, OrderCommand::RequestEdit(request), edited]);
+    let lines = request.lines.iter().map(|line| (line.title.as_str(), line.quantity)).collect::<Vec<_>>();
+    assert_eq!((lines, request.omitted_lines), (vec![("another", 1)], 0));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What a decision is about, beyond its step.
 
-use domain::ids::{RefundId, ShipmentId};
+use domain::ids::{EditId, RefundId, ShipmentId};
 use domain::money::Money;
 use domain::order::event::OperatorIntervened;
 use domain::order::saga::{OperatorDecision, SagaStep};
@@ -23,6 +23,8 @@ pub enum ManualRefundName {
 pub(super) enum DecisionTarget {
     /// The step says all of it.
     Step,
+    /// The edit that is in work.
+    Edit(EditId),
     /// What is held, or to be held, of a payment.
     Authorization { payment_number: u32 },
     /// What a shipment takes of a payment.
@@ -40,10 +42,11 @@ impl DecisionTarget {
     pub(super) fn of(session: &OrderSession, intervention: &OperatorIntervened) -> Self {
         let order = &session.order;
         if intervention.decision == OperatorDecision::Compensate {
-            return Self::Step;
+            return order.open_edit().map_or(Self::Step, |edit| Self::Edit(edit.id.clone()));
         }
         let target = match intervention.step {
             SagaStep::AuthorizePayment => order.next_to_authorize().map(Self::of_authorization),
+            SagaStep::VoidPayment if order.undoing.is_none() => order.next_abandoned().map(Self::of_authorization),
             SagaStep::VoidPayment => order.next_to_void().map(Self::of_authorization),
             SagaStep::VoidRest => order.next_rest_to_void().map(Self::of_authorization),
             SagaStep::CapturePayment => order.next_capture().map(|(shipment, capture)| Self::Capture {
@@ -62,6 +65,7 @@ impl DecisionTarget {
             | SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::CloseOrder => None,
         };
         target.unwrap_or(Self::Step)
@@ -80,6 +84,7 @@ impl DecisionTarget {
         match self {
             Self::Mail(notification_id) => Some(*notification_id),
             Self::Step
+            | Self::Edit(_)
             | Self::Authorization { .. }
             | Self::Capture { .. }
             | Self::Refund { .. }

@@ -1,7 +1,8 @@
-use domain::ids::{CancellationId, RefundId, ShipmentId};
+use domain::ids::{CancellationId, EditId, RefundId, ShipmentId};
 use domain::order::event::{
-    LineQuantity, LinesCancelled, OrderConfirmed, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentRefunded,
-    RefundRequested, StockReserved,
+    EditRejectionReason, LineQuantity, LinesCancelled, OrderChanges, OrderConfirmed, OrderEditRejected,
+    OrderEditRequested, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentRefunded, RefundRequested,
+    StockReserved,
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::OperatorDecision;
@@ -154,4 +155,41 @@ async fn what_a_person_gave_back_is_named_and_another_one_is_not_settled_for_it(
     assert!(refusal(marks(None).await).contains(&format!("name what this is about; {both}")));
     assert_eq!(marks(refund("f")).await.unwrap(), ["OperatorIntervened", "PaymentRefunded"]);
     world.store.close().await;
+}
+
+fn requested(id: &str) -> OrderEvent {
+    OrderEvent::OrderEditRequested(OrderEditRequested {
+        edit_id: EditId::parse(id).unwrap(),
+        changes: OrderChanges::default(),
+        total_minor: 1_000,
+        payment: None,
+        reason: None,
+    })
+}
+
+fn rejected(id: &str) -> OrderEvent {
+    let (edit_id, reason) = (EditId::parse(id).unwrap(), EditRejectionReason::Cancelled);
+    OrderEvent::OrderEditRejected(OrderEditRejected { edit_id, reason })
+}
+
+#[tokio::test]
+async fn what_gives_up_an_edit_gives_up_neither_the_order_nor_the_next_edit() {
+    for meanwhile in [vec![rejected("e")], vec![rejected("e"), requested("f")]] {
+        let world = World::with(json!([{ "method": "card", "token": "tok_ok", "amount": "10.00" }])).await;
+        let authorized = PaymentAuthorized { reference: "pay".to_owned(), amount_minor: 1_000, payment_number: None };
+        let confirmed = OrderEvent::OrderConfirmed(OrderConfirmed::default());
+        world.add(vec![OrderEvent::PaymentAuthorized(authorized), confirmed, requested("e")]).await;
+        let mut command = world.marks(SagaStep::ApplyEdit, None);
+        command.intervention.decision = OperatorDecision::Compensate;
+        let given_up = ["OperatorIntervened", "OrderEditRejected"];
+        assert_eq!(World::attempt(&mut command).await.unwrap(), given_up);
+        world.add(vec![wants_back("unpaid", 1)]).await;
+        assert_eq!(World::attempt(&mut command).await.unwrap(), given_up);
+        world.add(meanwhile).await;
+
+        let again = World::attempt(&mut command).await;
+
+        assert!(matches!(again, Err(InterventionError::Stale(SagaStep::ApplyEdit))), "{again:?}");
+        world.store.close().await;
+    }
 }

@@ -26,13 +26,13 @@ pub(super) const STEP: Step = Step {
     }),
 };
 
-fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
+pub(crate) fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
     let Some(payment) = order.order.next_to_authorize() else {
         return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     };
     let (replaced, request) = (replaced_authorizations(order, payment), authorization(order, payment));
     let was_unknown = payment.state == AuthorizationState::Unknown;
-    let payment_number = order.order.payment_name(payment.number);
+    let (payment_number, is_of_edit) = (order.order.payment_name(payment.number), order.order.is_editing());
     ProviderCallPlan::needed(async move {
         if let Err(error) = abandon_all(&*provider, &replaced).await {
             return ProviderStepOutcome::failed(error);
@@ -57,6 +57,12 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
                     payment_number,
                 }))
             }
+            // The order does without the edit. It ships nothing while an edit is in work, so it waits for no operator.
+            Err(error @ PaymentError::Refused { .. }) if is_of_edit => {
+                let (code, message) = ("refused".to_owned(), error.to_string());
+                let declined = PaymentDeclined { code, message, payment_number };
+                ProviderStepOutcome::done(OrderCommand::RecordPaymentDeclined(declined))
+            }
             Err(error @ PaymentError::Unknown { .. }) if !was_unknown => {
                 let reason = error.to_string();
                 let unknown =
@@ -71,7 +77,16 @@ fn authorize_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) ->
 /// An authorization that nobody recorded may be held as well. It is abandoned under its key, so that a call that is still on its way
 /// finds the key used.
 fn void_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
-    let Some(payment) = order.order.next_to_void() else {
+    void(order, order.order.next_to_void(), provider)
+}
+
+/// Lets go of the payment of an edit that was rejected.
+pub(crate) fn void_abandoned_payment(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
+    void(order, order.order.next_abandoned(), provider)
+}
+
+fn void(order: &OrderSession, payment: Option<&Payment>, provider: Arc<dyn PaymentGateway>) -> ProviderCallPlan {
+    let Some(payment) = payment else {
         return ProviderCallPlan::not_needed(ProviderStepOutcome::nothing());
     };
     let (mut abandoned, request) = (replaced_authorizations(order, payment), authorization(order, payment));

@@ -7,7 +7,7 @@ use domain::quantity::Quantity;
 use event_store::StoredEvent;
 
 use super::{StepEvent, StepState};
-use crate::{order_fulfilment, order_refunds};
+use crate::{order_edits, order_fulfilment, order_refunds};
 
 /// What the events of an order say about the steps of all its sagas, oldest first.
 #[derive(Default)]
@@ -70,6 +70,28 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
             let text = released.expired.then(|| "the reservation had run out".to_owned());
             (SagaStep::ReleaseStock, Some(Done), text)
         }
+        OrderEvent::OrderEditRequested(requested) => {
+            return edit(SagaStep::ApplyEdit, None, Some(format!("edit {}", requested.edit_id)));
+        }
+        OrderEvent::OrderEdited(edited) => {
+            return edit(SagaStep::ApplyEdit, Some(Done), Some(format!("edit {}", edited.edit_id)));
+        }
+        OrderEvent::OrderEditRejected(rejected) => {
+            let text = format!("edit {}: {}", rejected.edit_id, rejected.reason.in_words());
+            return edit(SagaStep::ApplyEdit, Some(Failed), Some(text));
+        }
+        OrderEvent::PaymentAuthorized(authorized) if is_of_edit(before, authorized.payment_number) => {
+            let text = of_payment(authorized.payment_number, authorized.reference.clone());
+            return edit(SagaStep::AuthorizePayment, Some(Done), Some(text));
+        }
+        OrderEvent::PaymentDeclined(declined) if is_of_edit(before, declined.payment_number) => {
+            let text = of_payment(declined.payment_number, format!("{} ({})", declined.message, declined.code));
+            return edit(SagaStep::AuthorizePayment, Some(Failed), Some(text));
+        }
+        OrderEvent::PaymentOutcomeUnknown(unknown) if is_of_edit(before, unknown.payment_number) => {
+            let text = of_payment(unknown.payment_number, unknown.reason.clone());
+            return edit(SagaStep::AuthorizePayment, None, Some(text));
+        }
         OrderEvent::PaymentAuthorized(authorized) => {
             let text = of_payment(authorized.payment_number, authorized.reference.clone());
             let is_held = is_all_held_with(before, authorized.payment_number);
@@ -88,6 +110,9 @@ fn about(before: &Order, event: &OrderEvent) -> Option<StepMention> {
             let is_undone = before.stage() == Some(OrderStage::Undoing);
             if is_paid_elsewhere(before, voided.payment_number) {
                 return refund(SagaStep::RefundManually, Some(Done), text);
+            }
+            if !is_undone && is_abandoned(before, voided.payment_number) {
+                return edit(SagaStep::VoidPayment, Some(Done), text);
             }
             (if is_undone { SagaStep::VoidPayment } else { SagaStep::VoidRest }, Some(Done), text)
         }
@@ -163,6 +188,22 @@ fn refund(step: SagaStep, outcome: Option<StepState>, text: Option<String>) -> O
     Some(StepMention { saga: order_refunds::SAGA.name, step, outcome, text })
 }
 
+fn edit(step: SagaStep, outcome: Option<StepState>, text: Option<String>) -> Option<StepMention> {
+    Some(StepMention { saga: order_edits::SAGA.name, step, outcome, text })
+}
+
+/// Whether an edit added the payment that an event names.
+fn is_of_edit(before: &Order, payment_number: Option<u32>) -> bool {
+    let Order::Placed(order) = before else { return false };
+    let payment = order.payment(payment_number);
+    payment.is_some_and(|it| order.edits.iter().any(|edit| edit.payment_number == Some(it.number)))
+}
+
+/// Whether the payment that an event names is of an edit that was rejected.
+fn is_abandoned(before: &Order, payment_number: Option<u32>) -> bool {
+    matches!(before, Order::Placed(order) if order.payment(payment_number).is_some_and(|it| it.abandoned))
+}
+
 /// A text about one of several payments.
 fn of_payment(payment_number: Option<u32>, text: String) -> String {
     match payment_number {
@@ -211,6 +252,10 @@ fn saga_of(before: &Order, step: SagaStep) -> &'static str {
             let owed = order.owed_mail().map(|(template, _)| template);
             let template = owed.or_else(|| order.failed_mails().next());
             template.map_or(order_fulfilment::SAGA.name, notifying_saga)
+        }
+        SagaStep::ApplyEdit => order_edits::SAGA.name,
+        SagaStep::AuthorizePayment | SagaStep::VoidPayment if matches!(before, Order::Placed(order) if order.is_editing() || order.next_abandoned().is_some()) => {
+            order_edits::SAGA.name
         }
         SagaStep::ReserveStock
         | SagaStep::ReleaseStock

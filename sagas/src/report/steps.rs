@@ -58,7 +58,9 @@ impl StepReportContext<'_> {
         let mut progress = self.progress(step.name, (step.is_due)(self.order), self.otherwise(step));
         let undo = match &step.undo {
             StepUndo::By(undo) => {
-                let is_due = self.order.stage() == OrderStage::Undoing && (undo.is_due)(self.order);
+                let undoes_order = self.saga == order_fulfilment::SAGA.name;
+                let is_undone = !undoes_order || self.order.stage() == OrderStage::Undoing;
+                let is_due = is_undone && (undo.is_due)(self.order);
                 Some(UndoReport { step: undo.name, progress: self.progress(undo.name, is_due, StepState::NotNeeded) })
             }
             StepUndo::Nothing { .. } => None,
@@ -115,9 +117,12 @@ impl StepReportContext<'_> {
             (OrderStage::Pending, _) => StepState::NotYet,
             (OrderStage::Undoing, _) if step.name == SagaStep::NotifyCustomer => StepState::NotYet,
             (_, _) if step.name == SagaStep::RefundManually => StepState::NotNeeded,
+            (_, _) if step.name == SagaStep::ApplyEdit && !self.order.is_editing() => StepState::NotNeeded,
             (
                 OrderStage::Confirmed
                 | OrderStage::ConfirmedOnHold
+                | OrderStage::Editing
+                | OrderStage::PartiallyShippedEditing
                 | OrderStage::PartiallyShipped
                 | OrderStage::PartiallyShippedOnHold
                 | OrderStage::Shipped
@@ -126,6 +131,8 @@ impl StepReportContext<'_> {
             ) => StepState::NotYet,
             (
                 OrderStage::Undoing
+                | OrderStage::Editing
+                | OrderStage::PartiallyShippedEditing
                 | OrderStage::Confirmed
                 | OrderStage::ConfirmedOnHold
                 | OrderStage::PartiallyShipped

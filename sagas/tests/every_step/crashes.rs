@@ -19,7 +19,7 @@ fn settings() -> SagaSettings {
 
 impl World {
     /// Has the copies crash once something hangs that they want to store, and others go on.
-    async fn crash_while_storing(&mut self) {
+    pub(crate) async fn crash_while_storing(&mut self) {
         self.eventually_hangs().await;
         self.crash().await;
         self.end_claims().await;

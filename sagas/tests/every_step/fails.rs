@@ -10,6 +10,7 @@ use sagas::{SAGAS, SagaSettings, StepKind, StepUndo};
 use testkit::{PaymentCall, PaymentFault};
 use uuid::Uuid;
 
+use crate::edits::edit;
 use crate::full_lifecycle::{money, refund, ship, units};
 use crate::world::{NEVER, PATIENCE, PRICE, SORRY, World, sent};
 
@@ -24,6 +25,8 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
     world.receive("s", 10).await;
     for (saga, step) in SAGAS.iter().flat_map(|saga| saga.steps.iter().map(move |step| (saga, step))) {
         match step.name {
+            SagaStep::AuthorizePayment if saga.name == "order_edits" => an_edit_that_is_not_paid(&world).await,
+            SagaStep::ApplyEdit => an_edit_without_units(&world).await,
             SagaStep::ReserveStock => a_shortage(&world).await,
             SagaStep::AuthorizePayment => a_refusal_to_pay(&world).await,
             SagaStep::ConfirmOrder => a_promise_that_is_not_stored(&world).await,
@@ -37,7 +40,12 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
                 panic!("{} is no step", undo.name())
             }
         }
-        if let StepUndo::By(undo) = &step.undo {
+        if let StepUndo::By(undo) = &step.undo
+            && saga.name == "order_edits"
+        {
+            assert_eq!(undo.name, SagaStep::VoidPayment);
+            an_edits_money_that_is_not_let_go_of(&world).await;
+        } else if let StepUndo::By(undo) = &step.undo {
             assert_eq!(step.kind, StepKind::Compensable);
             let event = match undo.name {
                 SagaStep::VoidPayment => "PaymentVoided",
@@ -45,6 +53,7 @@ async fn every_step_that_fails_for_good_leaves_nothing_half_done() {
                 step @ (SagaStep::ReserveStock
                 | SagaStep::AuthorizePayment
                 | SagaStep::ConfirmOrder
+                | SagaStep::ApplyEdit
                 | SagaStep::CapturePayment
                 | SagaStep::VoidRest
                 | SagaStep::RefundPayment
@@ -74,6 +83,59 @@ async fn a_refusal_to_pay(world: &World) {
     world.post("poor", &[("s", 2)]).await;
     world.is_undone("poor", NotificationTemplate::OrderRejected, "the payment was declined").await;
     assert_eq!(world.stock("s").await.available(), 10);
+}
+
+/// The order is as it was before, and its customer keeps it.
+async fn an_edit_that_is_not_paid(world: &World) {
+    world.promise("unedited", 2).await;
+    world.gateway.next(PaymentCall::Authorize, PaymentFault::Declined);
+    world.ask("unedited", edit("e", 3)).await.unwrap();
+    world.eventually_nothing_waits().await;
+    assert_eq!(world.events("unedited").await[5..], ["OrderEditRequested", "PaymentDeclined", "OrderEditRejected"]);
+    let order = world.order("unedited").await;
+    assert_eq!((order.stage(), order.content.total_minor), (OrderStage::Confirmed, 2 * PRICE));
+    // Stripe takes a means of payment that no customer has once.
+    world.gateway.next(PaymentCall::Authorize, PaymentFault::Refused);
+    world.ask("unedited", edit("f", 3)).await.unwrap();
+    world.eventually_nothing_waits().await;
+    assert_eq!(world.events("unedited").await[8..], ["OrderEditRequested", "PaymentDeclined", "OrderEditRejected"]);
+    assert_eq!((world.order("unedited").await.stage(), world.stock("s").await.reserved), (OrderStage::Confirmed, 2));
+    world.cancel("unedited").await.unwrap();
+    world.is_undone("unedited", NotificationTemplate::OrderCancelled, "changed my mind").await;
+}
+
+/// The money that was held for the difference is let go of.
+async fn an_edit_without_units(world: &World) {
+    world.promise("greedy", 2).await;
+    world.ask("greedy", edit("e", 11)).await.unwrap();
+    world.eventually_nothing_waits().await;
+    let events = ["OrderEditRequested", "PaymentAuthorized", "OrderEditRejected", "PaymentVoided"];
+    assert_eq!(world.events("greedy").await[5..], events);
+    assert_eq!((world.order("greedy").await.held_minor(), world.stock("s").await.reserved), (2 * PRICE, 2));
+    world.cancel("greedy").await.unwrap();
+    world.is_undone("greedy", NotificationTemplate::OrderCancelled, "changed my mind").await;
+}
+
+/// Everybody can see that more is held than is needed. The order goes on beside that.
+async fn an_edits_money_that_is_not_let_go_of(world: &World) {
+    world.promise("held", 2).await;
+    world.gateway.next(PaymentCall::Void, PaymentFault::Declined);
+    world.ask("held", edit("e", 11)).await.unwrap();
+    let why = world.eventually_stuck("held", SagaStep::VoidPayment).await;
+    assert!(why.contains("no funds"), "{why}");
+    assert_eq!(world.order("held").await.stage(), OrderStage::Confirmed);
+    // It holds up no other edit.
+    world.gateway.next(PaymentCall::Void, PaymentFault::Declined);
+    world.ask("held", edit("f", 1)).await.unwrap();
+    world.eventually_has("held", "OrderEdited").await;
+    world.eventually_stuck("held", SagaStep::VoidPayment).await;
+    let order = world.order("held").await;
+    assert_eq!((order.stage(), order.content.total_minor), (OrderStage::Confirmed, PRICE));
+    world.intervene_on("held", SagaStep::VoidPayment, OperatorDecision::Retry { payment_token: None }, Some(2)).await;
+    world.eventually_nothing_waits().await;
+    assert_eq!(world.order("held").await.held_minor(), 2 * PRICE);
+    world.cancel("held").await.unwrap();
+    world.is_undone("held", NotificationTemplate::OrderCancelled, "changed my mind").await;
 }
 
 /// The pivot is tried until an operator decides: here, to give the order up.

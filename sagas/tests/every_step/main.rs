@@ -5,6 +5,7 @@
 mod cancelled;
 mod copy;
 mod crashes;
+mod edits;
 mod fails;
 mod full_lifecycle;
 mod gate;

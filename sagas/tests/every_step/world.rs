@@ -12,6 +12,7 @@ use domain::order::parse::PostedOrder;
 use domain::order::saga::{OperatorDecision, SagaStep};
 use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, decide, evolve};
+use domain::quantity::UnitOfMeasure;
 use domain::stock::{self, Stock, StockCommand, StockReceived};
 use embedded::sqs::Sqs;
 use event_store::{AppendError, AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
@@ -155,11 +156,19 @@ impl World {
     // What people do.
 
     pub(crate) async fn receive(&self, sku: &str, quantity: u32) {
+        self.receive_at("default", sku, quantity).await;
+    }
+
+    pub(crate) async fn receive_at(&self, location: &str, sku: &str, quantity: u32) {
+        self.receive_in(None, location, sku, quantity).await;
+    }
+
+    /// `quantity` is in thousandths of the unit, if there is one.
+    pub(crate) async fn receive_in(&self, unit: Option<&str>, location: &str, sku: &str, quantity: u32) {
+        let location = LocationId::parse(location).unwrap();
+        let unit = unit.map(|unit| UnitOfMeasure::parse(unit).unwrap());
         let receive = |stock: &Stock| {
-            stock::decide(
-                stock,
-                StockCommand::Receive(StockReceived { unit: None, quantity, location: LocationId::default() }),
-            )
+            stock::decide(stock, StockCommand::Receive(StockReceived { unit, quantity, location: location.clone() }))
         };
         let stream = self.store.load::<Stock>(sku).await.unwrap();
         self.store.execute(sku, stream, &Metadata::default(), receive).await.unwrap();
@@ -227,10 +236,21 @@ impl World {
     }
 
     pub(crate) async fn intervene(&self, order_id: &str, step: SagaStep, decision: OperatorDecision) {
+        self.intervene_on(order_id, step, decision, None).await;
+    }
+
+    /// The same about one of several payments.
+    pub(crate) async fn intervene_on(
+        &self,
+        order_id: &str,
+        step: SagaStep,
+        decision: OperatorDecision,
+        payment_number: Option<u32>,
+    ) {
         let stock = StreamLocks::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         let intervention = OperatorIntervened {
-            payment_number: None,
+            payment_number,
             decision,
             step,
             actor,

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a model has its own selection of events")]
 
+mod edits;
 mod order;
 mod provider;
 mod visit;
@@ -44,6 +45,7 @@ const NOTHING: Left = Left {
     cancels: 0,
     operators: 0,
     expiries: 0,
+    edits: 0,
     ships: 0,
     returns: 0,
     refunds: 0,
@@ -137,7 +139,7 @@ fn accounts_held(world: &World, payment: &Payment) -> usize {
 
 /// Whether all payments are held.
 fn is_held(world: &World) -> bool {
-    world.order.order.payments.iter().all(|payment| match &payment.state {
+    world.order.order.counted_payments().all(|payment| match &payment.state {
         AuthorizationState::Authorized { reference, .. } => reference.parse().is_ok_and(|key| {
             let account = world.provider.accounts.get(&key);
             account.is_some_and(|it| it.is_held() && it.authorized == payment.amount_minor)
@@ -153,6 +155,7 @@ fn has_ended(world: &World) -> bool {
     let told = |template| order.mails.get(&template).is_some_and(|mails| mails.len() == 1);
     let is_told = match order.stage() {
         OrderStage::Pending | OrderStage::Undoing => false,
+        OrderStage::Editing | OrderStage::PartiallyShippedEditing => false,
         OrderStage::Rejected => told(MailTemplate::OrderRejected),
         OrderStage::Cancelled => told(MailTemplate::OrderCancelled),
         OrderStage::Confirmed
@@ -168,6 +171,7 @@ fn has_ended(world: &World) -> bool {
         && world.stock.reserved() == world.owed_units()
         && order.unsettled_shipment().is_none()
         && order.unsettled_refund().is_none()
+        && order.payments.iter().filter(|it| it.abandoned).all(|it| accounts_held(world, it) == 0 || world.is_waived)
         && (!order.is_all_shipped() || order.payments.iter().all(|payment| is_over(world, payment)))
 }
 

@@ -43,6 +43,18 @@ impl KnownOrder {
                  "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":1000,"discounts":[{{"amount":1}}],
                             "taxes":[{{"name":"t","rate":"0.05","amount":100}}]}}]}}"#
         );
+        Self::of(&posted)
+    }
+
+    /// An order whose price divides by its units, so that some of it can ship before it is edited.
+    pub(crate) fn plain(payments: &str) -> Self {
+        Self::of(&format!(
+            r#"{{"orderId":"o","customerId":"c","totalAmount":2000,"currency":"JPY","payments":[{payments}],
+                 "items":[{{"sku":"s","title":"t","quantity":{ORDERED},"unitPrice":1000}}]}}"#
+        ))
+    }
+
+    fn of(posted: &str) -> Self {
         let mut order = Order::Absent;
         let content = PostedOrder::parse(posted.as_bytes()).unwrap().content;
         domain::order::evolve(&mut order, OrderEvent::OrderCreated(content));
@@ -60,6 +72,7 @@ impl KnownOrder {
             payments,
             shipments,
             cancellations,
+            edits,
             returns,
             refunds,
             given_up,
@@ -73,6 +86,7 @@ impl KnownOrder {
             payments,
             shipments,
             cancellations,
+            (edits, order.content.total_minor),
             returns,
             refunds,
             given_up,

@@ -14,6 +14,7 @@ use domain::order::{AuthorizationState, OrderCommand, Payment, PlacedOrder};
 use sagas::{NextStep, SAGAS};
 
 use crate::Bug;
+use crate::edits::{apply_edit, next_to_void};
 use crate::order::{KnownOrder, ORDERED, expires_at};
 use crate::provider::{Answer, Asking, Call, Refused, account_key, mark, marked, payment_of};
 use crate::world::{CallInFlight, Luck, World, hash_of_text};
@@ -134,6 +135,16 @@ pub(crate) fn go(world: &mut World, at: usize, luck: Luck, bug: Option<Bug>) -> 
                 return Some(());
             }
         }
+        SagaStep::ApplyEdit => {
+            // As `ReserveStock`.
+            visit.save(world);
+            let Some(command) = apply_edit(world) else { return Some(()) };
+            let done = world.record(command);
+            visit.save(world);
+            if done.is_err() {
+                return Some(());
+            }
+        }
         SagaStep::NotifyCustomer => {
             world.asked.insert(visit.known.order.owed_mail()?);
             return Some(());
@@ -188,7 +199,7 @@ fn reserve(world: &World) -> OrderCommand {
 fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Option<Bug>) -> Option<bool> {
     let order = Arc::clone(&visit.known.order);
     let payment = match step {
-        SagaStep::VoidPayment => order.next_to_void(),
+        SagaStep::VoidPayment => next_to_void(&order),
         _ => order.next_to_authorize(),
     };
     if bug == Some(Bug::LetsGoOnlyOfWhatIsRecorded)
@@ -315,7 +326,7 @@ fn call(order: &PlacedOrder, step: SagaStep, world: &World, bug: Option<Bug>) ->
         }
         SagaStep::VoidRest => Call::Void { key: held_under(order.next_rest_to_void()?)? },
         SagaStep::VoidPayment => {
-            let payment = order.next_to_void()?;
+            let payment = next_to_void(order)?;
             Call::Void { key: held_under(payment).unwrap_or(account_key(payment.number, payment.replaced)) }
         }
         SagaStep::CapturePayment => {

@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 
-use domain::ids::{RefundId, ReturnId, ShipmentId};
-use domain::order::event::{CancellationRequested, LineQuantity, MailTemplate, NotificationSent, ReturnRequested};
+use domain::ids::{EditId, RefundId, ReturnId, ShipmentId};
+use domain::order::event::{
+    CancellationRequested, LineChange, LineQuantity, MailTemplate, NotificationSent, OrderChanges, ReturnRequested,
+};
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
+use domain::order::{OrderCommand, ReceiveReturn, RequestEdit, RequestRefund, ShipOrder};
 use uuid::Uuid;
 
 mod action;
@@ -58,8 +60,12 @@ impl World {
 
     /// An order with these payments, as JSON; without any it has one.
     pub(crate) fn paid_with(payments: &str, on_hand: u32, left: Left) -> Self {
+        Self::of(KnownOrder::placed(payments), on_hand, left)
+    }
+
+    pub(crate) fn of(order: KnownOrder, on_hand: u32, left: Left) -> Self {
         Self {
-            order: KnownOrder::placed(payments),
+            order,
             stock: SkuStock::with(on_hand),
             provider: Provider::default(),
             visits: vec![],
@@ -103,6 +109,7 @@ impl World {
             (left.expiries > 0, Action::TimePasses),
             (left.cancels > 0, Action::Cancel),
             (left.forgets > 0 && self.in_flight.is_empty() && !self.provider.answers.is_empty(), Action::Forget),
+            (left.edits > 0, Action::Edit),
             (left.ships > 0, Action::Ship),
             (left.returns > 0, Action::Return),
             (left.refunds > 0, Action::Refund),
@@ -202,6 +209,16 @@ impl World {
                 (world.order, world.stock, world.stuck) = (order, stock, None);
                 // All connections break; calls that are under way go on.
                 world.visits.clear();
+            }
+            Action::Edit => {
+                left.edits -= 1;
+                let edit_id = EditId::parse(format!("e-{}", left.edits)).ok()?;
+                // One unit more, and then one less than at first.
+                let quantity = Some(if left.edits.is_multiple_of(2) { 3 } else { 1 });
+                let lines = vec![LineChange { line_number: 1, quantity, ..LineChange::default() }];
+                let changes = OrderChanges { lines, ..OrderChanges::default() };
+                let edit = RequestEdit { edit_id, changes, payment: None, reason: None };
+                world.asks(OrderCommand::RequestEdit(edit))?;
             }
             Action::Ship => {
                 left.ships -= 1;

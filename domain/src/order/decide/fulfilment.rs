@@ -5,8 +5,8 @@
 use super::super::command::{CancelLines, DeliverShipment, ShipOrder};
 use super::super::error::OrderError;
 use super::super::event::{
-    CancellationRequested, LineQuantity, LinesCancelled, OrderDelivered, OrderEvent, OrderShipped, Parcel,
-    ShipmentDelivered, ShipmentTrackingChanged,
+    CancellationRequested, EditRejectionReason, LineQuantity, LinesCancelled, OrderDelivered, OrderEvent, OrderShipped,
+    Parcel, ShipmentDelivered, ShipmentTrackingChanged,
 };
 use super::super::state::{OrderStatus, PlacedOrder, Shipment, UndoReason};
 use super::super::transitions::{OrderAction, OrderStage};
@@ -23,7 +23,9 @@ impl PlacedOrder {
             return self.cancel_the_rest(requested.reason);
         }
         self.check(OrderAction::Cancel)?;
-        one(OrderEvent::CancellationRequested(requested))
+        let mut events = vec![OrderEvent::CancellationRequested(requested)];
+        events.extend(self.rejection_of_edit(EditRejectionReason::Cancelled));
+        Ok(events)
     }
 
     fn cancel_the_rest(&self, reason: Option<String>) -> OrderDecision {
@@ -50,6 +52,7 @@ impl PlacedOrder {
             return Err(OrderError::AllOfIt);
         }
         let mut events = vec![OrderEvent::LinesCancelled(LinesCancelled { cancellation_id, lines, reason })];
+        events.extend(self.rejection_of_edit(EditRejectionReason::Cancelled));
         if is_rest && self.shipments.iter().all(|shipment| self.is_delivered(shipment)) {
             events.push(OrderEvent::OrderDelivered(OrderDelivered {}));
         }

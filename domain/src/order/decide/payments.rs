@@ -3,8 +3,8 @@
 use super::{OrderDecision, UNCHANGED, one};
 use crate::order::error::OrderError;
 use crate::order::event::{
-    OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded,
-    PaymentVoided,
+    EditRejectionReason, OrderEvent, PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown,
+    PaymentRefunded, PaymentVoided,
 };
 use crate::order::payments::{AuthorizationState, Payment};
 use crate::order::state::{OrderStatus, PlacedOrder};
@@ -22,7 +22,7 @@ impl PlacedOrder {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
             // An operator went on without the payment, and the money is held after all.
-            AuthorizationState::NotNeeded if self.status == OrderStatus::Pending => {
+            AuthorizationState::NotNeeded if self.is_open_for_late_money(payment) => {
                 one(OrderEvent::PaymentAuthorized(authorized))
             }
             AuthorizationState::Authorized { reference, .. } if *reference == authorized.reference => UNCHANGED,
@@ -36,11 +36,22 @@ impl PlacedOrder {
         }
     }
 
+    /// Whether money that is held after all for a skipped payment can still pay for something, or will be let go of by an undo.
+    fn is_open_for_late_money(&self, payment: &Payment) -> bool {
+        match self.status {
+            OrderStatus::Pending => true,
+            OrderStatus::Confirmed | OrderStatus::Completed => {
+                self.is_of_open_edit(payment) || payment.abandoned || self.undoing.is_some()
+            }
+            OrderStatus::Rejected | OrderStatus::Cancelled => false,
+        }
+    }
+
     pub(super) fn record_declined(&self, declined: PaymentDeclined) -> OrderDecision {
         let payment = self.named(declined.payment_number)?;
         match payment.state {
             AuthorizationState::None | AuthorizationState::Unknown if self.may_hold(payment) => {
-                one(OrderEvent::PaymentDeclined(declined))
+                Ok(self.declined(declined))
             }
             AuthorizationState::Declined => UNCHANGED,
             AuthorizationState::None
@@ -50,6 +61,15 @@ impl PlacedOrder {
             | AuthorizationState::NotNeeded
             | AuthorizationState::Voided => Err(OrderError::Stale),
         }
+    }
+
+    /// The events of a payment that was declined. If an edit added it, the order stays as it is.
+    pub(in crate::order) fn declined(&self, declined: PaymentDeclined) -> Vec<OrderEvent> {
+        let number = self.payment(declined.payment_number).map(|payment| payment.number);
+        let is_of_edit = self.open_edit().is_some_and(|edit| edit.payment_number == number);
+        let reason = EditRejectionReason::PaymentDeclined { message: declined.message.clone() };
+        let rejected = self.rejection_of_edit(reason).filter(|_| is_of_edit);
+        [Some(OrderEvent::PaymentDeclined(declined)), rejected].into_iter().flatten().collect()
     }
 
     pub(super) fn record_unknown(&self, unknown: PaymentOutcomeUnknown) -> OrderDecision {
@@ -71,7 +91,7 @@ impl PlacedOrder {
         if payment.state == AuthorizationState::Voided || payment.rest_voided {
             return UNCHANGED;
         }
-        let is_undone = self.undoing.is_some() && self.may_hold(payment);
+        let is_undone = (self.undoing.is_some() || payment.abandoned) && self.may_hold(payment);
         if !is_undone && !self.is_rest_to_void(payment) {
             return Err(OrderError::Stale);
         }

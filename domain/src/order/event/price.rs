@@ -51,7 +51,7 @@ pub struct Shipping {
 }
 
 /// A tax's rate, such as 0.19 for 19 %: from 0 to 10, with up to six decimals. It is kept as its decimal text.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(with = "String"))]
 #[serde(try_from = "String", into = "String")]

@@ -6,10 +6,10 @@
 use super::{
     CancellationRequested, CreditNoteIssued, InvoiceIssued, LinesCancelled, MailResendRequested, NoteAdded,
     NotificationFailed, NotificationSent, OperatorIntervened, OrderCancelled, OrderConfirmed, OrderCreated,
-    OrderDelivered, OrderEvent, OrderHeld, OrderNumbered, OrderRejected, OrderReleased, OrderShipped,
-    PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided,
-    RefundRequested, ReturnCancelled, ReturnReceived, ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged,
-    StockReleased, StockReservationFailed, StockReserved,
+    OrderDelivered, OrderEditRejected, OrderEditRequested, OrderEdited, OrderEvent, OrderHeld, OrderNumbered,
+    OrderRejected, OrderReleased, OrderShipped, PaymentAuthorized, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentRefunded, PaymentVoided, RefundRequested, ReturnCancelled, ReturnReceived,
+    ReturnRequested, ShipmentDelivered, ShipmentTrackingChanged, StockReleased, StockReservationFailed, StockReserved,
 };
 
 /// Defines the enum of all subjects, an enum of the events of each, and the function that leads from an event to them.
@@ -63,6 +63,12 @@ subjects! {
         PaymentOutcomeUnknown,
         PaymentVoided,
         PaymentCaptured,
+    }
+    /// Edits: asked for, made, or not made.
+    Edit(EditEvent) {
+        OrderEditRequested,
+        OrderEdited,
+        OrderEditRejected,
     }
     /// Goods: shipped, delivered, held back, or cancelled before they were shipped.
     Fulfilment(FulfilmentEvent) {

@@ -18,7 +18,7 @@ impl PlacedOrder {
     pub(super) fn void_payment(&mut self, payment_number: Option<u32>) {
         let is_undone = self.undoing.is_some();
         let Some(payment) = self.payment_mut(payment_number) else { return };
-        if is_undone {
+        if is_undone || payment.abandoned {
             payment.state = AuthorizationState::Voided;
         } else {
             payment.rest_voided = true;

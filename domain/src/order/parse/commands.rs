@@ -21,7 +21,7 @@ use crate::order::event::{
 use crate::order::{CancelLines, NewReceipt, OrderCommand, ReceiveReturn, RequestRefund, ShipOrder};
 use crate::quantity::{UnitOfMeasure, read_quantity};
 
-const MAX_REASON_CHARS: usize = 500;
+pub(super) const MAX_REASON_CHARS: usize = 500;
 /// A mail can name so many without exceeding the size of a message.
 const MAX_PARCELS: usize = 20;
 const MAX_CARRIER_CHARS: usize = 100;
@@ -188,7 +188,7 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), InvalidBody> {
 }
 
 /// The client's own id, or else the generated one.
-fn read_id<T: From<Uuid>>(
+pub(super) fn read_id<T: From<Uuid>>(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     parse: fn(String) -> Result<T, InvalidId>,
@@ -204,7 +204,7 @@ fn read_lines(reader: &mut BodyReader, field: &JsonField<'_>, ordered: &[OrderLi
 }
 
 /// The unit of a line; `None`: its goods are sold by the piece, or there is no such line.
-fn unit_of(ordered: &[OrderLine], line_number: Option<u32>) -> Option<UnitOfMeasure> {
+pub(super) fn unit_of(ordered: &[OrderLine], line_number: Option<u32>) -> Option<UnitOfMeasure> {
     let index = usize::try_from(line_number?).ok()?.checked_sub(1)?;
     ordered.get(index)?.unit
 }

@@ -1,10 +1,10 @@
 //! Parses a posted order.
 
-mod address;
+pub(super) mod address;
 mod customer;
-mod line;
+pub(super) mod line;
 mod payment;
-mod price;
+pub(super) mod price;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +25,7 @@ use crate::order::event::OrderCreated;
 use crate::order::import::IMPORT_SOURCE;
 
 /// The most lines of an order.
-pub(super) const MAX_ITEMS: usize = 500;
+pub(in crate::order) const MAX_ITEMS: usize = 500;
 /// The most units of a line.
 pub(super) const MAX_QUANTITY: u32 = 1_000_000;
 const MAX_NOTES_CHARS: usize = 4_000;
@@ -234,7 +234,11 @@ pub(crate) fn read_instant(text: String) -> Result<DateTime<Utc>, &'static str> 
 
 /// An amount: a number or a text that holds one. `Some(None)` if the currency is invalid, which is a violation of its own.
 #[expect(clippy::option_option, reason = "outer: was it valid as far as can be told; inner: is the currency known")]
-fn read_amount(reader: &mut BodyReader, field: &JsonField<'_>, currency: Option<Currency>) -> Option<Option<Money>> {
+pub(super) fn read_amount(
+    reader: &mut BodyReader,
+    field: &JsonField<'_>,
+    currency: Option<Currency>,
+) -> Option<Option<Money>> {
     let text = reader.number_text(field)?;
     let read = match currency {
         Some(currency) => Money::parse(&text, currency).map(Some),

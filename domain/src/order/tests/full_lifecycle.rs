@@ -77,6 +77,11 @@ fn placed(order: &Order) -> &PlacedOrder {
     }
 }
 
+fn edit(id: &str, quantity: u32) -> OrderCommand {
+    let edit_id = EditId::parse(id).unwrap();
+    OrderCommand::RequestEdit(RequestEdit { edit_id, changes: edit_of_line(quantity), payment: None, reason: None })
+}
+
 #[test]
 fn what_people_may_ask_for_is_what_the_table_says() {
     let stages = [
@@ -89,8 +94,10 @@ fn what_people_may_ask_for_is_what_the_table_says() {
     ];
     let mut at: Vec<(Order, OrderStage)> = stages.into_iter().map(|(events, stage)| (given(events), stage)).collect();
     at.push((after(three(), [hold("h")]), OrderStage::ConfirmedOnHold));
+    at.push((after(three(), [edit("e", 4)]), OrderStage::Editing));
     at.push((after(three(), [ship("s", Some(line(1)))]), OrderStage::PartiallyShipped));
     at.push((after(three(), [ship("s", Some(line(1))), hold("h")]), OrderStage::PartiallyShippedOnHold));
+    at.push((after(three(), [ship("s", Some(line(1))), edit("e", 4)]), OrderStage::PartiallyShippedEditing));
     at.push((
         after(three(), [ship("s", None), captured("s", 3_000), bring_back("back", line(1))]),
         OrderStage::Shipped,
@@ -109,6 +116,7 @@ fn what_people_may_ask_for_is_what_the_table_says() {
         for (action, stages) in &TRANSITIONS {
             let commands = match action {
                 OrderAction::Cancel => vec![cancel(), cancel_lines("new", line(1))],
+                OrderAction::Edit => vec![edit("new", 2)],
                 OrderAction::Ship => vec![ship("new", None)],
                 OrderAction::Deliver => vec![OrderCommand::DeliverOrder],
                 OrderAction::DeliverShipment => vec![deliver("s")],
@@ -159,7 +167,7 @@ fn a_refusal_says_what_is_possible_instead() {
     let refusal = decide(&given(three()), OrderCommand::DeliverOrder).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "the order is confirmed: deliver is not possible; possible: cancel, ship, hold, mails/{notificationId}/resend, notes"
+        "the order is confirmed: deliver is not possible; possible: cancel, edits, ship, hold, mails/{notificationId}/resend, notes"
     );
 }
 

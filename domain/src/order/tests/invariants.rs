@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::ids::PaymentToken;
 
 const REFERENCE: &str = "pay-1";
 
@@ -40,6 +39,15 @@ fn people() -> impl Strategy<Value = OrderCommand> {
             lines,
             reason: None
         })),
+        (0..3_u8, 1..=2_u32, 0..5_u32).prop_map(|(n, line_number, quantity)| {
+            let change = LineChange { line_number, quantity: Some(quantity), ..LineChange::default() };
+            OrderCommand::RequestEdit(RequestEdit {
+                edit_id: id(EditId::parse, n),
+                changes: OrderChanges { lines: vec![change], ..OrderChanges::default() },
+                payment: None,
+                reason: None,
+            })
+        }),
         Just(OrderCommand::DeliverOrder),
         (0..3_u8, 0..3_usize).prop_map(|(n, parcels)| OrderCommand::ChangeTracking(ShipmentTrackingChanged {
             shipment_id: id(ShipmentId::parse, n),
@@ -92,6 +100,17 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
         1 => Just(OrderCommand::RecordPaymentDeclined(PaymentDeclined { payment_number: None,  code: "no".into(), message: "no".into() })),
         1 => Just(OrderCommand::RecordPaymentOutcomeUnknown(PaymentOutcomeUnknown { payment_number: None,  reason: "late".into() })),
         1 => Just(OrderCommand::RecordPaymentVoided(PaymentVoided::default())),
+        2 => (2..4_u32).prop_map(|number| OrderCommand::RecordPaymentAuthorized(PaymentAuthorized {
+            payment_number: Some(number), reference: format!("pay-{number}"), amount_minor: 9_000
+        })),
+        1 => (2..4_u32).prop_map(|number| OrderCommand::RecordPaymentDeclined(PaymentDeclined {
+            payment_number: Some(number), code: "no".into(), message: "no".into()
+        })),
+        1 => (2..4_u32).prop_map(|n| OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(n) })),
+        3 => (0..3_u8).prop_map(|n| OrderCommand::RecordOrderEdited { edit_id: id(EditId::parse, n), units: vec![] }),
+        1 => (0..3_u8).prop_map(|n| OrderCommand::RecordOrderEditRejected(OrderEditRejected {
+            edit_id: id(EditId::parse, n), reason: EditRejectionReason::Cancelled
+        })),
         3 => any::<bool>().prop_map(|mail_staff| OrderCommand::ConfirmOrder { mail_staff }),
         3 => (0..3_u8, prop::sample::select(vec![1_000, 2_000, 3_000, 4_000, TOTAL])).prop_map(|(n, amount_minor)| {
             let shipment_id = id(ShipmentId::parse, n);
@@ -157,7 +176,10 @@ fn check(order: &PlacedOrder) {
         | AuthorizationState::Voided => 0,
     };
     assert!(0 <= refunded_minor && refunded_minor <= captured_minor, "{order:?}");
-    assert!(captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { TOTAL }), "{order:?}");
+    assert!(
+        captured_minor <= authorized.max(if order.shipments.is_empty() { 0 } else { order.content.total_minor }),
+        "{order:?}"
+    );
     assert!(order.refundable_minor(false) >= -order.worth_not_captured(), "{order:?}");
     for (number, line) in order.numbered_lines() {
         assert!(order.returned(number) <= order.shipped(number), "{order:?}");
@@ -183,7 +205,7 @@ impl PlacedOrder {
         let worth = |of: fn(&Shipment) -> bool| -> i64 {
             self.shipments_with_worth().filter(|(it, _)| of(it)).map(|(_, worth)| worth).sum()
         };
-        let missing = worth(|it| it.is_settled() && !it.captures[0].given_up) - self.captured_minor();
+        let missing = worth(|it| it.is_settled() && !it.captures.iter().any(|it| it.given_up)) - self.captured_minor();
         worth(|it| !it.is_settled()) + missing.max(0)
     }
 }

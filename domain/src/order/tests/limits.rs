@@ -6,6 +6,7 @@ const FEW: OrderGrowthLimits = OrderGrowthLimits {
     notes: 2,
     shipments: 1,
     cancellations: 1,
+    edits: 1,
     tracking_changes: 1,
     holds: 1,
     returns: 1,
@@ -46,6 +47,16 @@ fn change_tracking(id: &str, tracking: &str) -> OrderCommand {
     OrderCommand::ChangeTracking(ShipmentTrackingChanged { shipment_id, parcels })
 }
 
+fn edit(id: &str, quantity: u32) -> OrderCommand {
+    let edit_id = EditId::parse(id).unwrap();
+    OrderCommand::RequestEdit(RequestEdit { edit_id, changes: edit_of_line(quantity), payment: None, reason: None })
+}
+
+fn rejected(id: &str) -> OrderCommand {
+    let (edit_id, reason) = (EditId::parse(id).unwrap(), EditRejectionReason::Cancelled);
+    OrderCommand::RecordOrderEditRejected(OrderEditRejected { edit_id, reason })
+}
+
 fn hold(id: &str) -> OrderCommand {
     OrderCommand::HoldOrder(OrderHeld { hold_id: HoldId::parse(id).unwrap(), reason: "fraud check".into() })
 }
@@ -82,8 +93,16 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         reference: "cap".into(),
     };
     evolve(&mut order, OrderEvent::PaymentCaptured(captured));
-    let few =
-        [cancel("c-1", 1), change_tracking("s-1", "a"), bring_back("r-1"), refund("f-1"), note(1, "x"), note(2, "x")];
+    let few = [
+        edit("e-1", 7),
+        rejected("e-1"),
+        cancel("c-1", 1),
+        change_tracking("s-1", "a"),
+        bring_back("r-1"),
+        refund("f-1"),
+        note(1, "x"),
+        note(2, "x"),
+    ];
     for command in few.into_iter().chain([hold("h-1"), OrderCommand::ReleaseOrder(None)]) {
         assert_eq!(carry_out(&mut order, FEW, command), Ok(1));
     }
@@ -95,6 +114,7 @@ fn of_everything_that_hangs_on_an_order_there_is_so_much_and_no_more() {
         (refund("f-2"), OrderAction::Refund, 1),
         (note(3, "x"), OrderAction::AddNote, 2),
         (hold("h-2"), OrderAction::Hold, 1),
+        (edit("e-2", 8), OrderAction::Edit, 1),
     ] {
         assert_eq!(FEW.of(action), Some(limit));
         assert_eq!(carry_out(&mut order, FEW, command.clone()), Err(OrderError::TooManyOf { action, limit }));
@@ -160,6 +180,29 @@ fn bytes_count_too() {
     assert_eq!(carry_out(&mut order, FEW, note(1, &long)), Ok(1));
     assert_eq!(carry_out(&mut order, FEW, note(2, &long)), Err(OrderError::TooMuch { limit_bytes: 10_000 }));
     assert_eq!(carry_out(&mut order, FEW, note(2, "short")), Ok(1));
+}
+
+/// The event that makes an edit says its changes again.
+#[test]
+fn a_preview_is_refused_as_the_edit_would_be_and_what_is_said_twice_counts_twice() {
+    let mut order = six();
+    let OrderCommand::RequestEdit(more) = edit("e-2", 8) else { panic!("no edit") };
+    carry_out(&mut order, FEW, edit("e-1", 7)).unwrap();
+    carry_out(&mut order, FEW, rejected("e-1")).unwrap();
+    let Order::Placed(placed) = &order else { panic!("{order:?}") };
+    let limit = OrderError::TooManyOf { action: OrderAction::Edit, limit: 1 };
+    assert_eq!(FEW.preview_edit(placed, &more), Err(limit));
+    assert!(OrderGrowthLimits::default().preview_edit(placed, &more).is_ok());
+    let taken = RequestEdit { edit_id: EditId::parse("e-1").unwrap(), ..more.clone() };
+    let refused = OrderGrowthLimits::default().preview_edit(placed, &taken);
+    assert_eq!(refused, Err(OrderError::IdTaken { what: "edit" }));
+
+    let mut long = more;
+    long.changes.added_lines = vec![OrderLine { title: "ä".repeat(1_500), ..content().lines[0].clone() }; 2];
+    let bytes = OrderGrowthLimits { bytes: 10_000, ..OrderGrowthLimits::default() };
+    assert_eq!(bytes.preview_edit(placed, &long), Err(OrderError::TooMuch { limit_bytes: 10_000 }));
+    let bytes = OrderGrowthLimits { bytes: 20_000, ..bytes };
+    assert!(bytes.preview_edit(placed, &long).is_ok());
 }
 
 #[test]
@@ -238,6 +281,7 @@ fn what_a_command_adds_is_what_the_order_has_more_afterwards() {
         cancel("c-1", 1),
         note(1, "ä gift"),
         note(2, ""),
+        edit("e-1", 5),
     ];
     for command in carried_out {
         let Order::Placed(before) = order.clone() else { panic!("never placed") };

@@ -20,7 +20,7 @@ fn decided(events: &[OrderEvent], decision: OperatorDecision, step: SagaStep) ->
 }
 
 fn other_card() -> OperatorDecision {
-    OperatorDecision::Retry { payment_token: Some(crate::ids::PaymentToken::parse("tok_other").unwrap()) }
+    OperatorDecision::Retry { payment_token: Some(PaymentToken::parse("tok_other").unwrap()) }
 }
 
 fn unknown() -> OrderEvent {

@@ -68,3 +68,25 @@ fn nothing_is_taken_away_that_orders_wait_for() {
         given([received(2), limited(5), made("a", 4), at(&location("ulm"), received(5))].into_iter().chain(moved));
     assert_eq!(decide(&stock, check("a", 4)), Ok(vec![]));
 }
+
+#[test]
+fn what_is_reserved_for_an_edit_never_waits() {
+    let mut events = vec![received(3), limited(9), made("a", 2)];
+    let none = StockError::NotEnough { available: Quantity::of(0, None) };
+    let one = StockError::NotEnough { available: Quantity::of(1, None) };
+    assert_eq!(decide(&given(events.clone()), reserve_more("a", 4, 0)), Err(one));
+    events.push(made("b", 4));
+    let waiting = given(events.clone());
+    for id in ["a", "b", "c"] {
+        assert_eq!(decide(&waiting, reserve_more(id, 5, 0)), Err(none.clone()), "{id}");
+    }
+    assert_eq!(decide(&waiting, reserve_more("b", 4, 0)), Ok(vec![]));
+    // What an order gets more keeps it before those that come to wait later, and takes nothing from those that have waited.
+    events.extend([received(5), increased("b", 1, 0), made("c", 2)]);
+    let stock = given(events);
+    assert_eq!(tracked(&stock).available(), -1);
+    for (id, shipped) in [("a", 2), ("b", 5), ("c", 1)] {
+        assert_eq!(decide(&stock, check(id, shipped)), Ok(vec![]), "{id}");
+    }
+    assert_eq!(decide(&stock, check("c", 2)), short(1));
+}

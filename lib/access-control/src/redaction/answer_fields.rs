@@ -4,6 +4,7 @@
 //! field of each answer that one of them can get.
 
 mod documents;
+mod edits;
 mod money;
 mod replays;
 mod stock;
@@ -32,6 +33,7 @@ pub(super) enum Content {
 }
 
 use Content::{Event, Object, Value};
+use edits::EDIT;
 use money::{PAYMENT, REFUND};
 use stock::{ALLOCATION, BACKORDER, SHIPPED_UNITS};
 
@@ -55,6 +57,7 @@ const ORDER: &[FieldRow] = &[
     ("returnsStatus",     ALL,                 Value),
     ("undoing",           ALL,                 Value),
     ("holds",             [NO,    SHOW,  SHOW], Object(HOLD)),
+    ("edits",             ALL,                 Object(EDIT)),
     ("reason",            [SHOW,  NO,    MASK], Value),
     ("version",           ALL,                 Value),
     ("createdAt",         ALL,                 Value),
@@ -332,6 +335,7 @@ const ACCEPTED: &[FieldRow] = &[
     ("position",          ALL,                 Value),
     ("shipmentId",        ALL,                 Value),
     ("cancellationId",    ALL,                 Value),
+    ("editId",            ALL,                 Value),
     ("holdId",            ALL,                 Value),
     ("returnId",          ALL,                 Value),
     ("receiptId",         ALL,                 Value),

@@ -4,6 +4,8 @@
 //! each field of each event.
 
 mod documents;
+mod edits;
+mod reservations;
 
 use super::FieldVisibility::{self, LeftOut as NO, Masked as MASK, Shown as SHOW, Whole as WHOLE};
 use super::{ByReader, Redaction};
@@ -122,6 +124,9 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ("OrderCancelled", &[
         ("reason",                      [NO,    NO,    MASK]),
     ]),
+    ("OrderEditRequested", edits::REQUESTED),
+    ("OrderEdited", edits::EDITED),
+    ("OrderEditRejected", edits::REJECTED),
     ("LinesCancelled", &[
         ("cancellationId",              [SHOW,  SHOW,  SHOW]),
         ("lines",                       [SHOW,  SHOW,  SHOW]),
@@ -326,23 +331,10 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("location",                    [NO,    SHOW,  SHOW]),
         ("unit",                        [NO,    SHOW,  SHOW]),
     ]),
-    ("ReservationMade", &[
-        ("orderId",                     [NO,    SHOW,  SHOW]),
-        ("quantity",                    [NO,    SHOW,  SHOW]),
-        ("expiresAt",                   [NO,    SHOW,  SHOW]),
-        ("location",                    [NO,    SHOW,  SHOW]),
-        ("unit",                        [NO,    SHOW,  SHOW]),
-    ]),
-    ("ReservationCommitted", &[
-        ("orderId",                     [NO,    SHOW,  SHOW]),
-        ("quantity",                    [NO,    SHOW,  SHOW]),
-        ("location",                    [NO,    SHOW,  SHOW]),
-    ]),
-    ("ReservationReleased", &[
-        ("orderId",                     [NO,    SHOW,  SHOW]),
-        ("quantity",                    [NO,    SHOW,  SHOW]),
-        ("location",                    [NO,    SHOW,  SHOW]),
-    ]),
+    ("ReservationMade", reservations::MADE),
+    ("ReservationIncreased", reservations::INCREASED),
+    ("ReservationCommitted", reservations::MOVED),
+    ("ReservationReleased", reservations::MOVED),
 ];
 
 /// What is shown, masked or left out of an event of one type, field by field and role by role. Of an unknown event,

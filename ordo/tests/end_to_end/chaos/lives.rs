@@ -10,12 +10,14 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::orders::{decimal, posted};
-use crate::support::{Client, NoAnswer};
+use super::orders::{any_edit, decimal, posted};
+use crate::support::{Answer, Client, NoAnswer};
 
 /// How much is asked of one order.
 const LENGTH: std::ops::Range<usize> = 0..14;
 const PAUSE_MS: std::ops::Range<u64> = 0..60;
+/// Which share of what is asked is an edit.
+const EDITS: f64 = 0.2;
 
 /// All the shops' people together.
 pub(super) struct Shop {
@@ -41,18 +43,22 @@ impl Shop {
             }
             let id = format!("chaos-{nth}");
             let order = posted(&id, &mut random);
-            assert_eq!(self.ask(Method::POST, "/orders", &order).await, 201, "{order}");
+            assert_eq!(self.ask(Method::POST, "/orders", None, &order).await.status, 201, "{order}");
             if random.random_bool(0.85) {
                 self.wait_for(&id).await;
             }
             let lines = order["items"].as_array().unwrap().len();
             for nth in 0..random.random_range(LENGTH) {
                 tokio::time::sleep(Duration::from_millis(random.random_range(PAUSE_MS))).await;
+                if random.random_bool(EDITS) {
+                    self.edit(&id, lines, &mut random).await;
+                    continue;
+                }
                 // Mostly first things first.
                 let early = nth < 4 && random.random_bool(0.8);
                 let turn = random.random_range(if early { 0..58 } else { 30..100 });
                 let (method, path, body) = self.any_step(&id, turn, lines, &mut random).await;
-                self.ask(method, &path, &body).await;
+                self.ask(method, &path, None, &body).await;
             }
         }
     }
@@ -71,6 +77,16 @@ impl Shop {
         let client = Client::new(&self.api.borrow());
         let answer = client.try_get(&format!("/orders/{id}")).await.ok()?;
         (answer.status == 200).then(|| answer.json())
+    }
+
+    /// Has an edit made as its preview says, if the order takes one and is still the same then.
+    async fn edit(&self, id: &str, lines: usize, random: &mut StdRng) {
+        let (path, body) = (format!("/orders/{id}/edits"), any_edit(lines, random));
+        let preview = self.ask(Method::POST, &format!("{path}/preview"), None, &body).await;
+        if preview.status == 200 {
+            let etag = format!("\"{}\"", preview.json()["version"]);
+            self.ask(Method::POST, &path, Some(&etag), &body).await;
+        }
     }
 
     /// Something that can be asked of an order. What it makes has one of two names, so that some is asked twice.
@@ -117,15 +133,15 @@ impl Shop {
     }
 
     /// Asks until there is an answer, and says which. What comes twice is done once, or twice if it has no name: both are fine.
-    async fn ask(&self, method: Method, path: &str, body: &Value) -> u16 {
+    async fn ask(&self, method: Method, path: &str, etag: Option<&str>, body: &Value) -> Answer {
         let mut api = self.api.clone();
         loop {
             let client = Client::new(&api.borrow_and_update());
-            match client.try_send(method.clone(), path, body).await {
+            match client.try_send_under(method.clone(), path, etag, body).await {
                 Ok(answer) if answer.status == 503 => {}
                 Ok(answer) => {
-                    assert!(matches!(answer.status, 200..=202 | 404 | 409 | 422), "{path}: {}", answer.text());
-                    return answer.status;
+                    assert!(matches!(answer.status, 200..=202 | 404 | 409 | 412 | 422), "{path}: {}", answer.text());
+                    return answer;
                 }
                 Err(NoAnswer::NotSent | NoAnswer::Unknown(_)) => {}
             }

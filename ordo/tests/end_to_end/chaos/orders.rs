@@ -107,6 +107,28 @@ fn pay(order: &mut Value, total: i64, random: &mut StdRng) {
 }
 
 /// Most are good ones: an order that is rejected has little of a life.
+/// Changes of an order with so many lines, and sometimes with what they are to be paid. It has one of a few names, so that some is asked twice.
+pub(super) fn any_edit(lines: usize, random: &mut StdRng) -> Value {
+    let mut edit = json!({ "editId": format!("e-{}", random.random_range(1..=4)) });
+    let which = random.random_range(0..4);
+    if which < 2 {
+        let line = random.random_range(1..=lines);
+        edit["lines"] = json!([{ "lineNumber": line, "quantity": random.random_range(0..=5), "taxes": [] }]);
+    }
+    if matches!(which, 1 | 2) {
+        let (sku, quantity) = (SKUS[random.random_range(0..SKUS.len())].0, random.random_range(1..=2));
+        let price = decimal(random.random_range(1..3_000));
+        edit["addedLines"] = json!([{ "sku": sku, "title": sku, "quantity": quantity, "unitPrice": price }]);
+    }
+    if which == 3 {
+        edit["discounts"] = json!([{ "code": "SORRY", "amount": decimal(random.random_range(1..500)) }]);
+    }
+    if let Some(token) = any_token(random).filter(|_| random.random_bool(0.5)) {
+        edit["payment"] = json!({ "method": "card", "token": token });
+    }
+    edit
+}
+
 fn any_token(random: &mut StdRng) -> Option<&'static str> {
     match random.random_range(0..5) {
         0 => None,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH};
 use http::request::Builder;
 use http::{HeaderMap, Method};
 use hyper_util::client::legacy;
@@ -103,7 +103,19 @@ impl Client {
 
     /// Sends JSON to a server that may not be there.
     pub(crate) async fn try_send(&self, method: Method, path: &str, body: &Value) -> Result<Answer, NoAnswer> {
+        self.try_send_under(method, path, None, body).await
+    }
+
+    /// The same, for a version of what it is about.
+    pub(crate) async fn try_send_under(
+        &self,
+        method: Method,
+        path: &str,
+        etag: Option<&str>,
+        body: &Value,
+    ) -> Result<Answer, NoAnswer> {
         let request = Request::builder().method(method).uri(self.uri(path)).header(CONTENT_TYPE, "application/json");
+        let request = etag.into_iter().fold(request, |request, etag| request.header(IF_MATCH, etag));
         self.send(request, Body::from(body.to_string())).await
     }
 

@@ -1,6 +1,8 @@
 //! What was posted of an order beside what lists show of it.
 
-use domain::order::event::{Address, CustomerDetails, OrderCreated};
+use domain::money::Currency;
+use domain::order::PlacedOrder;
+use domain::order::event::{AddedPayment, Address, CustomerDetails, OrderChanges, OrderCreated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -101,6 +103,34 @@ impl DetailsRow {
             payments: PaymentRow::all(&content.payments, content.currency),
         };
         (details != Self::default()).then_some(details)
+    }
+
+    /// Makes the changes of an edit.
+    pub(in crate::orders) fn change(&mut self, changes: &OrderChanges, currency: Currency) {
+        if let Some(address) = changes.billing_address.as_deref() {
+            self.billing_address = Some(address.into());
+        }
+        if let Some(address) = changes.shipping_address.as_deref() {
+            self.shipping_address = Some(address.into());
+        }
+        if let Some(shipping) = changes.shipping.as_deref() {
+            self.shipping = Some(ShippingRow::new(shipping, currency));
+        }
+        if let Some(discounts) = &changes.discounts {
+            self.discounts = DiscountRow::all(discounts, currency);
+        }
+    }
+
+    /// Adds the payment of an edit to those that are shown. An order that was posted without a list of them shows its own one from now
+    /// on.
+    pub(in crate::orders) fn add_payment(&mut self, added: &AddedPayment, placed: &PlacedOrder) {
+        let currency = placed.content.currency;
+        if self.payments.is_empty()
+            && let Some(first) = placed.payments.first()
+        {
+            self.payments.push(PaymentRow::of(None, first.amount_minor, currency));
+        }
+        self.payments.push(PaymentRow::of(added.method.as_deref(), added.amount_minor, currency));
     }
 }
 

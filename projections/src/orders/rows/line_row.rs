@@ -1,10 +1,10 @@
-//! A line of an order, as it was posted.
+//! A line of an order, as it was posted, or as an edit left it.
 
 use std::collections::BTreeMap;
 
 use domain::json_text::JsonObjectText;
 use domain::money::Currency;
-use domain::order::event::OrderLine;
+use domain::order::event::{LineChange, OrderLine};
 use domain::quantity::{Quantity, UnitOfMeasure};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -63,6 +63,23 @@ impl LineRow {
             gift_card: line.gift_card.then_some(true),
             discounts: DiscountRow::all(&line.discounts, currency),
             taxes: TaxRow::all(&line.taxes, currency),
+        }
+    }
+
+    /// Makes a change. `line` is the line after it.
+    pub(in crate::orders) fn change(&mut self, change: &LineChange, line: &OrderLine, currency: Currency) {
+        self.quantity = Quantity::of(line.quantity, line.unit);
+        self.unit_price = AmountView { amount: line.unit_price(currency).to_string(), currency };
+        self.line_total = line.total(currency).into();
+        if let Some(discounts) = &change.discounts {
+            self.discounts = DiscountRow::all(discounts, currency);
+        }
+        if let Some(taxes) = &change.taxes {
+            self.taxes = TaxRow::all(taxes, currency);
+        }
+        if line.quantity == 0 {
+            self.discounts.clear();
+            self.taxes.clear();
         }
     }
 }

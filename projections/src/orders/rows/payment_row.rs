@@ -13,7 +13,9 @@ use crate::amount_view::AmountView;
 #[schema(as = PaymentContent)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::orders) struct PaymentRow {
-    /// What the customer pays with, in the shop's words.
+    /// What the customer pays with, in the shop's words. It is left out where nobody said so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(required = false)]
     method: String,
     /// How much of the total it pays.
     amount: AmountView,
@@ -26,6 +28,13 @@ pub(in crate::orders) struct PaymentRow {
 }
 
 impl PaymentRow {
+    /// A payment of the provider.
+    pub(super) fn of(method: Option<&str>, amount_minor: i64, currency: Currency) -> Self {
+        let (method, amount) =
+            (method.unwrap_or_default().to_owned(), Money::from_minor(amount_minor, currency).into());
+        Self { method, amount, reference: None, paid_at: None }
+    }
+
     pub(super) fn all(payments: &[OrderPayment], currency: Currency) -> Vec<Self> {
         let row = |OrderPayment { method, token: _, amount_minor, reference, paid_at }: &OrderPayment| Self {
             method: method.clone(),

@@ -25,6 +25,7 @@ pub(crate) struct Left {
     pub(crate) cancels: u8,
     pub(crate) operators: u8,
     pub(crate) expiries: u8,
+    pub(crate) edits: u8,
     pub(crate) ships: u8,
     pub(crate) returns: u8,
     pub(crate) refunds: u8,
@@ -58,6 +59,8 @@ pub(crate) enum Action {
     Forget,
     /// The database loses so many of its last commits.
     Failover(usize),
+    /// Another quantity of the line.
+    Edit,
     Ship,
     Return,
     Refund,

@@ -86,6 +86,7 @@ impl World {
             SagaStep::ReserveStock
             | SagaStep::ReleaseStock
             | SagaStep::ConfirmOrder
+            | SagaStep::ApplyEdit
             | SagaStep::CloseOrder
             | SagaStep::NotifyCustomer => None,
         }

@@ -11,7 +11,7 @@ pub(super) const MAX_PHONE_CHARS: usize = 50;
 
 /// Reads `{"name"?, "company"?, "line1", "line2"?, "postalCode"?, "city"?, "region"?, "country", "phone"?}`, with what the country's
 /// addresses need.
-pub(super) fn read_address(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Box<Address>> {
+pub(in crate::order::parse) fn read_address(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<Box<Address>> {
     reader.member(field, |reader, fields| {
         let [name, company, line1, line2, postal_code, city, region, country, phone] = reader
             .object(fields, ["name", "company", "line1", "line2", "postalCode", "city", "region", "country", "phone"]);

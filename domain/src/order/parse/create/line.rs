@@ -19,7 +19,7 @@ const MAX_VARIANT_CHARS: usize = 200;
 const ATTRIBUTES: TextsLimits = TextsLimits { entries: 50, name_chars: 100, value_chars: 500 };
 
 /// The lines. One that is not valid is left out.
-pub(super) fn read_items(
+pub(in crate::order::parse) fn read_items(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     currency: Option<Currency>,
@@ -128,7 +128,7 @@ fn read_line(reader: &mut BodyReader, item: &RawValue, currency: Option<Currency
 
 /// The price of a piece, or of a unit of measure. `Some(None)` if the currency is invalid, which is a violation of its own.
 #[expect(clippy::option_option, reason = "outer: was it valid as far as can be told; inner: is the currency known")]
-fn read_unit_price(
+pub(in crate::order::parse) fn read_unit_price(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     unit: Option<UnitOfMeasure>,

@@ -13,11 +13,11 @@ const MAX_DISCOUNTS: usize = 50;
 /// Of a line, or of postage.
 const MAX_TAXES: usize = 20;
 /// Of a code, a tax's name, a shipping method, a carrier or a payment method.
-pub(super) const MAX_NAME_CHARS: usize = 100;
+pub(in crate::order::parse) const MAX_NAME_CHARS: usize = 100;
 const MAX_REASON_CHARS: usize = 200;
 
 /// Reads `[{"code"?, "reason"?, "amount"}]`. A discount of a currency that is not known is left out.
-pub(super) fn read_discounts(
+pub(in crate::order::parse) fn read_discounts(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     currency: Option<Currency>,
@@ -33,7 +33,7 @@ pub(super) fn read_discounts(
 }
 
 /// Reads `[{"name", "rate", "amount", "included"?}]`. A tax of a currency that is not known is left out.
-pub(super) fn read_taxes(
+pub(in crate::order::parse) fn read_taxes(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     currency: Option<Currency>,
@@ -51,7 +51,7 @@ pub(super) fn read_taxes(
 }
 
 /// Reads `{"method", "carrier"?, "amount", "taxes"?, "estimatedDelivery"?}`. `None` also if the currency is not known.
-pub(super) fn read_shipping(
+pub(in crate::order::parse) fn read_shipping(
     reader: &mut BodyReader,
     field: &JsonField<'_>,
     currency: Option<Currency>,

@@ -1,0 +1,30 @@
+//! What is seen of the events of reservations.
+
+use super::FieldRow;
+use crate::redaction::FieldVisibility::{LeftOut as NO, Shown as SHOW};
+
+#[rustfmt::skip]
+pub(super) const MADE: &[FieldRow] = &[
+    ("orderId",                     [NO,    SHOW,  SHOW]),
+    ("quantity",                    [NO,    SHOW,  SHOW]),
+    ("expiresAt",                   [NO,    SHOW,  SHOW]),
+    ("location",                    [NO,    SHOW,  SHOW]),
+    ("unit",                        [NO,    SHOW,  SHOW]),
+];
+
+#[rustfmt::skip]
+pub(super) const INCREASED: &[FieldRow] = &[
+    ("orderId",                     [NO,    SHOW,  SHOW]),
+    ("quantity",                    [NO,    SHOW,  SHOW]),
+    ("shipped",                     [NO,    SHOW,  SHOW]),
+    ("expiresAt",                   [NO,    SHOW,  SHOW]),
+    ("location",                    [NO,    SHOW,  SHOW]),
+];
+
+/// Units that were released, or have shipped.
+#[rustfmt::skip]
+pub(super) const MOVED: &[FieldRow] = &[
+    ("orderId",                     [NO,    SHOW,  SHOW]),
+    ("quantity",                    [NO,    SHOW,  SHOW]),
+    ("location",                    [NO,    SHOW,  SHOW]),
+];
