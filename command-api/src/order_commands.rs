@@ -337,8 +337,9 @@ impl Command for ChangeOrder<'_> {
         }
         let skus = stock_commands.iter().map(|(sku, _)| sku.to_string()).collect();
         let locked = self.commands.stock.lock(skus).await?;
+        // What is not on hand may have shipped by this very request, sent before: its idempotency key is looked up.
         let mut appends =
-            stock_moves::stock_appends(&locked, stock_commands, &self.metadata).map_err(HandleError::Undecidable)?;
+            stock_moves::stock_appends(&locked, stock_commands, &self.metadata).map_err(HandleError::Refused)?;
         // The answer is about the order, which comes last.
         appends.push(append);
         Ok(Decision::Append(locked.into_append(appends)))

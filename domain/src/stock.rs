@@ -257,6 +257,11 @@ impl TrackedStock {
         self.on_hand - self.reserved
     }
 
+    /// How many units are there for new orders, at all locations. What orders wait for at one is not taken from another.
+    pub(crate) fn sellable(&self) -> i64 {
+        self.locations.values().map(|here| here.available().max(0)).sum()
+    }
+
     /// How many units can be reserved at a location.
     pub(crate) fn available_at(&self, location: &LocationId) -> i64 {
         self.locations.get(location).map_or(0, LocationStock::available)
@@ -267,13 +272,18 @@ impl TrackedStock {
         let backorder = self.backorder.as_ref()?;
         let (wanted, available) = (i64::from(quantity), self.available_at(&backorder.location));
         let waiting = u32::try_from(wanted - available.max(0)).unwrap_or(0);
-        (wanted <= available + i64::from(backorder.limit)).then_some((backorder, waiting))
+        (wanted <= available + self.backorder_limit_at(&backorder.location)).then_some((backorder, waiting))
     }
 
-    /// How many units may be reserved at a location beyond those that are on hand.
+    /// How many units may be reserved at a location beyond those that are on hand. Those that wait at another one, where the units were
+    /// expected before, count as well.
     fn backorder_limit_at(&self, location: &LocationId) -> i64 {
-        let here = self.backorder.as_ref().filter(|backorder| backorder.location == *location);
-        here.map_or(0, |backorder| backorder.limit.into())
+        let Some(backorder) = self.backorder.as_ref().filter(|backorder| backorder.location == *location) else {
+            return 0;
+        };
+        let elsewhere = self.locations.iter().filter(|(other, _)| *other != location);
+        let waiting: i64 = elsewhere.map(|(_, there)| (-there.available()).max(0)).sum();
+        (i64::from(backorder.limit) - waiting).max(0)
     }
 
     /// An order's reservation at a location.

@@ -31,7 +31,7 @@ pub fn choose_locations(
     preferred: &[LocationId],
 ) -> Result<Vec<SkuQuantity>, Vec<Shortage>> {
     let mut left: Vec<i64> = needed.iter().map(|it| it.quantity.into()).collect();
-    check(needed, |at| needed.get(at).map_or(0, |it| it.stock.available()))?;
+    check(needed, |at| needed.get(at).map_or(0, |it| it.stock.sellable()))?;
     let mut sources = sources(needed);
     let mut units: Vec<(usize, SkuQuantity)> = Vec::with_capacity(needed.len());
     for _ in 0..MAX_SOURCES {

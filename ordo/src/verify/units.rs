@@ -269,7 +269,7 @@ impl StockFoldCheck {
 }
 
 /// The least that can be available at a location after an event: 0, or what it was before if orders wait for units, or as far below 0 as
-/// more units may be promised than are there.
+/// more units may be promised than are there, at all locations together.
 fn least_available(before: &Stock, now: &TrackedStock, location: &LocationId, here: &LocationStock) -> i64 {
     let was = match before {
         Stock::Untracked => None,
@@ -277,7 +277,9 @@ fn least_available(before: &Stock, now: &TrackedStock, location: &LocationId, he
     };
     if here.reserved > was.map_or(0, |was| was.reserved) {
         let backorder = now.backorder.as_ref().filter(|backorder| backorder.location == *location);
-        return backorder.map_or(0, |backorder| -i64::from(backorder.limit));
+        let elsewhere = now.locations.iter().filter(|(other, _)| *other != location);
+        let waiting: i64 = elsewhere.map(|(_, there)| (-there.available()).max(0)).sum();
+        return backorder.map_or(0, |backorder| (waiting - i64::from(backorder.limit)).min(0));
     }
     was.map_or(0, LocationStock::available).min(0)
 }

@@ -99,12 +99,15 @@ impl<'a> DocumentParts<'a> {
             let until_unit = |unit: u32| portion(amount, unit.into(), of.into());
             until_unit(units.end) - until_unit(units.start)
         };
-        let payable = self.shares.of_units(line_number, 0..of, of);
+        let total = self.shares.of_units(line_number, units.clone(), of);
+        let taxes: Vec<_> = line.taxes.iter().map(|tax| (tax, share(tax.amount_minor.into()))).collect();
+        let on_top: i128 = taxes.iter().filter(|(tax, _)| !tax.included).map(|(_, share)| share).sum();
         Some(DocumentPart {
             of: PartOf::Line(line, units.end - units.start),
-            total: self.shares.of_units(line_number, units.clone(), of),
-            discount: share(line.price() + taxes_of(&line.taxes, false) - payable),
-            taxes: line.taxes.iter().map(|tax| (tax, share(tax.amount_minor.into()))).collect(),
+            total,
+            // What is left of the price as it is printed, so that a line adds up.
+            discount: share(line.price()) + on_top - total,
+            taxes,
         })
     }
 

@@ -55,6 +55,25 @@ fn what_no_location_has_alone_comes_from_few() {
 }
 
 #[test]
+fn what_is_free_at_one_location_is_sold_while_orders_wait_at_another() {
+    let mut waiting = Stock::Tracked(stock(&[("hamburg", 5)]));
+    let (default, made) = (LocationId::default(), |id: &str| crate::stock::ReservationMade {
+        order_id: crate::ids::OrderId::parse(id).unwrap(),
+        quantity: 10,
+        expires_at: chrono::DateTime::UNIX_EPOCH,
+        location: LocationId::default(),
+        unit: None,
+    });
+    let limit = BackorderLimitSet { limit: 10, available_at: None, location: default, unit: None };
+    evolve(&mut waiting, StockEvent::BackorderLimitSet(limit));
+    evolve(&mut waiting, StockEvent::ReservationMade(made("first")));
+    let Stock::Tracked(waiting) = waiting else { panic!("not tracked") };
+    assert_eq!((waiting.available(), waiting.sellable()), (-5, 5));
+    assert_eq!(chosen(&[(5, waiting.clone())], &[]).unwrap(), ["5 a hamburg"]);
+    assert_eq!(chosen(&[(6, waiting)], &[]).unwrap_err()[0].available, 5);
+}
+
+#[test]
 fn what_is_nowhere_is_a_shortage() {
     let needed = [(3, stock(&[("berlin", 1), ("hamburg", 1)])), (1, stock(&[("ulm", 1)]))];
     let sku = Sku::parse("a").unwrap();
@@ -113,7 +132,7 @@ proptest! {
                 (*quantity, stock(&at))
             })
             .collect();
-        let enough = stocks.iter().all(|(quantity, stock)| stock.available() >= i64::from(*quantity));
+        let enough = stocks.iter().all(|(quantity, stock)| stock.sellable() >= i64::from(*quantity));
         let skus: Vec<Sku> = ["a", "b", "c"].into_iter().map(|sku| Sku::parse(sku).unwrap()).collect();
         let wanted: Vec<_> =
             skus.iter().zip(&stocks).map(|(sku, (quantity, stock))| NeededUnits { sku, quantity: *quantity, stock }).collect();

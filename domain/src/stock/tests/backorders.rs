@@ -38,6 +38,28 @@ fn so_many_are_sold_before_they_are_there_and_no_more() {
 }
 
 #[test]
+fn what_waits_where_units_were_expected_before_counts_as_well() {
+    let ulm = |limit| {
+        StockEvent::BackorderLimitSet(BackorderLimitSet {
+            limit,
+            available_at: None,
+            location: location("ulm"),
+            unit: None,
+        })
+    };
+    let stock = |limit| given([received(1), limited(3), made("a", 4), ulm(limit)]);
+    let reserve_at_ulm = |quantity| {
+        let StockCommand::Reserve(mut wanted) = reserve("b", quantity) else { panic!("it is one") };
+        wanted.location = location("ulm");
+        StockCommand::Reserve(wanted)
+    };
+    assert!(decide(&stock(3), reserve_at_ulm(1)).is_err(), "three wait already");
+    assert!(tracked(&stock(3)).backorder_of(1).is_none());
+    assert!(decide(&stock(5), reserve_at_ulm(2)).is_ok());
+    assert!(decide(&stock(5), reserve_at_ulm(3)).is_err());
+}
+
+#[test]
 fn what_comes_in_serves_those_that_wait_in_the_order_in_which_they_came() {
     let mut events = vec![received(1), limited(9), made("z", 1), made("b", 2), made("a", 2)];
     assert_eq!(decide(&given(events.clone()), check("z", 1)), Ok(vec![]), "its unit was there");

@@ -86,6 +86,11 @@ fn check_promises(before: &TrackedStock, now: &TrackedStock) -> Result<(), TestC
         let is_promised = here.reserved > was.reserved;
         let least = if is_promised { -now.backorder_limit_at(location) } else { was.available().min(0) };
         prop_assert!(here.available() >= least, "{here:?}");
+        if here.available() < was.available().min(0) {
+            let waiting: i64 = now.locations.values().map(|it| (-it.available()).max(0)).sum();
+            let limit = now.backorder.as_ref().map_or(0, |backorder| backorder.limit.into());
+            prop_assert!(waiting <= limit, "{now:?}");
+        }
         let there: i64 = here.reservations.values().map(|it| i64::from(here.on_hand_for(it))).sum();
         prop_assert!(there <= here.on_hand, "{here:?}");
         for (order_id, reservation) in &here.reservations {

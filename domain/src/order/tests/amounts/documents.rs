@@ -199,6 +199,26 @@ fn an_invoice_has_the_posted_prices_and_all_that_was_taken_off() {
     assert!(lines.iter().all(|it| it.discount_minor >= 0), "{lines:?}");
 }
 
+#[test]
+fn a_line_that_ships_in_parts_adds_up_on_each_invoice() {
+    let mut life = Life::new(
+        super::parse(&serde_json::json!({
+            "currency": "EUR", "totalAmount": "29.00", "customer": { "email": "ann@example.com" },
+            "items": [{ "sku": "cup", "quantity": 3, "unitPrice": "10.00", "discounts": [{ "amount": "1.00" }] }],
+        }))
+        .unwrap(),
+    );
+    let (mut issued, mut series) = (vec![], AllSeries::default());
+    for nth in 0..3 {
+        life.step(nth, StepKind::Ship, line(1));
+        issued.extend(series.issue_all(&mut life.order));
+    }
+    let lines = issued.iter().flat_map(|it| &it.lines);
+    let added_up: Vec<_> =
+        lines.map(|it| (it.discount_minor, it.net_minor, it.discount_minor + it.net_minor)).collect();
+    assert_eq!(added_up, [(34, 966, 1000), (33, 967, 1000), (33, 967, 1000)]);
+}
+
 /// The taxes of the documents of a kind, by rate.
 fn taxes_of(issued: &[DocumentIssued], kind: DocumentKind) -> BTreeMap<String, i64> {
     let mut taxes = BTreeMap::new();
