@@ -8,6 +8,7 @@ use super::error::OrderError;
 use super::event::{BackorderedUnits, LineQuantity, SkuQuantity, StockReserved};
 use super::state::{OrderStockState, PlacedOrder, Shipment};
 use crate::ids::{LocationId, Sku};
+use crate::quantity::Quantity;
 
 /// Units of a SKU that an order has at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,7 +188,8 @@ impl PlacedOrder {
             let there = self.take_left(&mut left, it, location);
             if there < it.quantity {
                 let (line_number, location) = (it.line_number, location.clone());
-                return Err(OrderError::TooManyAtLocation { line_number, left: there, location });
+                let left = Quantity::of(there, self.line(line_number).and_then(|line| line.unit));
+                return Err(OrderError::TooManyAtLocation { line_number, left, location });
             }
         }
         Ok(())

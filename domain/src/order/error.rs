@@ -57,8 +57,8 @@ pub enum OrderError {
     TooManyAtLocation {
         /// From 1.
         line_number: u32,
-        /// How many there are.
-        left: u32,
+        /// How much there is.
+        left: Quantity,
         /// Where.
         location: LocationId,
     },

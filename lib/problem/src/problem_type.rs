@@ -121,7 +121,7 @@ problem_types! {
         "Check the quantity, and the location's name.";
     OtherUnit = "other-unit", CONFLICT, "The SKU is counted in another unit",
         "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit.",
-        "Give the quantity in the SKU's unit, and name it as `unit`.";
+        "Give the quantity in the SKU's unit, and name it as `unit`. Of goods that come back, leave out `restock` for the line.";
     Backordered = "backordered", CONFLICT, "Units are still to come",
         "Of the `sku`, only `onHand` units for this order are there. The others are expected at `availableAt`, if that is known.",
         "Ship the other lines, or fewer units, or receive the units first.";

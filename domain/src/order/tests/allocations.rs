@@ -131,7 +131,7 @@ fn a_shipment_that_names_its_location_takes_units_there() {
     assert_eq!(allocations(&order), [("berlin", 2, 0, 0), ("default", 2, 1, 0)]);
     let refused = order.decide(ship_from("t", Some(line(2)), "default"));
     let location = LocationId::default();
-    assert_eq!(refused, Err(OrderError::TooManyAtLocation { line_number: 1, left: 1, location }));
+    assert_eq!(refused, Err(OrderError::TooManyAtLocation { line_number: 1, left: Quantity::of(1, None), location }));
     // Without lines it is all that is left there.
     stock_commands(&mut order, &ship_from("t", None, "default"));
     assert_eq!(allocations(&order), [("berlin", 2, 0, 0), ("default", 2, 2, 0)]);

@@ -110,7 +110,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("reason.otherUnit.skus",       [SHOW,  NO,    SHOW]),
         ("reason.otherUnit.skus.sku",   [SHOW,  NO,    SHOW]),
         ("reason.otherUnit.skus.ordered", [SHOW, NO,   SHOW]),
-        ("reason.otherUnit.skus.stocked", [SHOW, NO,   SHOW]),
+        ("reason.otherUnit.skus.stocked", [NO,  NO,    SHOW]),
         ("reason.paymentDeclined",      [SHOW,  NO,    SHOW]),
         ("reason.paymentDeclined.message", [NO, NO,    MASK]),
         ("reason.givenUp",              [SHOW,  NO,    SHOW]),
@@ -187,7 +187,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("otherUnits",                  [SHOW,  SHOW,  SHOW]),
         ("otherUnits.sku",              [SHOW,  SHOW,  SHOW]),
         ("otherUnits.ordered",          [SHOW,  SHOW,  SHOW]),
-        ("otherUnits.stocked",          [SHOW,  SHOW,  SHOW]),
+        ("otherUnits.stocked",          [NO,    SHOW,  SHOW]),
     ]),
     ("StockReleased", &[
         ("expired",                     [SHOW,  SHOW,  SHOW]),
