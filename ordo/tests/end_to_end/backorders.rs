@@ -1,6 +1,7 @@
 //! Units that are sold before they are on hand: up to a limit, and shipped in the order in which they were sold.
 
 use futures_util::future::join_all;
+use http::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
@@ -53,7 +54,12 @@ async fn what_is_not_there_yet_is_sold_and_ships_when_it_came_first_come_first_s
     assert!(refused["type"].as_str().unwrap().ends_with("backordered"), "{refused}");
     assert_eq!(refused["availableAt"], EXPECTED);
     let one = json!({ "lines": [{ "lineNumber": 1, "quantity": 1 }] });
-    assert_eq!(ask(&client, "/orders/first/ship", one.clone()).await.0, 202);
+    let under_a_key = [("content-type", "application/json"), ("idempotency-key", "one")];
+    let ship_one = || client.send_with(Method::POST, "/orders/first/ship", &under_a_key, one.to_string());
+    let shipped = ship_one().await;
+    assert_eq!(shipped.status, 202);
+    // Sent again after a lost answer, it is answered as before, though no more is there.
+    assert_eq!(ship_one().await.json(), shipped.json());
     assert_eq!(ask(&client, "/orders/first/ship", one.clone()).await.0, 409);
 
     // When some of it comes
