@@ -23,6 +23,8 @@ use crate::loaded_order::LoadedOrder;
 const ORDERS: usize = 50;
 /// How often orders are decided on together; after that each is decided on by itself.
 const ATTEMPTS_TOGETHER: u32 = 2;
+/// How often one order is decided on. Its sagas change it several times in a row when it is new.
+const ATTEMPTS_ALONE: u32 = 20;
 
 /// Why no numbers could be issued.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +122,10 @@ where
             }
         }
         for cause in causes.chunks(1) {
-            store.handle(&mut command(cause), None, ConflictRetryPolicy::default()).await.map_err(failed)?;
+            store
+                .handle(&mut command(cause), None, ConflictRetryPolicy::attempts(ATTEMPTS_ALONE))
+                .await
+                .map_err(failed)?;
         }
     }
     Ok(())

@@ -95,6 +95,10 @@ impl Command for NumberOrders<'_> {
     async fn decide(&mut self) -> Result<Decision<'_>, HandleError<IssueError>> {
         let created: HashMap<&str, &StoredEvent> =
             self.created.iter().map(|event| (event.stream_id.as_str(), *event)).collect();
+        let series_of = |created: &StoredEvent| self.format.series_of(created.recorded_at);
+        let names: BTreeSet<String> = self.created.iter().map(|created| series_of(created)).collect();
+        // The turn of the series first: the sagas change new orders all the time, also while it is waited for.
+        let locked = self.series.lock(names).await?;
         let is_due = |order: &LoadedOrder, _: &&StoredEvent| order.placed.wants_number();
         let mut orders = read_due_orders(self.store, created, is_due).await.map_err(HandleError::Undecidable)?;
         if orders.is_empty() {
@@ -102,9 +106,7 @@ impl Command for NumberOrders<'_> {
         }
         // Numbers follow the log.
         orders.sort_by_key(|(_, created)| created.position);
-        let series_of = |created: &StoredEvent| self.format.series_of(created.recorded_at);
-        let names: BTreeSet<String> = orders.iter().map(|(_, created)| series_of(created)).collect();
-        let mut append = NumberingAppend::new(self.series.lock(names).await?);
+        let mut append = NumberingAppend::new(locked);
         for (order, created) in orders {
             number(&mut append, order, series_of(created), created).map_err(HandleError::Undecidable)?;
         }

@@ -15,7 +15,7 @@ fn nothing_needs_to_be_set() {
     assert_eq!(settings.roles, PlatformRole::ALL);
     assert_eq!(settings.aws.region, "us-east-1");
     assert_eq!(settings.notification_deadline, Duration::from_secs(15));
-    assert_eq!(settings.database_connections, 40);
+    assert_eq!(settings.database_connections, 48);
 }
 
 #[test]

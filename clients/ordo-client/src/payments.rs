@@ -31,8 +31,9 @@ pub struct NewPayment {
 pub struct Payment {
     /// From 1.
     pub payment_number: u32,
-    /// What the customer pays with, in the shop's words.
-    pub method: String,
+    /// What the customer pays with, in the shop's words. The payment of an order that was placed without `payments` has none.
+    #[serde(default)]
+    pub method: Option<String>,
     /// How much of the total it pays.
     pub amount: Money,
     /// What a payment that was made elsewhere is known by there.

@@ -89,7 +89,7 @@ struct HoldView {
 #[serde(rename_all = "camelCase")]
 struct PaymentView {
     payment_number: u32,
-    method: String,
+    method: Option<String>,
     amount: AmountView,
     status: String,
     reference: Option<String>,
@@ -294,7 +294,7 @@ impl OrderPageData {
             let owed = owed.map(|owed| format!("a person has to give back {}", owed.amount));
             [
                 plain(payment.payment_number.to_string()),
-                plain(&payment.method),
+                plain(payment.method.as_deref().unwrap_or("–")),
                 plain(amount),
                 (tone, payment.status.clone()),
                 plain(and([elsewhere.unwrap_or_default(), owed.unwrap_or_default()])),

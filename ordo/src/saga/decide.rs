@@ -27,6 +27,7 @@ pub(super) async fn run(
     let named = target.named();
     let StepDecisionArgs { order, step, payment, refund: _, rest: _, why } = target;
     let before = find(operator, &order).await?;
+    check_names_step(&before, &decision, step)?;
     let step = step.or_else(|| step_of(&before, &decision));
     let Some(step) = step else { bail!("{}", harmless(&nothing_waits(&before))) };
     match operator.decide(&order, (step, payment, named), decision, &why, customer_message).await {
@@ -46,6 +47,7 @@ pub(super) async fn confirm(operator: &SagaOperator, target: &StepDecisionArgs, 
         return Ok(());
     }
     let now = find(operator, &target.order).await?;
+    check_names_step(&now, &OperatorDecision::Compensate, target.step)?;
     let is_edited =
         [OrderStage::Editing, OrderStage::PartiallyShippedEditing].map(OrderStage::name).contains(&now.stage);
     let is_of_edit = matches!(target.step.or(now.waits_for), Some(SagaStep::AuthorizePayment | SagaStep::ApplyEdit));
@@ -67,6 +69,26 @@ pub(super) async fn confirm(operator: &SagaOperator, target: &StepDecisionArgs, 
 
 async fn find(operator: &SagaOperator, order: &str) -> anyhow::Result<OrderSagasReport> {
     report::read(&operator.store, order).await?.with_context(|| format!("there is no order {order}"))
+}
+
+/// A confirmed order is undone only if that is said. What was meant for its edit, which is over meanwhile, must not undo it.
+fn check_names_step(
+    report: &OrderSagasReport,
+    decision: &OperatorDecision,
+    step: Option<SagaStep>,
+) -> anyhow::Result<()> {
+    let is_confirmed =
+        [OrderStage::Confirmed, OrderStage::ConfirmedOnHold].map(OrderStage::name).contains(&report.stage);
+    if is_confirmed && *decision == OperatorDecision::Compensate && step.is_none() {
+        let order = &report.order_id;
+        bail!(
+            "{}",
+            harmless(&format!(
+                "{order} is confirmed, and no edit is in work: --step confirm_order undoes the order and ends it"
+            ))
+        );
+    }
+    Ok(())
 }
 
 fn step_of(report: &OrderSagasReport, decision: &OperatorDecision) -> Option<SagaStep> {

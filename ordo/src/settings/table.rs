@@ -39,7 +39,7 @@ fn read(table: &mut SettingsReader) -> Settings {
             &database_url(),
             "The Postgres database, postgres://user:password@host:port/name. `up` starts one of its own without it",
         ),
-        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 40, &integer(4..=500), "Connections in the pool"),
+        database_connections: table.value("ORDO_DATABASE_CONNECTIONS", 48, &integer(4..=500), "Connections in the pool"),
         read_connections: table.value(
             "ORDO_READ_CONNECTIONS",
             16,

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 use testkit::eventually;
 
-use crate::support::{Client, Ordo, PATIENCE, at_rest, settled};
+use crate::support::{Client, Ordo, PATIENCE, at_rest, run, settled};
 
 async fn ask(client: &Client, path: &str, body: Value) -> Value {
     let answer = client.post(path, "application/json", body.to_string()).await;
@@ -86,6 +86,9 @@ async fn an_order_is_edited_up_and_down_and_each_unit_is_paid_once() {
     at_rest(&ordo.database, 1, PATIENCE).await;
     let timeline = client.get("/orders/a/events").await.text();
     assert!(timeline.contains("OrderEdited") && !timeline.contains("tok_ok"), "{timeline}");
+    // The payment that the order was placed with has no method, and is shown all the same.
+    let page = run(&["order", "show", "a"], &[("DATABASE_URL", ordo.database.as_str())]).await;
+    assert!(page.code == 0 && page.out.contains("14.50 EUR"), "{page:?}");
 }
 
 #[tokio::test]

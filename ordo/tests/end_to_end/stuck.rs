@@ -57,6 +57,10 @@ async fn an_operator_sees_which_orders_are_stuck_and_gets_each_to_its_end() {
         ends(&client, order, state, event).await;
     }
 
+    // A confirmed order is not undone by the way.
+    let unnamed = decide(&ordo, &["compensate", "other"]).await;
+    assert!(unnamed.code == 1 && unnamed.err.contains("--step confirm_order undoes the order"), "{unnamed:?}");
+
     // What the provider does not understand it does not hold: there is nothing that keeps the order from being undone.
     assert_eq!(decide(&ordo, &["compensate", "hopeless"]).await.code, 0);
     ends(&client, "hopeless", "compensated", "OrderRejected").await;

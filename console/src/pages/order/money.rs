@@ -37,10 +37,16 @@ impl MoneyBar {
         // What is held of a payment is what it has and was not captured of it.
         let mut held = 0_i64;
         for payment in &order.payments {
-            if matches!(payment.status.as_str(), "authorized" | "partiallyCaptured") {
+            if matches!(payment.status.as_str(), "authorized" | "partiallyCaptured" | "partiallyRefunded") {
                 let rest = minor(Some(&payment.amount))?.saturating_sub(minor(Some(&payment.captured))?);
                 held = held.saturating_add(rest.max(0));
             }
+        }
+        // An order that was placed without payments has one for all of it, which is not listed.
+        if order.payments.is_empty()
+            && matches!(status.as_str(), "authorized" | "partiallyCaptured" | "partiallyRefunded")
+        {
+            held = due;
         }
         let held = held.min(due);
         let is_over = matches!(order.status.as_str(), "rejected" | "cancelled")
@@ -119,6 +125,8 @@ mod tests {
             ("cancelled", "40.00 EUR".into(), 400),
         ];
         assert_eq!(some, expected);
+        // Placed without payments: there is one, for all of it.
+        assert_eq!(parts(&json!({ "paymentStatus": "authorized" })), held);
         let open = parts(&json!({ "paymentStatus": "none" }));
         assert_eq!(open, [("open", "100.00 EUR".to_owned(), 1_000)]);
     }
