@@ -122,15 +122,24 @@ impl PlacedOrder {
     /// The units that were not on hand when they were reserved, as far as they have neither been shipped nor cancelled.
     pub fn backorders(&self) -> impl Iterator<Item = BackorderedUnits> {
         let reserved = match &self.stock {
-            OrderStockState::Reserved(reserved) => &reserved.backorders[..],
+            OrderStockState::Reserved(reserved) => Some(reserved),
             OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
-                &[]
+                None
             }
         };
-        reserved.iter().filter_map(|it| {
+        let waiting = |reserved: &StockReserved, it: &BackorderedUnits| {
+            let units = reserved.units.iter().filter(|units| (&units.sku, &units.location) == (&it.sku, &it.location));
+            // Those that were on hand are cancelled last.
+            let on_hand = units.map(|units| units.quantity).sum::<u32>().saturating_sub(it.quantity);
             let is_it = |known: &&Allocation| (&known.sku, &known.location) == (&it.sku, &it.location);
-            let quantity = self.allocations.iter().find(is_it).map_or(0, Allocation::left).min(it.quantity);
-            (quantity > 0).then(|| BackorderedUnits { quantity, ..it.clone() })
+            let allocation = self.allocations.iter().find(is_it);
+            allocation.map_or(0, |it| it.left().min(it.quantity.saturating_sub(on_hand))).min(it.quantity)
+        };
+        reserved.into_iter().flat_map(move |reserved| {
+            reserved.backorders.iter().filter_map(move |it| {
+                let quantity = waiting(reserved, it);
+                (quantity > 0).then(|| BackorderedUnits { quantity, ..it.clone() })
+            })
         })
     }
 

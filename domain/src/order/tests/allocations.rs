@@ -273,6 +273,14 @@ fn what_waits_is_asked_of_the_stock_before_it_ships_and_is_said_until_then() {
 }
 
 #[test]
+fn of_an_order_that_waits_what_is_not_there_is_cancelled_first() {
+    let mut order = promised(2, one_of_two_waits());
+    let cancelled = stock_commands(&mut order, &cancel(1));
+    assert!(!cancelled.is_empty());
+    assert_eq!(order.backorders().next(), None);
+}
+
+#[test]
 fn a_reservation_of_what_is_not_there_is_of_the_third_version() {
     crate::golden::check_today::<Order>("events", [one_of_two_waits()]);
 }
