@@ -24,6 +24,8 @@ use crate::frame::Frame;
 const COUNTED: &str = "200";
 /// How long a figure may take to find out.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How old the oldest unhandled event of a subscription is that keeps up.
+const BEHIND: Duration = Duration::from_mins(1);
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -61,6 +63,8 @@ struct SubscriptionRow {
     name: Text,
     /// The age of the oldest event that it has not handled.
     behind: String,
+    /// Whether that is older than it should be, for whatever reason: it fails, or no process has it.
+    is_behind: bool,
     events: i64,
     parked: i64,
     /// Why it stopped, if it did.
@@ -119,6 +123,7 @@ impl Figures {
                 .find(|stop| stop.subscription == it.name)
                 .map(|stop| error_text(&caller, &stop.error)),
             behind: seconds(it.lag_seconds),
+            is_behind: it.lag_seconds >= BEHIND.as_secs_f64(),
             events: it.lag_events,
             parked: it.parked,
             name: it.name.into(),

@@ -91,6 +91,7 @@ async fn what_clients_wrote_is_text_on_every_page() {
     );
     assert!(home.contains("<strong>1</strong> orders in the last minute"), "{home}");
     assert!(home.contains("<span class=\"tag bad\">stopped</span> <bdi>&#60;script&#62;"), "{home}");
+    assert!(home.contains("<span class=\"tag good\">up to date</span>") && !home.contains(">behind</span>"), "{home}");
     fixture.end().await;
 }
 
