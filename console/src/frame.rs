@@ -21,10 +21,11 @@ pub(crate) struct NavigationLink {
 }
 
 /// The pages of the navigation: path, name, and the route of the API that says who may see it; `None`: everyone.
-const PAGES: [(&str, &str, Option<&str>); 5] = [
+const PAGES: [(&str, &str, Option<&str>); 6] = [
     ("/", "Home", None),
     ("/orders", "Orders", Some("/orders")),
     ("/sagas", "Sagas", Some("/sagas")),
+    ("/sales", "Sales", Some("/sales")),
     ("/stock", "Stock", Some("/stock")),
     ("/parked-events", "Parked events", Some("/sagas")),
 ];

@@ -8,6 +8,7 @@
 
 mod admission;
 mod answer;
+mod chart;
 mod display;
 mod form;
 mod frame;
@@ -92,8 +93,11 @@ impl Console {
             .route("/orders", get(pages::orders::show))
             .route("/orders/export", get(pages::orders::export))
             .route("/orders/{order_id}", get(pages::order::show))
+            .route("/orders/{order_id}/changes", get(pages::order::changes::show))
+            .route("/orders/{order_id}/documents/{document_id}", get(pages::order::document))
             .route("/orders/{order_id}/events/{version}", get(pages::event::show))
             .route("/sagas", get(pages::sagas::show))
+            .route("/sales", get(pages::sales::show))
             .route("/stock", get(pages::stock::show))
             .route("/parked-events", get(pages::parked::show))
             .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))

@@ -6,6 +6,7 @@ pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod parked;
 pub(crate) mod sagas;
+pub(crate) mod sales;
 pub(crate) mod stock;
 
 use std::fmt;

@@ -1,7 +1,6 @@
 //! `ordo order`: an order at any version, and the difference between two versions, from the log; all orders of a filter; orders of
 //! another system.
 
-mod changes;
 mod diff;
 mod export;
 mod import;

@@ -40,6 +40,7 @@ use projector::Projector;
 use reads::ReadRouteState;
 
 pub use live::{LiveStreamSettings, live_routes};
+pub use orders::changes::JsonLeafChange;
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
 pub use projection::ProjectionDefinition;
 pub use queries::ReadModelQueries;

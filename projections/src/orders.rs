@@ -23,11 +23,12 @@
 
 mod by_log;
 mod by_words;
+pub(crate) mod changes;
 mod collections;
 mod csv;
 mod cursor;
 mod days;
-mod documents;
+pub(crate) mod documents;
 mod edited;
 mod expansion;
 pub(crate) mod export;

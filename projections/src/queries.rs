@@ -6,16 +6,19 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use domain::ids::OrderId;
 use event_store::EventStore;
-use http::HeaderMap;
+use http::header::ACCEPT;
 use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 use problem::{ClientNetwork, Problem, QueryParameters};
 use read_models::GenerationStore;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::orders::documents;
 use crate::orders::export::{ExportParameters, export_orders};
 use crate::orders::routes::{order_as_of, order_now, orders};
 use crate::reads::{ReadRouteState, no_order};
+use crate::sales::routes::sold;
 use crate::{SlowReads, stock, timeline};
 
 /// The questions that the GET routes answer, by the same functions. What a caller may not see is left out by whoever shows the answer,
@@ -94,6 +97,37 @@ impl ReadModelQueries {
         let before = version.saturating_sub(1);
         let cursor = if before > 0 { format!("&cursor={before}") } else { String::new() };
         self.order_events(order_id, &format!("limit=1{cursor}"), caller).await
+    }
+
+    /// `GET /orders/{order_id}/documents`, its first page.
+    pub async fn documents(
+        &self,
+        order_id: &str,
+        caller: &AuthorizedCaller,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, path) = (State(self.0.clone()), Ok(Path(order_id.to_owned())));
+        let parameters = QueryParameters::parse("limit=200");
+        let Json(page) = documents::list(state, path, parameters, caller.clone(), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
+    /// `GET /orders/{order_id}/documents/{document_id}` as PDF, without what the caller may not see.
+    pub async fn document_file(
+        &self,
+        (order_id, document_id): (String, String),
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<Response, Problem> {
+        let (state, path) = (State(self.0.clone()), Ok(Path((order_id, document_id))));
+        let pdf = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/pdf"))]);
+        documents::show(state, path, QueryParameters::parse(""), caller.clone(), peer.map(Extension), pdf).await
+    }
+
+    /// `GET /sales`, with its query parameters.
+    pub async fn sales(&self, query: &str) -> Result<impl Serialize + use<>, Problem> {
+        let parameters = QueryParameters::parse(query);
+        let Json(view) = sold(State(self.0.clone()), parameters, HeaderMap::new()).await?;
+        Ok(view)
     }
 
     /// `GET /stock`, with its query parameters.

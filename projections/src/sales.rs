@@ -10,7 +10,7 @@
 //! tallies, one per partition of the subscription. So only one process at a time writes a tally, and none waits for
 //! another.
 
-mod routes;
+pub(crate) mod routes;
 
 use chrono::{DateTime, NaiveDate, Timelike, Utc};
 use domain::money::Currency;

@@ -1,6 +1,7 @@
 //! `/orders/{order_id}`: an order, now or as it was, with what happened to it and how far its sagas are.
 
 pub(super) mod answers;
+pub(crate) mod changes;
 mod money;
 mod sentence;
 
@@ -8,12 +9,16 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
+use cqrs_es::Aggregate;
 use domain::ids::OrderId;
+use domain::order::Order;
+use event_store::read::read_version;
 use problem::{Problem, QueryParameters};
 use serde::Deserialize;
 
-use self::answers::{Masked, OrderAnswer, SagasAnswer, TimelineAnswer};
+use self::answers::{DocumentsAnswer, Masked, OrderAnswer, SagasAnswer, TimelineAnswer};
 use self::money::MoneyBar;
+use super::home::unavailable;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
@@ -31,6 +36,9 @@ struct OrderTemplate {
     money: Option<MoneyBar>,
     /// Whether it is shown as it was, and not as it is.
     as_of: bool,
+    last_version: i64,
+    /// `None`: they are not shown with what was, or not to the reader.
+    documents: Option<DocumentsAnswer>,
     timeline: TimelineAnswer,
     /// The address of the next events.
     later: Option<String>,
@@ -55,9 +63,7 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
     asked: Result<QueryParameters<OrderPageQuery>, Problem>,
 ) -> Result<Response, Problem> {
-    // There is no order under a text that is no id.
-    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
-    let order_id = order_id.ok_or_else(|| Problem::not_found("there is no such order"))?;
+    let order_id = parse_id(path)?;
     let OrderPageQuery { as_of, cursor } = asked?.0;
     let as_of = as_of.filter(|as_of| !as_of.is_empty());
     let caller = reader.at("/orders/{order_id}")?;
@@ -77,6 +83,12 @@ pub(crate) async fn show(
         },
         (Some(_), _) | (None, Err(_)) => (None, None),
     };
+    let documents = match (&as_of, reader.at("/orders/{order_id}/documents")) {
+        (None, Ok(caller)) => Some(shown(&caller, &queries.documents(order_id.as_str(), &caller.0).await?)?),
+        (Some(_), _) | (None, Err(_)) => None,
+    };
+    let last_version = read_version(console.0.store.pool(), Order::TYPE, order_id.as_str());
+    let last_version = last_version.await.map_err(unavailable)?;
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
     crate::long_page(OrderTemplate {
@@ -84,6 +96,8 @@ pub(crate) async fn show(
         sentence: sentence::of(&order, sagas.as_ref()),
         money: MoneyBar::of(&order),
         as_of: as_of.is_some(),
+        last_version,
+        documents,
         order,
         timeline,
         later,
@@ -91,4 +105,21 @@ pub(crate) async fn show(
         sagas_failed,
     })
     .await
+}
+
+/// An invoice or a credit note as PDF.
+pub(crate) async fn document(
+    State(console): State<Console>,
+    reader: Reader,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path(named) = path.map_err(|_| Problem::not_found("there is no such document"))?;
+    let (caller, _) = reader.at("/orders/{order_id}/documents/{document_id}")?;
+    console.0.queries.document_file(named, &caller, reader.peer).await
+}
+
+/// The order that a path names. There is none under a text that is no id.
+fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
+    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
+    order_id.ok_or_else(|| Problem::not_found("there is no such order"))
 }

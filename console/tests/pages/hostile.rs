@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, as_role};
 
 /// Every page that shows something of orders.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 10] = [
     "/",
+    "/orders/hostile/changes?from=1&to=2",
     "/orders",
     "/orders?q=alert",
     "/orders/hostile",
     "/orders/hostile?asOf=1",
     "/orders/hostile/events/1",
     "/sagas",
+    "/sales",
     "/parked-events",
 ];
 
@@ -35,6 +37,8 @@ async fn fixture() -> Fixture {
     let fixture = Fixture::new().await;
     let notes = "=cmd|secret note \u{202e}txet\u{1b}[2J\n<svg onload=alert(3)>".to_owned();
     fixture.order(&hostile(), |content| OrderCreated { notes: Some(notes.clone()), ..content }).await;
+    let note = json!({ "NoteAdded": { "noteId": "n-1", "text": "<script>secret</script> \u{202e}", "author": "<b>secret</b>" } });
+    fixture.happen("hostile", &[note], None).await;
     let error = "<script>alert('error of secret@example.com')</script>";
     let stuck = "insert into saga_work (saga, order_id, step, failures, due_at, last_error, stuck)
                  values ('order_fulfilment', 'hostile', 'reserve_stock', 3, 'infinity', $1, true)";

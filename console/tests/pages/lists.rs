@@ -18,6 +18,9 @@ async fn a_question_that_is_wrong_is_told_beside_its_form() {
     for path in ["/orders?limit=1000", "/orders?cursor=x", "/orders?nothing=1"] {
         assert_eq!(fixture.page(path, &operator).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
     }
+    let page = fixture.page("/sales?from=2026-01-01&to=2026-12-31&status=lost", &operator).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(page.body.contains("at most 92 days") && page.body.contains("status must be one of"), "{}", page.body);
     for path in ["/sagas?state=lost", "/sagas?cursor=x", "/stock?limit=0"] {
         assert_eq!(fixture.page(path, &operator).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
     }
@@ -140,5 +143,28 @@ async fn exports_elsewhere_in_the_process_count_here() {
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
     drop(under_way);
     assert_eq!(fixture.page("/orders/export?format=csv", &operator).await.status, StatusCode::OK);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn sales_are_figures_and_charts_without_a_script() {
+    let fixture = Fixture::new().await;
+    let finance = as_role(Role::Finance);
+    let empty = fixture.page("/sales?from=2026-01-01&to=2026-01-08", &finance).await.body;
+    assert!(empty.contains("Nothing was ordered") && empty.contains("<svg"), "{empty}");
+    fixture.order(&testkit::demo_order("o-1"), |content| content).await;
+    fixture.order(&testkit::demo_order("o-2"), |content| content).await;
+    fixture.until_passed("sales").await;
+    let days = fixture.page("/sales", &finance).await.body;
+    for shown in
+        ["By the day", "<strong>259.98 USD</strong> 2 orders", "Amounts in USD", "class=\"refunded\"", "status=pending"]
+    {
+        assert!(days.contains(shown), "{shown}: {days}");
+    }
+    let today = chrono::Utc::now().date_naive();
+    let hours = fixture.page(&format!("/sales?day={today}&currency=USD&status=pending"), &finance).await.body;
+    assert!(hours.contains("By the hour") && !hours.contains("<script"), "{hours}");
+    let none = fixture.page(&format!("/sales?day={today}&status=confirmed"), &finance).await.body;
+    assert!(none.contains("Nothing was ordered"), "{none}");
     fixture.end().await;
 }

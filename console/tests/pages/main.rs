@@ -4,5 +4,6 @@
 mod access;
 mod hostile;
 mod lists;
+mod order;
 mod sessions;
 mod support;

@@ -115,14 +115,34 @@ impl Fixture {
     pub(crate) async fn order(&self, posted: &Value, change: impl Fn(OrderCreated) -> OrderCreated) {
         let order_id = posted["orderId"].as_str().unwrap();
         let content = PostedOrder::parse(posted.to_string().as_bytes()).unwrap().content;
-        let event = OrderEvent::OrderCreated(change(content));
+        self.append(order_id, vec![OrderEvent::OrderCreated(change(content))], &Metadata::default()).await;
+    }
+
+    /// Appends events, as they are stored, and waits until they are shown.
+    pub(crate) async fn happen(&self, order_id: &str, events: &[Value], actor: Option<&str>) {
+        let events = events.iter().map(|event| serde_json::from_value(event.clone()).unwrap()).collect();
+        let actor = actor.map(str::to_owned);
+        self.append(order_id, events, &Metadata { actor, ..Metadata::default() }).await;
+    }
+
+    async fn append(&self, order_id: &str, events: Vec<OrderEvent>, metadata: &Metadata) {
         let known: Versioned<Order> = self.store.load(order_id).await.unwrap();
-        let decide = |_: &Order| Ok::<_, OrderError>(vec![event.clone()]);
-        let handled = self.store.execute(order_id, known, &Metadata::default(), decide).await.unwrap();
+        let decide = |_: &Order| Ok::<_, OrderError>(events.clone());
+        let handled = self.store.execute(order_id, known, metadata, decide).await.unwrap();
         let Handled::Appended(appended) = handled else { panic!("{order_id}: nothing happened") };
+        self.until_reached("orders", appended.position).await;
+    }
+
+    /// Waits until a projection has seen all that there is.
+    pub(crate) async fn until_passed(&self, projection: &str) {
+        let end = event_store::read::last_position(self.database.pool()).await.unwrap();
+        self.until_reached(projection, end).await;
+    }
+
+    async fn until_reached(&self, projection: &str, position: i64) {
         testkit::eventually(PATIENCE, || async {
             let positions = checkpoints(self.database.pool()).await.unwrap();
-            positions.get("orders").is_some_and(|reached| *reached >= appended.position)
+            positions.get(projection).is_some_and(|reached| *reached >= position)
         })
         .await;
     }

@@ -1,10 +1,9 @@
 //! `ordo order diff`.
 
-use projections::{OrderAsOf, OrderHistory, PointInTime};
+use projections::{JsonLeafChange, OrderAsOf, OrderHistory, PointInTime};
 use serde_json::Value;
 use sqlx::PgPool;
 
-use super::changes::{JsonLeafChange, changes, in_words};
 use crate::dlq::harmless;
 use crate::output;
 
@@ -16,7 +15,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let history = OrderHistory::read(pool, id).await?;
     let (old, new) = (history.at(moments.0)?, history.at(moments.1)?);
-    let changes = changes(&view(&old)?, &view(&new)?);
+    let changes = JsonLeafChange::between(&view(&old)?, &view(&new)?);
     if json {
         return Ok(output::line(&serde_json::to_string(&changes)?)?);
     }
@@ -43,10 +42,10 @@ fn headline(history: &OrderHistory, old: &OrderAsOf, new: &OrderAsOf) -> String 
 }
 
 fn line(change: &JsonLeafChange) -> String {
-    let JsonLeafChange { path, old, new } = change;
-    match (old, new) {
-        (Value::Null, new) => format!("+ {path}  {}", in_words(new)),
-        (old, Value::Null) => format!("- {path}  {}", in_words(old)),
-        (old, new) => format!("~ {path}  {} -> {}", in_words(old), in_words(new)),
+    let path = &change.path;
+    match change.in_words() {
+        [None, new] => format!("+ {path}  {}", new.unwrap_or_default()),
+        [Some(old), None] => format!("- {path}  {old}"),
+        [Some(old), Some(new)] => format!("~ {path}  {old} -> {new}"),
     }
 }

@@ -103,7 +103,7 @@ struct OrderPartPage<T> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(super) struct CollectionQuery {
+pub(crate) struct CollectionQuery {
     /// The most of them in the page; 50 if it is left out.
     #[param(minimum = 1, maximum = 200)]
     pub(super) limit: Option<i64>,

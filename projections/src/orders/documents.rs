@@ -43,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
 /// An order's documents, oldest first. If the page has a cursor, there are more.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct DocumentsPage {
+pub(crate) struct DocumentsPage {
     order_id: String,
     items: Vec<DocumentSummary>,
     cursor: Option<String>,
@@ -189,7 +189,7 @@ struct DocumentTaxView {
         (status = 404, description = "There is no such order"),
     )
 )]
-async fn list(
+pub(crate) async fn list(
     State(reads): State<ReadRouteState>,
     path: Result<Path<String>, PathRejection>,
     parameters: Result<QueryParameters<CollectionQuery>, Problem>,
@@ -233,7 +233,7 @@ async fn list(
         (status = 404, description = "There is no such order or document"),
     )
 )]
-async fn show(
+pub(crate) async fn show(
     State(reads): State<ReadRouteState>,
     path: Result<Path<(String, String)>, PathRejection>,
     parameters: Result<QueryParameters<MinPositionQuery>, Problem>,

@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct SalesParameters {
+pub(crate) struct SalesParameters {
     /// One day, in UTC. Either this, or `from` and `to`.
     #[param(schema_with = described::day)]
     day: Option<String>,
@@ -55,7 +55,7 @@ struct SalesParameters {
 /// The orders of each hour of some days, and of all of them together.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Sales)]
-struct SalesView {
+pub(crate) struct SalesView {
     from: NaiveDate,
     /// The day after the last.
     to: NaiveDate,
@@ -103,7 +103,7 @@ struct SalesRequest {
     ),
     responses((status = 200, description = "Orders and amounts", body = SalesView))
 )]
-async fn sold(
+pub(crate) async fn sold(
     State(reads): State<ReadRouteState>,
     parameters: Result<QueryParameters<SalesParameters>, Problem>,
     headers: HeaderMap,

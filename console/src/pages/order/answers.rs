@@ -1,7 +1,13 @@
 //! What the API answers about an order, as far as the page shows it.
 
+mod goods;
+mod prices;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+pub(super) use self::goods::{Allocation, Backorder, DocumentsAnswer, Edit, Return};
+pub(super) use self::prices::{Discount, Shipping, Tax, Totals};
 
 use crate::display::{Instant, Text};
 use crate::json::in_lines;
@@ -49,6 +55,16 @@ pub(super) struct OrderAnswer {
     pub(super) source: Option<Text>,
     #[serde(default)]
     pub(super) tags: Vec<Text>,
+    #[serde(default)]
+    pub(super) edits: Vec<Edit>,
+    pub(super) shipping: Option<Shipping>,
+    #[serde(default)]
+    pub(super) discounts: Vec<Discount>,
+    pub(super) totals: Option<Totals>,
+    #[serde(default)]
+    pub(super) allocations: Vec<Allocation>,
+    #[serde(default)]
+    pub(super) backorders: Vec<Backorder>,
     #[serde(default)]
     pub(super) payments: Vec<Payment>,
     #[serde(default)]
@@ -125,6 +141,7 @@ pub(super) struct Payment {
     pub(super) method: Option<Text>,
     pub(super) amount: Amount,
     pub(super) reference: Option<Text>,
+    pub(super) paid_at: Option<Instant>,
     pub(super) status: Text,
     pub(super) captured: Amount,
     pub(super) refunded: Amount,
@@ -143,9 +160,25 @@ pub(super) struct Line {
     pub(super) unit: Option<Text>,
     pub(super) unit_price: Amount,
     pub(super) line_total: Amount,
+    pub(super) requires_shipping: Option<bool>,
+    pub(super) gift_card: Option<bool>,
+    #[serde(default)]
+    pub(super) discounts: Vec<Discount>,
+    #[serde(default)]
+    pub(super) taxes: Vec<Tax>,
+    attributes: Option<Box<RawValue>>,
+    metadata: Option<Box<RawValue>>,
     pub(super) shipped: Option<Text>,
     pub(super) cancelled: Option<Text>,
     pub(super) returned: Option<Text>,
+}
+
+impl Line {
+    /// What the shop wrote to it, to the letter.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, Text)> {
+        let named = [("Attributes", &self.attributes), ("Metadata", &self.metadata)];
+        named.into_iter().filter_map(|(name, json)| Some((name, json.as_deref()?.get().into())))
+    }
 }
 
 /// How much of a line.
@@ -166,6 +199,11 @@ pub(super) struct Shipment {
     pub(super) parcels: Vec<Parcel>,
     pub(super) shipped_at: Instant,
     pub(super) delivered_at: Option<Instant>,
+    pub(super) settled: Option<bool>,
+    /// `None`: what it has came from several.
+    pub(super) location: Option<Text>,
+    #[serde(default)]
+    pub(super) allocations: Vec<Allocation>,
 }
 
 #[derive(Deserialize)]
@@ -185,34 +223,24 @@ pub(super) struct Cancellation {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Return {
-    pub(super) return_id: Text,
-    #[serde(default)]
-    pub(super) lines: Vec<LineQuantity>,
-    pub(super) reason: Option<Text>,
-    pub(super) requested_at: Instant,
-    pub(super) received_at: Option<Instant>,
-    pub(super) cancelled_at: Option<Instant>,
-}
-
-impl Return {
-    pub(super) fn state(&self) -> &'static str {
-        match (self.cancelled_at, self.received_at) {
-            (Some(_), _) => "cancelled",
-            (None, Some(_)) => "received",
-            (None, None) => "requested",
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Refund {
     pub(super) refund_id: Text,
     pub(super) amount: Amount,
     pub(super) reason: Option<Text>,
     pub(super) requested_at: Instant,
+    pub(super) refunded_at: Option<Instant>,
     pub(super) status: Option<Text>,
+    #[serde(default)]
+    pub(super) payments: Vec<RefundShare>,
+}
+
+/// What goes back to one of several payments.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefundShare {
+    pub(super) payment_number: Text,
+    pub(super) amount: Amount,
+    pub(super) status: Text,
 }
 
 #[derive(Deserialize)]

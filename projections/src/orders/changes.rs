@@ -1,4 +1,4 @@
-//! What differs between two JSON values, leaf by leaf.
+//! What differs between two views of an order, leaf by leaf.
 
 use std::collections::BTreeSet;
 
@@ -7,27 +7,36 @@ use serde_json::Value;
 
 /// A leaf that differs.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct JsonLeafChange {
+pub struct JsonLeafChange {
     /// A JSON pointer.
-    pub(super) path: String,
+    pub path: String,
     /// null: it was missing.
-    pub(super) old: Value,
+    pub old: Value,
     /// null: it was removed.
-    pub(super) new: Value,
+    pub new: Value,
 }
 
-/// All differences in the order of their paths; elements of lists are compared by index. An amount with its currency is one leaf.
-pub(super) fn changes(old: &Value, new: &Value) -> Vec<JsonLeafChange> {
-    let mut found = Vec::new();
-    compare(String::new(), Some(old), Some(new), &mut found);
-    found
+impl JsonLeafChange {
+    /// All differences in the order of their paths; elements of lists are compared by index. An amount with its currency is one leaf.
+    #[must_use]
+    pub fn between(old: &Value, new: &Value) -> Vec<Self> {
+        let mut found = Vec::new();
+        compare(String::new(), Some(old), Some(new), &mut found);
+        found
+    }
+
+    /// Both leaves as people read them. `None`: it was missing, or was removed.
+    #[must_use]
+    pub fn in_words(&self) -> [Option<String>; 2] {
+        [&self.old, &self.new].map(in_words)
+    }
 }
 
-/// A leaf as people read it.
-pub(super) fn in_words(leaf: &Value) -> String {
-    match amount(leaf) {
-        Some((amount, currency)) => format!("{amount} {currency}"),
-        None => leaf.to_string(),
+fn in_words(leaf: &Value) -> Option<String> {
+    match (amount(leaf), leaf) {
+        (Some((amount, currency)), _) => Some(format!("{amount} {currency}")),
+        (None, Value::Null) => None,
+        (None, leaf) => Some(leaf.to_string()),
     }
 }
 
@@ -88,7 +97,8 @@ mod tests {
                           "mails": [], "reason": "late", "metadata": { "a/b": 1 } });
         let new = json!({ "status": "confirmed", "total": { "amount": "2.00", "currency": "USD" }, "lines": [{ "n": 1, "sent": 1 }],
                           "mails": [{ "to": "a" }], "metadata": { "a/b": 2 } });
-        let told: Vec<_> = changes(&old, &new).into_iter().map(|it| (it.path, it.old, it.new)).collect();
+        let told: Vec<_> =
+            JsonLeafChange::between(&old, &new).into_iter().map(|it| (it.path, it.old, it.new)).collect();
         let expected = [
             ("/lines/0/sent", json!(0), json!(1)),
             ("/mails/0/to", Value::Null, json!("a")),
@@ -98,20 +108,22 @@ mod tests {
             ("/total", json!({ "amount": "1.00", "currency": "USD" }), json!({ "amount": "2.00", "currency": "USD" })),
         ];
         assert_eq!(told, expected.map(|(path, old, new)| (path.to_owned(), old, new)));
-        assert_eq!(changes(&old, &old), []);
+        assert_eq!(JsonLeafChange::between(&old, &old), []);
     }
 
     #[test]
     fn elements_are_in_their_order_and_what_changes_its_kind_is_one_change() {
         let many: Vec<_> = (0..11).collect();
-        let paths: Vec<_> = changes(&Value::Null, &json!(many)).into_iter().map(|change| change.path).collect();
+        let paths: Vec<_> =
+            JsonLeafChange::between(&Value::Null, &json!(many)).into_iter().map(|change| change.path).collect();
         assert_eq!(paths[9..], ["/9", "/10"]);
-        let kind = changes(&json!({ "a": [1] }), &json!({ "a": { "b": 1 } }));
+        let kind = JsonLeafChange::between(&json!({ "a": [1] }), &json!({ "a": { "b": 1 } }));
         assert_eq!(kind, [JsonLeafChange { path: "/a".into(), old: json!([1]), new: json!({ "b": 1 }) }]);
         assert_eq!(
-            changes(&json!({}), &json!({ "a": [] })),
+            JsonLeafChange::between(&json!({}), &json!({ "a": [] })),
             [JsonLeafChange { path: "/a".into(), old: Value::Null, new: json!([]) }]
         );
-        assert_eq!(in_words(&json!({ "amount": "1.00", "currency": "USD" })), "1.00 USD");
+        assert_eq!(in_words(&json!({ "amount": "1.00", "currency": "USD" })).as_deref(), Some("1.00 USD"));
+        assert_eq!(in_words(&Value::Null), None);
     }
 }
