@@ -13,8 +13,13 @@ use crate::Console;
 use crate::session::SessionCredential;
 
 const SIGN_IN: &str = "/sign-in";
+/// Where browsers come back to from the issuer.
+const CALLBACK: &str = "/sign-in/callback";
 /// What is shown to everyone.
-const OPEN: [&str; 4] = [SIGN_IN, "/sign-out", "/console.css", "/console.svg"];
+const OPEN: [&str; 8] =
+    [SIGN_IN, "/sign-in/issuer", CALLBACK, "/sign-out", "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js"];
+/// What is the same for everyone and costs nothing.
+const STATIC: [&str; 5] = [SIGN_IN, "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js"];
 
 /// The layer that finds out who sends a request, and refuses who has no business here: everybody without a credential that holds, and
 /// customers.
@@ -39,13 +44,13 @@ pub async fn admit(State(console): State<Console>, mut request: Request, next: N
     answer
 }
 
-/// Whether the credential of a request is looked at: it has one, and its path is not open; or it has one in the form that signs in. Goes
+/// Whether the credential of a request is looked at: it has one, and its path is not open; or it brings one to sign in. Goes
 /// behind [`use_session`](crate::use_session).
 #[must_use]
 pub fn looks_at_credential(request: &Request) -> bool {
     let path = request.uri().path();
     match OPEN.contains(&path) {
-        true => path == SIGN_IN && request.method() == Method::POST,
+        true => path == CALLBACK || (path == SIGN_IN && request.method() == Method::POST),
         false => request.headers().contains_key(AUTHORIZATION),
     }
 }
@@ -54,7 +59,7 @@ pub fn looks_at_credential(request: &Request) -> bool {
 #[must_use]
 pub fn is_the_same_for_everyone(request: &Request) -> bool {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    is_read && [SIGN_IN, "/console.css", "/console.svg"].contains(&request.uri().path())
+    is_read && STATIC.contains(&request.uri().path())
 }
 
 /// A refusal that tells the log whom it refuses.

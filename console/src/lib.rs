@@ -1,6 +1,6 @@
 //! The console: what happens on the platform, as pages in a browser.
 //!
-//! Every page is rendered here and can be read without JavaScript; there is none. A page asks the same functions as the HTTP API and the
+//! Every page is rendered here and can be read without JavaScript, which only keeps open pages up to date. A page asks the same functions as the HTTP API and the
 //! command line do, and leaves out of their answers what the table of routes does not let its reader see. A browser signs in with a token
 //! or an API key, which its cookie then carries: it is checked with each request, as a bearer credential is.
 //!
@@ -13,6 +13,7 @@ mod display;
 mod form;
 mod frame;
 mod json;
+mod live;
 mod pages;
 mod problem_page;
 mod session;
@@ -21,7 +22,7 @@ mod sign_in;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use access_control::AccessLayer;
+use access_control::{AccessLayer, OpenIdClient};
 use askama::Template;
 use axum::Router;
 use axum::extract::Request;
@@ -34,21 +35,27 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use messaging::QueuesHealth;
 use problem::Problem;
 use projections::ReadModelQueries;
+use tokio_util::sync::CancellationToken;
 
 pub use self::admission::{admit, is_the_same_for_everyone, looks_at_credential};
 use self::form::FormReader;
+use self::live::OpenPages;
+use self::pages::home::SharedFigures;
 pub use self::problem_page::show_problems;
 pub use self::session::use_session;
 
-/// Nothing but the stylesheet is loaded, and forms are sent to this server alone.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
-                      frame-ancestors 'none'";
+/// Nothing is loaded from elsewhere and nothing inline is run, and forms are sent to this server alone.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// How long browsers keep what is the same for everyone.
 const SOME_MINUTES: &str = "max-age=300";
 
 const STYLESHEET: &str = include_str!("../assets/console.css");
 const ICON: &str = include_str!("../assets/console.svg");
+/// They keep open pages up to date.
+const HTMX: &str = include_str!("../assets/htmx/htmx.min.js");
+const HTMX_SSE: &str = include_str!("../assets/htmx/sse.min.js");
 
 /// What the console reads from.
 pub struct ConsoleSources {
@@ -59,8 +66,12 @@ pub struct ConsoleSources {
     pub queues: QueuesHealth,
     /// Who may call.
     pub access: AccessLayer,
+    /// The issuer where people sign in, if they do.
+    pub open_id: Option<OpenIdClient>,
     /// Whether the listener is HTTPS. Its cookies are then sent over HTTPS alone.
     pub is_encrypted: bool,
+    /// Ends what is told to open pages.
+    pub stop: CancellationToken,
 }
 
 /// The console of a process. Cheap to clone.
@@ -70,6 +81,8 @@ pub struct Console(Arc<ConsoleState>);
 struct ConsoleState {
     sources: ConsoleSources,
     forms: FormReader,
+    open_pages: OpenPages,
+    figures: SharedFigures,
 }
 
 impl Deref for ConsoleState {
@@ -83,7 +96,12 @@ impl Deref for ConsoleState {
 impl Console {
     #[must_use]
     pub fn new(sources: ConsoleSources) -> Self {
-        Self(Arc::new(ConsoleState { sources, forms: FormReader::default() }))
+        Self(Arc::new(ConsoleState {
+            sources,
+            forms: FormReader::default(),
+            open_pages: OpenPages::default(),
+            figures: SharedFigures::default(),
+        }))
     }
 
     /// The pages, without what has to go around them.
@@ -101,9 +119,14 @@ impl Console {
             .route("/stock", get(pages::stock::show))
             .route("/parked-events", get(pages::parked::show))
             .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+            .route("/sign-in/issuer", get(sign_in::issuer::begin))
+            .route("/sign-in/callback", get(sign_in::issuer::end))
             .route("/sign-out", post(sign_in::sign_out))
+            .route("/changes", get(live::changes))
             .route("/console.css", get(stylesheet))
             .route("/console.svg", get(icon))
+            .route("/htmx.min.js", get(|| script(HTMX)))
+            .route("/sse.min.js", get(|| script(HTMX_SSE)))
             .fallback(no_page)
             .layer(map_response(with_policy))
             .with_state(self.clone())
@@ -116,6 +139,10 @@ async fn no_page(request: Request) -> Problem {
 
 async fn stylesheet() -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, SOME_MINUTES)], STYLESHEET)
+}
+
+async fn script(text: &'static str) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, SOME_MINUTES)], text)
 }
 
 async fn icon() -> impl IntoResponse {

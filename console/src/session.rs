@@ -24,6 +24,8 @@ pub(crate) enum ConsoleCookie {
     Session,
     /// Has a random text, which a form that signs in is bound to.
     Form,
+    /// Has a sign-in that has begun at the issuer.
+    PendingSignIn,
 }
 
 /// The credential that came in a cookie: an extension of the request.
@@ -38,6 +40,16 @@ impl ConsoleCookie {
             (Self::Session, false) => "ordo_session",
             (Self::Form, true) => "__Host-ordo_form",
             (Self::Form, false) => "ordo_form",
+            (Self::PendingSignIn, true) => "__Host-ordo_sign_in",
+            (Self::PendingSignIn, false) => "ordo_sign_in",
+        }
+    }
+
+    /// Who comes back from the issuer comes from another site.
+    fn same_site(self) -> &'static str {
+        match self {
+            Self::Session | Self::Form => "Strict",
+            Self::PendingSignIn => "Lax",
         }
     }
 
@@ -63,7 +75,8 @@ impl ConsoleCookie {
 
     fn header(self, value: &str, more: &str, is_encrypted: bool) -> Result<HeaderValue, Problem> {
         let secure = if is_encrypted { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{more}", self.name(is_encrypted));
+        let name = self.name(is_encrypted);
+        let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={}{secure}{more}", self.same_site());
         HeaderValue::try_from(text).map_err(Problem::internal)
     }
 }

@@ -1,6 +1,8 @@
 //! Signing in and out.
 
-use access_control::AuthenticationError;
+pub(crate) mod issuer;
+
+use access_control::{AuthenticationError, InvalidCredential};
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,8 @@ struct SignInTemplate<'a> {
     /// The page to go on to.
     next: &'a str,
     token: String,
+    /// The address of the sign-in at the issuer, if there is one.
+    issuer: Option<String>,
     /// Why it is asked again.
     said: Option<&'a str>,
 }
@@ -61,9 +65,11 @@ pub(crate) fn page(
     said: Option<&str>,
 ) -> Result<Response, Problem> {
     let secret = cookie.map_or_else(random_text, Ok)?;
+    let with_next = |path: &str| format!("{path}?{}", next_query(next));
     let page = SignInTemplate {
         frame: Frame::without_reader("Sign in"),
         next: path_of_ours(next),
+        issuer: console.0.open_id.is_some().then(|| with_next("/sign-in/issuer")),
         token: form_token(&secret, SIGN_IN),
         said,
     };
@@ -81,8 +87,11 @@ struct ComeBackTemplate {
 
 /// The page that goes on to the form by itself. That request is the console's own, so it has the cookie if there is a session.
 pub(crate) fn come_back(next: &str) -> Result<Response, Problem> {
-    let next = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path_of_ours(next)).finish();
-    crate::page(&ComeBackTemplate { sign_in: format!("/sign-in?{next}") })
+    crate::page(&ComeBackTemplate { sign_in: format!("/sign-in?{}", next_query(next)) })
+}
+
+fn next_query(next: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair("next", path_of_ours(next)).finish()
 }
 
 /// A path of this server; `/` for everything else, which could lead elsewhere.
@@ -119,15 +128,9 @@ pub(crate) async fn sign_in(State(console): State<Console>, request: Request) ->
     if !can_be_credential(credential) {
         return again("Give a token or an API key.", None);
     }
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {credential}")).map_err(Problem::internal)?);
-    match console.0.access.caller(&headers).await {
-        Ok(Some(caller)) => {
-            if let Err(problem) = check_role(&caller) {
-                return Ok(refused(problem, &caller));
-            }
-        }
-        Ok(None) => return again(NOT_VALID, None),
+    match check_credential(&console, credential).await {
+        Ok(Ok(())) => {}
+        Ok(Err(refused)) => return Ok(refused),
         Err(error @ AuthenticationError::Invalid(_)) => return again(NOT_VALID, Some(error.into())),
         Err(error @ (AuthenticationError::Unavailable(_) | AuthenticationError::OutdatedKeys(_))) => {
             return Err(error.into());
@@ -135,6 +138,17 @@ pub(crate) async fn sign_in(State(console): State<Console>, request: Request) ->
     }
     let session = ConsoleCookie::Session.set(credential, encrypted)?;
     go_on(next, [session, ConsoleCookie::Form.remove(encrypted)?])
+}
+
+/// Whether a credential holds here, and its role may see the console. `Ok(Err(_))`: the answer to somebody whose role may not.
+async fn check_credential(console: &Console, credential: &str) -> Result<Result<(), Response>, AuthenticationError> {
+    let bearer = HeaderValue::try_from(format!("Bearer {credential}"));
+    let bearer = bearer.map_err(|_| InvalidCredential::Header("is no text"))?;
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, bearer)]);
+    let caller = console.0.access.caller(&headers).await?;
+    // Nobody is let in as somebody else, since there is a credential.
+    let caller = caller.ok_or(InvalidCredential::Header("has no credential"))?;
+    Ok(check_role(&caller).map_err(|problem| refused(problem, &caller)))
 }
 
 /// Removes the browser's cookie.

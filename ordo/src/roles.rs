@@ -251,7 +251,9 @@ pub(crate) async fn start(
             store: reading,
             queues,
             access: access.clone(),
+            open_id: console::open_id(settings)?,
             is_encrypted: settings.edge.tls.is_some(),
+            stop: running.stop.clone(),
         };
         let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref());
         let pages = console::pages(sources, hosts, &rates);

@@ -10,6 +10,7 @@ mod choices;
 mod database_url;
 mod edge;
 mod mistakes;
+mod open_id;
 mod payment;
 mod publication;
 mod reader;

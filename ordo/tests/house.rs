@@ -125,16 +125,20 @@ fn every_route_of_the_product_is_described() {
 /// What was vendored is what it says it is.
 #[test]
 fn vendored_files_have_their_hashes() {
-    let folder = root().join("ordo/assets/swagger-ui");
-    let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
-    for line in sums.lines() {
-        let (hash, name) = line.split_once("  ").unwrap();
-        let content = fs::read(folder.join(name)).unwrap();
-        let actual: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(actual, hash, "{name}");
+    for (folder, licences) in
+        [("ordo/assets/swagger-ui", ["LICENSE", "NOTICE"]), ("console/assets/htmx", ["LICENSE", "LICENSE-sse"])]
+    {
+        let folder = root().join(folder);
+        let sums = fs::read_to_string(folder.join("SHA256SUMS")).unwrap();
+        for line in sums.lines() {
+            let (hash, name) = line.split_once("  ").unwrap();
+            let content = fs::read(folder.join(name)).unwrap();
+            let actual: String = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(actual, hash, "{name}");
+        }
+        assert_eq!(sums.lines().count(), 2, "{}", folder.display());
+        assert!(licences.iter().all(|licence| folder.join(licence).is_file()), "{}", folder.display());
     }
-    assert_eq!(sums.lines().count(), 2);
-    assert!(folder.join("LICENSE").is_file() && folder.join("NOTICE").is_file());
 }
 
 /// By its text: a name counts as used outside its crate if another crate, or a test of its own, has it as a word. A type may also

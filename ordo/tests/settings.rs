@@ -121,6 +121,41 @@ fn settings_of_tokens_name_what_is_wrong_and_hide_the_secret() {
 }
 
 #[test]
+fn people_sign_in_at_the_issuer_whose_tokens_are_verified() {
+    let issuer = [
+        ("ORDO_TOKEN_ISSUER", "https://id.shop.example/realms/shop/"),
+        ("ORDO_JWKS_URL", "https://id.shop.example/realms/shop/keys"),
+        ("ORDO_OIDC_CLIENT_ID", "ordo-console"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| [&issuer[..], more].concat();
+    let console = ("ORDO_CONSOLE_URL", "https://console.shop.example/");
+    let settings = load(&with(&[console, ("ORDO_OIDC_CLIENT_SECRET", "s3cret")]), "").unwrap();
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    let open_id = settings.settings.authentication.open_id.unwrap();
+    assert_eq!(open_id.document.to_text(), "https://id.shop.example/realms/shop/.well-known/openid-configuration");
+    assert_eq!(open_id.redirect_url.as_str(), "https://console.shop.example/sign-in/callback");
+    assert_eq!(open_id.scopes, ["openid"]);
+    let address =
+        "an https:// address without a path, such as https://console.shop.example; http:// is for this machine";
+    assert_eq!(
+        mistakes(&issuer, ""),
+        [format!("ORDO_CONSOLE_URL: is needed, since ORDO_OIDC_CLIENT_ID is set: {address}")]
+    );
+    for url in ["https://console.shop.example/ordo", "http://console.shop.example", "console.shop.example", "https://"]
+    {
+        let said = mistakes(&with(&[("ORDO_CONSOLE_URL", url)]), "");
+        assert!(said[0].starts_with("ORDO_CONSOLE_URL: ") && said[0].contains(address), "{said:?}");
+    }
+    let alone = [issuer[2], console];
+    let said = mistakes(&alone, "");
+    assert_eq!(said, ["ORDO_OIDC_CLIENT_ID: needs an ORDO_TOKEN_ISSUER that is an https:// address"]);
+    let said = mistakes(&[issuer[0], issuer[2], console], "");
+    assert!(said[0].starts_with("ORDO_OIDC_CLIENT_ID: needs ORDO_JWKS_URL or ORDO_JWKS_FILE"), "{said:?}");
+    let said = mistakes(&with(&[console, ("ORDO_OIDC_SCOPES", "profile")]), "");
+    assert!(said[0].starts_with("ORDO_OIDC_SCOPES: "), "{said:?}");
+}
+
+#[test]
 fn an_unknown_variable_of_ours_is_a_mistake() {
     assert_eq!(
         mistakes(&[("ORDO_LISTN", "127.0.0.1:1"), ("ORDO_COLOUR", "red"), ("PATH", "/bin"), ("ORDO_CONFIG", "x")], ""),

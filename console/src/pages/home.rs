@@ -1,14 +1,17 @@
 //! `/`: how the platform does, with a link to the list behind each figure.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use access_control::Role;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::TimeDelta;
 use event_store::operations;
 use messaging::DeadLetterOrigin;
-use problem::{Problem, ProblemType};
+use problem::{Problem, ProblemType, QueryParameters};
 use sagas::report::WaitingSagaFilter;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -26,18 +29,52 @@ const COUNTED: &str = "200";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How old the oldest unhandled event of a subscription is that keeps up.
 const BEHIND: Duration = Duration::from_mins(1);
+/// How old figures are that are shown.
+const FRESH: Duration = Duration::from_millis(900);
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomeTemplate {
     frame: Frame,
-    now: Instant,
+    /// Whether the page keeps itself up to date.
+    is_live: bool,
     /// `None`: they are for those who run the platform.
-    figures: Option<Figures>,
+    figures: Option<Arc<Figures>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HomeQuery {
+    /// `no`: the page stays as it is.
+    live: Option<String>,
+}
+
+/// The latest figures, which all who read them at the same time have together.
+#[derive(Default)]
+pub(crate) struct SharedFigures(Mutex<HashMap<Role, RoleFigures>>);
+
+/// What those of a role see. Who comes while it is being read waits for it.
+type RoleFigures = Arc<tokio::sync::Mutex<Option<(tokio::time::Instant, Arc<Figures>)>>>;
+
+impl SharedFigures {
+    async fn read(&self, console: &Console, reader: &Reader) -> Result<Arc<Figures>, Problem> {
+        let role = reader.principal.role();
+        let shared = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(role).or_default());
+        let mut latest = shared.lock().await;
+        if let Some((read_at, figures)) = &*latest
+            && read_at.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(figures));
+        }
+        let figures = Arc::new(Figures::read(console, reader).await?);
+        *latest = Some((tokio::time::Instant::now(), Arc::clone(&figures)));
+        Ok(figures)
+    }
 }
 
 /// `None` stands for what could not be found out.
 struct Figures {
+    at: Instant,
     orders: Option<OrdersOfMinute>,
     /// How many run, and how many are stuck.
     sagas: Option<(i64, i64)>,
@@ -83,12 +120,17 @@ struct CountedOrders {
     cursor: Option<IgnoredAny>,
 }
 
-pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    State(console): State<Console>,
+    reader: Reader,
+    asked: Result<QueryParameters<HomeQuery>, Problem>,
+) -> Result<Response, Problem> {
+    let is_live = asked?.0.live.is_none_or(|live| live != "no");
     let figures = match reader.may_read("/sagas") {
-        true => Some(Figures::read(&console, &reader).await?),
+        true => Some(console.0.figures.read(&console, &reader).await?),
         false => None,
     };
-    crate::page(&HomeTemplate { frame: Frame::of(&reader, "Home", "/"), now: Instant::now(), figures })
+    crate::page(&HomeTemplate { frame: Frame::of(&reader, "Home", "/"), is_live, figures })
 }
 
 impl Figures {
@@ -134,6 +176,7 @@ impl Figures {
             .iter()
             .map(|origin| DeadLetterCount { queue: origin.as_str(), count: console.0.queues.dead_letters(*origin) });
         Ok(Self {
+            at: Instant::now(),
             orders: orders.ok(),
             sagas: sagas.ok(),
             mails: mails.ok().map(seconds),

@@ -58,11 +58,15 @@ async fn fixture() -> Fixture {
 /// That a page holds nothing but what its templates have.
 fn check_page(path: &str, page: &Answer) {
     assert_eq!(page.status, StatusCode::OK, "{path}: {}", page.body);
+    // The head has the console's own scripts.
+    let (head, body) = page.body.split_once("<body>").unwrap();
+    assert_eq!(head.matches("<script").count(), head.matches(r#".min.js" defer></script>"#).count(), "{head}");
     for markup in ["<script", "<img", "<svg onload", "<b>", "<i>", " style=", " onerror=\"", "\u{202e}", "\u{1b}"] {
-        assert!(!page.body.contains(markup), "{path} has {markup:?}: {}", page.body);
+        assert!(!body.contains(markup), "{path} has {markup:?}: {body}");
     }
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(policy.contains("script-src 'self';") && policy.contains("connect-src 'self';"), "{policy}");
     assert!(policy.contains("form-action 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert_eq!(page.headers["x-content-type-options"], "nosniff");
     assert_eq!(page.headers["cache-control"], "no-store");

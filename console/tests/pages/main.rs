@@ -4,6 +4,8 @@
 mod access;
 mod hostile;
 mod lists;
+mod live;
+mod open_id;
 mod order;
 mod sessions;
 mod support;

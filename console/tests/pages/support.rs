@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use access_control::{
-    AccessLayer, AuthenticationSettings, Authenticator, AuthorizedCaller, Principal, Role, Route, TokenClaimSettings,
-    TokenKeys, TokenRequest, TokenSecret,
+    AccessLayer, AuthenticationSettings, Authenticator, AuthorizedCaller, OpenIdClient, Principal, Role, Route,
+    TokenClaimSettings, TokenKeys, TokenRequest, TokenSecret,
 };
 use axum::Router;
 use axum::body::Body;
@@ -76,8 +76,17 @@ impl Fixture {
         Self::with(None).await
     }
 
+    /// The same, where people sign in at an issuer.
+    pub(crate) async fn signing_in_at(open_id: OpenIdClient) -> Self {
+        Self::start(None, Some(open_id)).await
+    }
+
     /// `anonymous` calls where no credential comes.
     pub(crate) async fn with(anonymous: Option<Principal>) -> Self {
+        Self::start(anonymous, None).await
+    }
+
+    async fn start(anonymous: Option<Principal>, open_id: Option<OpenIdClient>) -> Self {
         let database = testkit::database().await;
         let read_models = testkit::read_models(database.pool());
         projections::create_tables(&*read_models, &[]).await.unwrap();
@@ -87,12 +96,15 @@ impl Fixture {
         let authenticator = Authenticator::start(&settings, Some(database.pool().clone())).unwrap();
         let slow = SlowReads::default();
         let elsewhere = ReadModelQueries::new(store.clone(), &*read_models, slow.clone());
+        let stop = CancellationToken::new();
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),
             store: store.clone(),
             queues: QueuesHealth::default(),
             access: AccessLayer::new(authenticator, anonymous),
+            open_id,
             is_encrypted: false,
+            stop: stop.clone(),
         });
         let pages = console.routes().layer((
             problem::layer(),
@@ -100,7 +112,6 @@ impl Fixture {
             from_fn_with_state(console.clone(), use_session),
             from_fn_with_state(console, admit),
         ));
-        let stop = CancellationToken::new();
         let running = tokio::spawn(projections::run(store.clone(), read_models, stop.clone()));
         Self { database, store, elsewhere, pages, stop, running }
     }
@@ -155,8 +166,18 @@ impl Fixture {
         self.elsewhere.export(request.into_parts().0, &caller, None).await
     }
 
+    /// The process is told to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// An answer that has only begun.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.pages.clone().oneshot(request).await.unwrap()
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
-        let answer = self.pages.clone().oneshot(request).await.unwrap();
+        let answer = self.open(request).await;
         let (head, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status, headers: head.headers, body: String::from_utf8(body.to_vec()).unwrap() }

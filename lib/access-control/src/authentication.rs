@@ -9,8 +9,11 @@ mod api_key_table;
 mod api_keys;
 mod claims;
 mod failure;
+mod issuer_http;
+mod issuer_url;
 mod jwks;
 mod key_set;
+mod open_id;
 mod refreshed;
 mod ring_provider;
 mod token;
@@ -28,7 +31,8 @@ use sqlx::PgPool;
 pub use self::api_key::{ApiKeyId, InvalidApiKeyId, PlaintextApiKey};
 pub use self::api_key_table::{ApiKeyError, ApiKeyRequest, ApiKeyRow};
 pub use self::failure::{AuthenticationError, InvalidCredential};
-pub use self::jwks::JwksUrl;
+pub use self::issuer_url::IssuerUrl;
+pub use self::open_id::{OpenIdClient, OpenIdClientSecret, OpenIdError, OpenIdSettings, PendingSignIn, RedirectUrl};
 pub use self::token::{TokenClaimSettings, TokenRequest, TokenSecret, TokenSigningError};
 
 use self::api_keys::ApiKeyVerifier;
@@ -45,7 +49,7 @@ pub enum TokenKeys {
     /// HS256 with one secret, for development.
     Secret(TokenSecret),
     /// The keys of an issuer, at a URL.
-    JwksUrl(JwksUrl),
+    JwksUrl(IssuerUrl),
     /// The keys of an issuer, in a file.
     JwksFile(PathBuf),
 }
@@ -56,6 +60,8 @@ pub struct AuthenticationSettings {
     pub token_claims: TokenClaimSettings,
     /// `None`: no token is accepted.
     pub token_keys: Option<TokenKeys>,
+    /// Where people get tokens in a browser, for [`OpenIdClient`].
+    pub open_id: Option<OpenIdSettings>,
 }
 
 /// Why authentication does not start.

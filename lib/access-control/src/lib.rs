@@ -14,8 +14,9 @@ mod routes;
 
 pub use authentication::{
     ApiKeyError, ApiKeyId, ApiKeyRequest, ApiKeyRow, AuthenticationError, AuthenticationSettings,
-    AuthenticationStartError, Authenticator, InvalidApiKeyId, InvalidCredential, JwksUrl, PlaintextApiKey,
-    TokenClaimSettings, TokenKeys, TokenRequest, TokenSecret, TokenSigningError,
+    AuthenticationStartError, Authenticator, InvalidApiKeyId, InvalidCredential, IssuerUrl, OpenIdClient,
+    OpenIdClientSecret, OpenIdError, OpenIdSettings, PendingSignIn, PlaintextApiKey, RedirectUrl, TokenClaimSettings,
+    TokenKeys, TokenRequest, TokenSecret, TokenSigningError,
 };
 pub use grant::{Denial, RoutePermission, decide};
 pub use layer::{AccessLayer, AccessService, AuthorizedCaller, looks_at_credential};

@@ -1,5 +1,6 @@
 //! The console, with what goes around its pages.
 
+use access_control::OpenIdClient;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
@@ -9,6 +10,7 @@ use ordo_console::{
 use problem::AllowedHosts;
 
 use crate::http::{AddressBucket, RequestRateLimiter};
+use crate::settings::Settings;
 
 /// The pages of the console, under the same limits and rules about hosts and other sites as the operate listener.
 pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &RequestRateLimiter) -> Router {
@@ -22,6 +24,11 @@ pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &Reques
         from_fn_with_state(console, admit),
         rates.per_principal(),
     ))
+}
+
+/// Where people sign in, if that is set.
+pub(super) fn open_id(settings: &Settings) -> anyhow::Result<Option<OpenIdClient>> {
+    Ok(settings.authentication.open_id.clone().map(OpenIdClient::start).transpose()?)
 }
 
 /// Which bucket of its address a request takes a token of. Strangers at the API use up theirs, and keep nobody from signing in.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use access_control::{AuthenticationSettings, JwksUrl, TokenClaimSettings, TokenKeys, TokenSecret};
+use access_control::{AuthenticationSettings, IssuerUrl, TokenClaimSettings, TokenKeys, TokenSecret};
 
+use super::open_id;
 use super::reader::SettingsReader;
 use super::value_types::SettingType;
 
@@ -11,9 +12,9 @@ fn token_secret() -> SettingType<TokenSecret> {
     SettingType::new("32 to 1024 bytes", |_| "***".to_owned(), TokenSecret::parse)
 }
 
-fn jwks_url() -> SettingType<JwksUrl> {
+fn jwks_url() -> SettingType<IssuerUrl> {
     let allowed = "an https:// address such as https://id.shop.example/.well-known/jwks.json; http:// is for this machine (localhost, 127.0.0.1, [::1])";
-    SettingType::new(allowed, JwksUrl::to_text, JwksUrl::parse)
+    SettingType::new(allowed, IssuerUrl::to_text, IssuerUrl::parse)
 }
 
 fn path() -> SettingType<PathBuf> {
@@ -73,7 +74,7 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
     if role_claim == customer_claim {
         table.refuse("ORDO_TOKEN_CUSTOMER_CLAIM", "must be another claim than ORDO_TOKEN_ROLE_CLAIM");
     }
-    if jwks_ca.is_some() && !jwks_url.as_ref().is_some_and(JwksUrl::is_https) {
+    if jwks_ca.is_some() && !jwks_url.as_ref().is_some_and(IssuerUrl::is_https) {
         table.refuse("ORDO_JWKS_CA", "is for an https:// address in ORDO_JWKS_URL");
     }
     let jwks_url = jwks_url.map(|url| match jwks_ca {
@@ -101,8 +102,8 @@ pub(super) fn read(table: &mut SettingsReader) -> AuthenticationSettings {
         let because = format!("{name} is set");
         table.needed("ORDO_TOKEN_ISSUER", &claim_value(), &because);
     }
-    AuthenticationSettings {
-        token_claims: TokenClaimSettings { issuer, audience, role_claim, customer_claim },
-        token_keys: first.map(|(keys, _)| keys),
-    }
+    let token_keys = first.map(|(keys, _)| keys);
+    let open_id = open_id::read(table, token_keys.as_ref(), &issuer);
+    let token_claims = TokenClaimSettings { issuer, audience, role_claim, customer_claim };
+    AuthenticationSettings { token_claims, token_keys, open_id }
 }

@@ -82,8 +82,15 @@ impl TokenVerifier {
         if kid.is_none() && current.is_some() {
             return Err(InvalidCredential::UnknownKey.into());
         }
-        let reloaded = keys.reloaded().await;
-        let outcome = reloaded.value.as_deref().and_then(|keys| self.verify_with(keys, kid, token, hash));
+        let asked_at = Instant::now();
+        let mut reloaded = keys.reloaded().await;
+        let find = |keys: Option<&KeySet>| keys.and_then(|keys| self.verify_with(keys, kid, token, hash));
+        let mut outcome = find(reloaded.value.as_deref());
+        if outcome.is_none() && reloaded.as_of < asked_at {
+            // The load was under way already, and may have begun before the issuer had the key.
+            reloaded = keys.reloaded().await;
+            outcome = find(reloaded.value.as_deref());
+        }
         match outcome {
             Some(outcome) => outcome,
             None if reloaded.failed || reloaded.value.is_none() => {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use access_control::{AuthenticationSettings, Authenticator, JwksUrl, TokenClaimSettings, TokenKeys};
+use access_control::{AuthenticationSettings, Authenticator, IssuerUrl, TokenClaimSettings, TokenKeys};
 use axum::Router;
 use axum::routing::get;
 use http::StatusCode;
@@ -14,6 +14,7 @@ use ring::signature::{
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::signing::{base64, claims_with, token};
@@ -99,6 +100,8 @@ pub(crate) struct Issuer {
     pub(crate) url: String,
     answer: Arc<Mutex<(StatusCode, String)>>,
     asked: Arc<AtomicUsize>,
+    /// What is asked for leaves only with one of these.
+    ways_out: Arc<Semaphore>,
     _server: AbortOnDropHandle<()>,
 }
 
@@ -106,18 +109,21 @@ impl Issuer {
     pub(crate) async fn start(keys: &[Value]) -> Self {
         let answer = Arc::new(Mutex::new((StatusCode::OK, String::new())));
         let asked = Arc::new(AtomicUsize::new(0));
-        let (answers, count) = (Arc::clone(&answer), Arc::clone(&asked));
+        let ways_out = Arc::new(Semaphore::new(1));
+        let (answers, count, out) = (Arc::clone(&answer), Arc::clone(&asked), Arc::clone(&ways_out));
         let routes = Router::new().route(
             "/jwks.json",
             get(async move || {
+                let answer = answers.lock().unwrap().clone();
                 count.fetch_add(1, Ordering::SeqCst);
-                answers.lock().unwrap().clone()
+                drop(out.acquire().await.unwrap());
+                answer
             }),
         );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        let issuer = Self { url, answer, asked, _server: AbortOnDropHandle::new(server) };
+        let issuer = Self { url, answer, asked, ways_out, _server: AbortOnDropHandle::new(server) };
         issuer.publish(keys);
         issuer
     }
@@ -130,18 +136,23 @@ impl Issuer {
         *self.answer.lock().unwrap() = (status, body.to_owned());
     }
 
+    /// Holds back the answers to those who ask from now on, until what it returns is dropped.
+    pub(crate) async fn hold_back(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.ways_out).acquire_owned().await.unwrap()
+    }
+
     /// How often its keys were asked for.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
     pub(crate) fn authenticator(&self) -> Authenticator {
-        trusting(TokenKeys::JwksUrl(JwksUrl::parse(&self.url).unwrap()))
+        trusting(TokenKeys::JwksUrl(IssuerUrl::parse(&self.url).unwrap()))
     }
 }
 
 /// Accepts tokens of the issuer, verified with these keys.
 pub(crate) fn trusting(keys: TokenKeys) -> Authenticator {
     let token_claims = TokenClaimSettings { issuer: ISSUER.to_owned(), ..TokenClaimSettings::default() };
-    Authenticator::start(&AuthenticationSettings { token_claims, token_keys: Some(keys) }, None).unwrap()
+    Authenticator::start(&AuthenticationSettings { token_claims, token_keys: Some(keys), open_id: None }, None).unwrap()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access_control::{AuthenticationError, Authenticator, TokenKeys};
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use http::StatusCode;
 use ring::hmac;
 use serde_json::{Value, json};
@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use crate::issuer::{Issuer, SigningKey, trusting};
 use crate::signing::{base64, claims_with, now, token};
 use crate::{assert_refused, principal_of};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn refused(authenticator: &Authenticator, token: &str, what: &str) {
     assert_refused(principal_of(authenticator, token).await.expect_err(what), what).await;
@@ -129,6 +131,21 @@ async fn a_rotation_under_load_refuses_no_token() {
         client.await.unwrap();
     }
     assert!(issuer.asked() <= 3, "{} requests", issuer.asked());
+}
+
+#[tokio::test]
+async fn a_key_that_is_published_while_those_before_it_are_on_their_way_is_found() {
+    let (old, new) = (SigningKey::ed25519(), SigningKey::ed25519());
+    let issuer = Issuer::start(&[old.jwk("old")]).await;
+    let on_their_way = issuer.hold_back().await;
+    let authenticator = issuer.authenticator();
+    testkit::eventually(PATIENCE, || async { issuer.asked() == 1 }).await;
+    issuer.publish(&[old.jwk("old"), new.jwk("new")]);
+    let token = new.token("EdDSA", Some("new"), &json!({}));
+    // The first is polled first: it waits for the load that is under way.
+    let (principal, ()) = join(principal_of(&authenticator, &token), async { drop(on_their_way) }).await;
+    principal.unwrap();
+    assert_eq!(issuer.asked(), 2);
 }
 
 #[tokio::test]
