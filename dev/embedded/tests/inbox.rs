@@ -143,6 +143,27 @@ async fn mails_are_listed_newest_first_until_they_are_deleted() {
 }
 
 #[tokio::test]
+async fn mails_are_found_by_what_is_in_them() {
+    let (inbox, client) = start().await;
+    for (to, subject) in
+        [("ann@example.com", "Your order A-1"), ("bea@example.com", "Your ORDER A-2"), ("bea@shop.example", "Hello")]
+    {
+        send(&client, to, subject).await.unwrap();
+    }
+    let found = async |query: &str| {
+        let list = get_json(&inbox, &format!("/messages?{query}")).await;
+        list.as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("q=bea%40").await, ["Hello", "Your ORDER A-2"]);
+    assert_eq!(found("q=order%20a-&limit=1").await, ["Your ORDER A-2"]);
+    assert_eq!(found("q=thanks&limit=2").await.len(), 2);
+    assert_eq!(found("q=demo-1&after=2").await, ["Hello"]);
+    assert_eq!(found("q=%3Cp%3E").await, Vec::<String>::new());
+    assert_eq!(found("q=").await.len(), 3);
+    inbox.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_mail_is_refused_as_ses_does() {
     let (inbox, client) = start().await;
     let error = send(&client, "nobody", "Your order").await.unwrap_err();

@@ -45,6 +45,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// Whether it has this text, which is in lower case, in an address, the subject, the plain text or a tag.
+    pub(super) fn has(&self, text: &str) -> bool {
+        let addresses = [&self.to, &self.cc, &self.bcc, &self.reply_to].into_iter().flatten();
+        let texts =
+            [&self.from, &self.subject].into_iter().chain(&self.text).chain(addresses).chain(self.tags.values());
+        texts.into_iter().any(|it| it.to_lowercase().contains(text))
+    }
+
     fn bytes(&self) -> usize {
         let addresses = [&self.to, &self.cc, &self.bcc, &self.reply_to];
         let pairs = self.headers.iter().chain(&self.tags);

@@ -57,6 +57,8 @@ struct Listing {
     /// Without what was written: all that are kept are some 60 MiB with it.
     #[serde(default)]
     brief: bool,
+    /// Only those that have this text in an address, the subject, the plain text or a tag, in whatever case.
+    q: Option<String>,
     /// Only what came after so many mails, oldest first; brief ones say which number they have.
     after: Option<u64>,
 }
@@ -81,10 +83,15 @@ impl<'a> Brief<'a> {
 
 async fn list(State(mailbox): State<Mailbox>, Query(listing): Query<Listing>) -> Response {
     let limit = listing.limit.unwrap_or(usize::MAX);
+    let wanted = listing.q.as_deref().map(str::to_lowercase).filter(|text| !text.is_empty());
+    // What is looked through is not held up for others.
+    let read = if wanted.is_some() { usize::MAX } else { limit };
     let messages: Vec<(Option<u64>, Arc<Message>)> = match listing.after {
-        Some(after) => mailbox.after(after, limit).into_iter().map(|(number, mail)| (Some(number), mail)).collect(),
-        None => mailbox.newest(limit).into_iter().map(|mail| (None, mail)).collect(),
+        Some(after) => mailbox.after(after, read).into_iter().map(|(number, mail)| (Some(number), mail)).collect(),
+        None => mailbox.newest(read).into_iter().map(|mail| (None, mail)).collect(),
     };
+    let fits = |(_, mail): &(Option<u64>, Arc<Message>)| wanted.as_deref().is_none_or(|wanted| mail.has(wanted));
+    let messages: Vec<_> = messages.into_iter().filter(fits).take(limit).collect();
     if listing.brief {
         let brief = messages.iter().map(|(number, message)| Brief::of(*number, message));
         return Json(brief.collect::<Vec<_>>()).into_response();
