@@ -33,6 +33,8 @@ pub(crate) enum Bench {
     Replay(Replay),
     /// How many orders a second can be read, and what a page of a customer's orders costs far behind the first
     Reads(Reads),
+    /// How long the console's pages take on a large platform, and what open consoles cost those who order; fails if a page is not shown
+    Console(Console),
     /// What others notice while some clients take all they can get, and how much memory the process takes; fails if they are not
     /// served
     GreedyClients(GreedyClients),
@@ -225,6 +227,37 @@ pub(crate) struct Replay {
     /// The roles that take the orders, or all
     #[arg(long, value_name = "ROLES", default_value = "command-api,projections", requires = "rate", value_parser = visible_roles)]
     pub(crate) roles: String,
+    /// Say it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Console {
+    /// How many orders there are
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = between::<u64, 50, 10_000_000>)]
+    pub(crate) orders: u64,
+    /// The sagas of how many of them are stuck
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = between::<u64, 0, 1_000_000>)]
+    pub(crate) stuck: u64,
+    /// How many dead letters there are
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = between::<u64, 0, 1_000_000>)]
+    pub(crate) dead_letters: u64,
+    /// How many consoles are open and follow what happens
+    #[arg(long, value_name = "N", default_value = "10", value_parser = between::<usize, 0, 20>)]
+    pub(crate) consoles: usize,
+    /// How many orders a second are posted
+    #[arg(long, value_name = "N", default_value = "500", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long to post before anything is measured
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = warm_up)]
+    pub(crate) warm_up: Duration,
+    /// How long each run measures, without consoles and with them
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// How many times to measure
+    #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
+    pub(crate) runs: usize,
     /// Say it as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,12 +1,12 @@
 //! A small HTTP client for answers of any kind, those of the inbox included. It tries once, and speaks plain HTTP only.
 
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self};
@@ -39,6 +39,36 @@ impl ApiClient {
     pub(crate) async fn post(&self, url: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
         let request = Request::post(address(url)?).header(CONTENT_TYPE, "application/json");
         self.send(request.body(Body::from(body.to_string()))?).await
+    }
+
+    /// The status of an answer that is read to its end, and how long it took to begin.
+    pub(crate) async fn first_byte(&self, url: &str) -> anyhow::Result<(StatusCode, Duration)> {
+        let asked = Instant::now();
+        let exchange = async {
+            let answer = self.begin(url).await?;
+            let took = asked.elapsed();
+            let status = answer.status();
+            to_bytes(answer.into_body(), LONGEST_ANSWER).await.context("the answer broke off")?;
+            Ok((status, took))
+        };
+        match tokio::time::timeout(self.patience, exchange).await {
+            Ok(answered) => answered,
+            Err(_) => bail!("{url} did not answer within {} s", self.patience.as_secs()),
+        }
+    }
+
+    /// The body of an answer that goes on.
+    pub(crate) async fn open(&self, url: &str) -> anyhow::Result<Body> {
+        let answer = self.begin(url).await?;
+        ensure!(answer.status().is_success(), "{url} is answered {}", answer.status());
+        Ok(answer.into_body())
+    }
+
+    async fn begin(&self, url: &str) -> anyhow::Result<http::Response<Body>> {
+        let uri = address(url)?;
+        // As a browser asks.
+        let request = Request::get(uri.clone()).header(ACCEPT, "text/html, */*").body(Body::empty())?;
+        Ok(self.http.request(request).await.map_err(|error| reason(&error, &uri))?.map(Body::new))
     }
 
     async fn send(&self, request: Request) -> anyhow::Result<(StatusCode, Value)> {

@@ -8,6 +8,7 @@
 //! - `reads`: orders and pages of them read over HTTP.
 //! - `append`: the event store alone, beside stock postgres-es and pgbench.
 //! - `sealing`: the event store alone, with and without the log's seals.
+//! - `console`: the console's pages on a large platform, and what they cost those who order.
 //! - `greedy_clients`: what others notice while some clients take all they can get.
 //!
 //! Unless told of a platform that runs already, each starts one with the program `ordo`, keeps nothing of it, and takes it down
@@ -17,6 +18,7 @@ mod append;
 mod args;
 mod baseline;
 mod connection;
+mod console;
 mod contender;
 mod databases;
 mod end_to_end;
@@ -103,6 +105,7 @@ async fn measure(bench: &Bench, ordo: &Ordo) -> anyhow::Result<()> {
         Bench::Replay(args) => replay::run(args, ordo).await,
         Bench::Sealing(args) => sealing::run(args, ordo).await,
         Bench::Reads(args) => reads::run(args, ordo).await,
+        Bench::Console(args) => console::run(args, ordo).await,
         Bench::GreedyClients(args) => greedy_clients::run(args, ordo).await,
         Bench::Baseline(args) => baseline::run(args).await,
     }

@@ -5,7 +5,7 @@
 //! the read model of it. Then any of the orders is asked for, over many connections at once; and over one connection, by turns,
 //! the first page of the customer's orders and a page far behind it.
 
-mod fill;
+pub(crate) mod fill;
 mod pages;
 
 use std::net::SocketAddr;

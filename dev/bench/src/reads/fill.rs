@@ -6,10 +6,10 @@ use anyhow::{Context, ensure};
 use sqlx::{Executor, PgPool};
 
 /// What the orders' ids begin with, and how many digits follow.
-pub(super) const ORDER_ID: &str = "read-";
-pub(super) const DIGITS: usize = 12;
+pub(crate) const ORDER_ID: &str = "read-";
+pub(crate) const DIGITS: usize = 12;
 /// Whose they all are.
-pub(super) const CUSTOMER: &str = "customer-1";
+pub(crate) const CUSTOMER: &str = "customer-1";
 
 /// Without any progress for so long, something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ const FILL: &str = r#"
      order by nth, version"#;
 
 /// Makes so many orders, and waits until all of them can be read.
-pub(super) async fn orders(pool: &PgPool, orders: u64) -> anyhow::Result<()> {
+pub(crate) async fn orders(pool: &PgPool, orders: u64) -> anyhow::Result<()> {
     let count = i64::try_from(orders).context("that is too many orders")?;
     sqlx::query(FILL).bind(count).execute(pool).await.context("the orders cannot be entered")?;
     let last: i64 = sqlx::query_scalar("select max(global_position) from events").fetch_one(pool).await?;
