@@ -3,6 +3,7 @@
 //! - `create_order`: `POST /orders`; `order_batch`: `POST /orders/batch`; `order_import`: `POST /orders/import`.
 //! - `edit_preview`: `POST /orders/{order_id}/edits/preview`, which stores nothing.
 //! - `order_commands`: the commands on an order that exists; `stock_commands`: those on a SKU. Each has a table of its routes.
+//! - `saga_decision`: `POST /orders/{order_id}/saga/decisions`, for those who run the platform.
 //! - `request` reads a request, `answer` writes the answer, `problems` and `order_refusal` say why there is none.
 //! - `operations` and `bodies` describe them in the OpenAPI document.
 //! - `order_locks` lets the commands on one order wait for each other.
@@ -19,6 +20,7 @@ mod order_locks;
 mod order_refusal;
 mod problems;
 mod request;
+mod saga_decision;
 mod stock_commands;
 
 use std::sync::Arc;
@@ -36,6 +38,7 @@ use crate::bodies::{OrderAccepted, OrderBatchAnswer, StockAccepted};
 use crate::edit_preview::EditPreviewView;
 use crate::operations::{CommandMethod, described};
 use crate::request::BodyRequirement;
+use crate::saga_decision::DecisionDependencies;
 
 pub use order_commands::SupportRefundLimits;
 pub use order_import::{ImportedOrder, import_order};
@@ -64,9 +67,28 @@ pub fn routes(
     commands_router().with_state(Arc::new(commands))
 }
 
-/// How the OpenAPI document describes [`routes`].
+/// The routes of commands for those who run the platform. `stock` as for [`routes`].
+pub fn operate_routes(store: EventStore, stock: StreamLocks<Stock>) -> OpenApiRouter {
+    let requests = request::CommandRequestReader::default();
+    operate_router().with_state(Arc::new(DecisionDependencies { store, stock, requests }))
+}
+
+/// How the OpenAPI document describes [`routes`] and [`operate_routes`].
 pub fn description() -> OpenApi {
-    commands_router().into_openapi()
+    let mut described = commands_router().into_openapi();
+    described.merge(operate_router().into_openapi());
+    described
+}
+
+fn operate_router() -> OpenApiRouter<Arc<DecisionDependencies>> {
+    OpenApiRouter::new().routes(described::<_, _, _, OrderAccepted>(
+        (CommandMethod::Post, saga_decision::PATH),
+        &saga_decision::DESCRIPTION,
+        BodyRequirement::Required,
+        &[StatusCode::ACCEPTED],
+        "operations",
+        saga_decision::decide,
+    ))
 }
 
 fn commands_router() -> OpenApiRouter<Arc<CommandDependencies>> {

@@ -270,7 +270,7 @@ pub(crate) fn no_such_order() -> Problem {
     order_refusal::problem(&domain::order::OrderError::NoSuchOrder, &[], None)
 }
 
-fn outcome_unknown(error: AppendError) -> Problem {
+pub(crate) fn outcome_unknown(error: AppendError) -> Problem {
     let detail = "the database failed; whether this was stored is not known: look at the order before you send it again, or \
                   send it again with the same id or Idempotency-Key";
     problems::outcome_unknown(error, detail)

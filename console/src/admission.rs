@@ -1,6 +1,8 @@
 //! Who may see the console.
 
 use access_control::{AuthorizedCaller, Principal, Role, Route};
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,7 @@ use http::{HeaderValue, Method};
 use problem::{ClientNetwork, Problem, ProblemType, RefusedCaller};
 
 use crate::Console;
+use crate::action::{FormSecret, RefusedForm, Said};
 use crate::session::SessionCredential;
 
 const SIGN_IN: &str = "/sign-in";
@@ -21,10 +24,15 @@ const OPEN: [&str; 8] =
 /// What is the same for everyone and costs nothing.
 const STATIC: [&str; 5] = [SIGN_IN, "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js"];
 
+/// Whether a path is shown to everyone.
+pub(crate) fn is_open(path: &str) -> bool {
+    OPEN.contains(&path)
+}
+
 /// The layer that finds out who sends a request, and refuses who has no business here: everybody without a credential that holds, and
 /// customers.
 pub async fn admit(State(console): State<Console>, mut request: Request, next: Next) -> Response {
-    if OPEN.contains(&request.uri().path()) {
+    if is_open(request.uri().path()) {
         return next.run(request).await;
     }
     let caller = match console.0.access.caller(request.headers()).await {
@@ -49,7 +57,7 @@ pub async fn admit(State(console): State<Console>, mut request: Request, next: N
 #[must_use]
 pub fn looks_at_credential(request: &Request) -> bool {
     let path = request.uri().path();
-    match OPEN.contains(&path) {
+    match is_open(path) {
         true => path == CALLBACK || (path == SIGN_IN && request.method() == Method::POST),
         false => request.headers().contains_key(AUTHORIZATION),
     }
@@ -90,12 +98,18 @@ pub(crate) struct Reader {
     pub(crate) peer: Option<ClientNetwork>,
     /// The credential of its session, if it has one.
     pub(crate) session: Option<String>,
+    /// What its forms are bound to. `None`: pages have none for it.
+    pub(crate) form_secret: Option<String>,
+    /// The form that it sent and that was refused.
+    pub(crate) refused: Option<Arc<RefusedForm>>,
+    /// What was done before.
+    pub(crate) said: Option<Said>,
 }
 
 impl Reader {
     /// What the reader may do at a route of the API, from which a page has what it shows: 403 if that is nothing.
     pub(crate) fn at(&self, path: &str) -> Result<(AuthorizedCaller, &'static Route), Problem> {
-        let route = route(path)?;
+        let route = route("GET", path)?;
         Ok((AuthorizedCaller::at(&self.principal, route)?, route))
     }
 
@@ -103,10 +117,15 @@ impl Reader {
     pub(crate) fn may_read(&self, path: &str) -> bool {
         self.at(path).is_ok()
     }
+
+    /// Whether the reader may call it.
+    pub(crate) fn may(&self, method: &str, path: &str) -> bool {
+        route(method, path).and_then(|route| AuthorizedCaller::at(&self.principal, route)).is_ok()
+    }
 }
 
-fn route(path: &str) -> Result<&'static Route, Problem> {
-    Route::find("GET", path).map_err(|_| Problem::internal(format!("there is no route GET {path}")))
+fn route(method: &str, path: &str) -> Result<&'static Route, Problem> {
+    Route::find(method, path).map_err(|_| Problem::internal(format!("there is no route {method} {path}")))
 }
 
 impl<S: Sync> FromRequestParts<S> for Reader {
@@ -118,6 +137,9 @@ impl<S: Sync> FromRequestParts<S> for Reader {
             principal: principal.ok_or_else(|| Problem::internal("a request came past the console's admission"))?,
             peer: parts.extensions.get::<ClientNetwork>().copied(),
             session: parts.extensions.get::<SessionCredential>().map(|session| session.0.clone()),
+            form_secret: parts.extensions.get::<FormSecret>().map(|secret| secret.0.clone()),
+            refused: parts.extensions.get::<Arc<RefusedForm>>().cloned(),
+            said: parts.extensions.get::<Said>().cloned(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Forms that browsers send, read within bounds: they come before anybody has said who they are.
+//! Forms that browsers send, read within bounds.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,28 +7,35 @@ use axum::body::{Body, HttpBody, to_bytes};
 use problem::{Problem, ProblemType, within_body_time};
 use tokio::sync::oneshot;
 
-/// The longest form: a credential, and a path to go on to.
-const LONGEST_FORM: usize = 16 * 1024;
 /// How many forms are read at the same time. A form comes with its request, so few are.
 const READ_AT_ONCE: usize = 32;
 
 /// Reads forms. When too many are on their way, the one that has been longest is given up, so that those who send nothing keep nobody
 /// out: neither from the form nor from the listener's connections.
-#[derive(Clone, Default)]
-pub(crate) struct FormReader(Arc<Mutex<VecDeque<oneshot::Sender<()>>>>);
+#[derive(Clone)]
+pub(crate) struct FormReader {
+    /// In bytes.
+    longest: usize,
+    places: Arc<Mutex<VecDeque<oneshot::Sender<()>>>>,
+}
 
 impl FormReader {
+    pub(crate) fn new(longest: usize) -> Self {
+        Self { longest, places: Arc::default() }
+    }
+
     /// 408 if the form takes too long, 413 if it is too long, 503 if it was given up for others.
     pub(crate) async fn read(&self, body: Body) -> Result<Form, Problem> {
+        let longest = self.longest;
         let too_long = || {
-            let detail = format!("a form may have at most {LONGEST_FORM} bytes");
+            let detail = format!("a form may have at most {longest} bytes");
             Problem::new(ProblemType::PayloadTooLarge, detail)
         };
-        if body.size_hint().lower() > LONGEST_FORM as u64 {
+        if body.size_hint().lower() > longest as u64 {
             return Err(too_long());
         }
         let given_up = self.begin();
-        let read = within_body_time(async { to_bytes(body, LONGEST_FORM).await.map_err(|_| too_long()) });
+        let read = within_body_time(async { to_bytes(body, longest).await.map_err(|_| too_long()) });
         tokio::select! {
             // A form that is there is taken.
             biased;
@@ -44,7 +51,7 @@ impl FormReader {
     fn begin(&self) -> oneshot::Receiver<()> {
         let (give_up, given_up) = oneshot::channel();
         // Every change leaves it consistent.
-        let mut read = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         read.retain(|place| !place.is_closed());
         if read.len() >= READ_AT_ONCE {
             read.pop_front();
@@ -62,6 +69,11 @@ impl Form {
     pub(crate) fn field(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
     }
+
+    /// All fields, as they were sent.
+    pub(crate) fn all(&self) -> &[(String, String)] {
+        &self.0
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +81,7 @@ mod tests {
     use futures_util::{StreamExt, stream};
 
     use super::*;
+    use crate::LONGEST_SIGN_IN;
 
     /// A form that begins and never ends.
     fn silent() -> Body {
@@ -77,13 +90,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_form_that_does_not_come_is_answered() {
-        let refused = FormReader::default().read(silent()).await.err().unwrap();
+        let refused = FormReader::new(LONGEST_SIGN_IN).read(silent()).await.err().unwrap();
         assert_eq!(refused.status().as_u16(), 408);
     }
 
     #[tokio::test(start_paused = true)]
     async fn forms_that_do_not_come_keep_no_other_out() {
-        let forms = FormReader::default();
+        let forms = FormReader::new(LONGEST_SIGN_IN);
         let mut silent_ones: Vec<_> = Vec::new();
         for _ in 0..READ_AT_ONCE {
             let forms = forms.clone();
@@ -102,7 +115,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_that_says_it_is_too_long_is_not_read() {
-        let refused = FormReader::default().read(Body::from("x".repeat(LONGEST_FORM + 1))).await.err().unwrap();
+        let refused =
+            FormReader::new(LONGEST_SIGN_IN).read(Body::from("x".repeat(LONGEST_SIGN_IN + 1))).await.err().unwrap();
         assert_eq!(refused.status().as_u16(), 413);
     }
 }

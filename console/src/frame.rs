@@ -1,5 +1,8 @@
 //! What all pages have in common: the navigation, and who is signed in.
 
+use std::sync::Arc;
+
+use crate::action::RefusedForm;
 use crate::admission::Reader;
 use crate::display::Text;
 use crate::session::form_token;
@@ -12,6 +15,10 @@ pub(crate) struct Frame {
     pub(crate) reader: Option<Text>,
     /// The token of the form that signs out, if there is a session.
     pub(crate) sign_out: Option<String>,
+    /// What was done before.
+    pub(crate) said: Option<Text>,
+    /// The form that was sent and refused.
+    pub(crate) refused: Option<Arc<RefusedForm>>,
 }
 
 pub(crate) struct NavigationLink {
@@ -44,11 +51,13 @@ impl Frame {
             links: pages.map(link).collect(),
             reader: Some(reader.principal.actor().into()),
             sign_out: reader.session.as_deref().map(|cookie| form_token(cookie, "sign-out")),
+            said: reader.said.as_ref().map(|said| said.0.clone()),
+            refused: reader.refused.clone(),
         }
     }
 
     /// A frame for somebody of whom nothing is known.
     pub(crate) fn without_reader(title: impl Into<String>) -> Self {
-        Self { title: title.into(), links: Vec::new(), reader: None, sign_out: None }
+        Self { title: title.into(), links: Vec::new(), reader: None, sign_out: None, said: None, refused: None }
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Every page is rendered here and can be read without JavaScript, which only keeps open pages up to date. A page asks the same functions as the HTTP API and the
 //! command line do, and leaves out of their answers what the table of routes does not let its reader see. A browser signs in with a token
-//! or an API key, which its cookie then carries: it is checked with each request, as a bearer credential is.
+//! or an API key, which its cookie then carries: it is checked with each request, as a bearer credential is. A form becomes the request
+//! that the API takes, and the API's router answers it.
 //!
 //! [`Console::routes`] has the pages. Around them go, from the outside: [`show_problems`], [`use_session`] and [`admit`].
 
+mod action;
 mod admission;
 mod answer;
 mod chart;
@@ -26,7 +28,7 @@ use access_control::{AccessLayer, OpenIdClient};
 use askama::Template;
 use axum::Router;
 use axum::extract::Request;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use event_store::EventStore;
@@ -51,6 +53,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// How long browsers keep what is the same for everyone.
 const SOME_MINUTES: &str = "max-age=300";
 
+/// The longest forms: one that signs in, and one that has a message of a queue in it.
+const LONGEST_SIGN_IN: usize = 16 * 1024;
+const LONGEST_ACTION: usize = 1024 * 1024;
+
 const STYLESHEET: &str = include_str!("../assets/console.css");
 const ICON: &str = include_str!("../assets/console.svg");
 /// They keep open pages up to date.
@@ -68,6 +74,8 @@ pub struct ConsoleSources {
     pub access: AccessLayer,
     /// The issuer where people sign in, if they do.
     pub open_id: Option<OpenIdClient>,
+    /// The routes of the API that forms are for, behind `access`. `None`: the console only shows.
+    pub api: Option<Router>,
     /// Whether the listener is HTTPS. Its cookies are then sent over HTTPS alone.
     pub is_encrypted: bool,
     /// Ends what is told to open pages.
@@ -80,9 +88,12 @@ pub struct Console(Arc<ConsoleState>);
 
 struct ConsoleState {
     sources: ConsoleSources,
+    /// Reads what comes before anybody has said who they are: a credential, and a path to go on to.
     forms: FormReader,
     open_pages: OpenPages,
     figures: SharedFigures,
+    /// Reads what those send who are admitted.
+    actions: FormReader,
 }
 
 impl Deref for ConsoleState {
@@ -98,14 +109,20 @@ impl Console {
     pub fn new(sources: ConsoleSources) -> Self {
         Self(Arc::new(ConsoleState {
             sources,
-            forms: FormReader::default(),
             open_pages: OpenPages::default(),
             figures: SharedFigures::default(),
+            forms: FormReader::new(LONGEST_SIGN_IN),
+            actions: FormReader::new(LONGEST_ACTION),
         }))
     }
 
-    /// The pages, without what has to go around them.
+    /// The pages and what their forms do, without what has to go around them.
     pub fn routes(&self) -> Router {
+        self.pages().layer(from_fn_with_state(self.clone(), action::carry_out)).layer(map_response(with_policy))
+    }
+
+    /// The pages alone.
+    fn pages(&self) -> Router {
         Router::new()
             .route("/", get(pages::home::show))
             .route("/orders", get(pages::orders::show))
@@ -128,7 +145,6 @@ impl Console {
             .route("/htmx.min.js", get(|| script(HTMX)))
             .route("/sse.min.js", get(|| script(HTMX_SSE)))
             .fallback(no_page)
-            .layer(map_response(with_policy))
             .with_state(self.clone())
     }
 }

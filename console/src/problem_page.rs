@@ -52,7 +52,14 @@ pub async fn show_problems(State(console): State<Console>, request: Request, nex
         if is_link { sign_in::come_back(back) } else { sign_in::page(&console, form, back, said) }
     } else {
         let principal = answer.extensions().get::<Principal>().cloned();
-        let reader = principal.map(|principal| Reader { principal, peer, session });
+        let reader = principal.map(|principal| Reader {
+            principal,
+            peer,
+            session,
+            form_secret: None,
+            refused: None,
+            said: None,
+        });
         problem_page(&problem, reader.as_ref(), trace)
     };
     let Ok(shown) = shown else { return answer };

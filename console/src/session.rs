@@ -22,10 +22,12 @@ pub(crate) const LONGEST_CREDENTIAL: usize = 3_800;
 pub(crate) enum ConsoleCookie {
     /// Has the credential.
     Session,
-    /// Has a random text, which a form that signs in is bound to.
+    /// Has a random text, which forms are bound to where there is no session, as the one that signs in.
     Form,
     /// Has a sign-in that has begun at the issuer.
     PendingSignIn,
+    /// Has what the next page says.
+    Said,
 }
 
 /// The credential that came in a cookie: an extension of the request.
@@ -42,13 +44,15 @@ impl ConsoleCookie {
             (Self::Form, false) => "ordo_form",
             (Self::PendingSignIn, true) => "__Host-ordo_sign_in",
             (Self::PendingSignIn, false) => "ordo_sign_in",
+            (Self::Said, true) => "__Host-ordo_said",
+            (Self::Said, false) => "ordo_said",
         }
     }
 
     /// Who comes back from the issuer comes from another site.
     fn same_site(self) -> &'static str {
         match self {
-            Self::Session | Self::Form => "Strict",
+            Self::Session | Self::Form | Self::Said => "Strict",
             Self::PendingSignIn => "Lax",
         }
     }

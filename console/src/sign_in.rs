@@ -95,7 +95,7 @@ fn next_query(next: &str) -> String {
 }
 
 /// A path of this server; `/` for everything else, which could lead elsewhere.
-fn path_of_ours(next: &str) -> &str {
+pub(crate) fn path_of_ours(next: &str) -> &str {
     let is_path = next.starts_with('/') && !next.starts_with("//") && next.len() <= 2_000;
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let is_page = !["/sign-in", "/sign-out"].iter().any(|form| next.starts_with(form));
@@ -162,7 +162,7 @@ pub(crate) async fn sign_out(State(console): State<Console>, request: Request) -
     go_on("/sign-in", [ConsoleCookie::Session.remove(console.0.is_encrypted)?])
 }
 
-fn stale_form() -> Problem {
+pub(crate) fn stale_form() -> Problem {
     Problem::new(ProblemType::Forbidden, "this form was not made for this browser, or is too old: load its page again")
 }
 

@@ -39,7 +39,9 @@ impl Rights {
         if self.is_superuser {
             return vec!["is a superuser"];
         }
-        let appends = roles.iter().any(|role| matches!(role, PlatformRole::CommandApi | PlatformRole::Sagas));
+        let appends = roles
+            .iter()
+            .any(|role| matches!(role, PlatformRole::CommandApi | PlatformRole::Sagas | PlatformRole::Console));
         [
             (self.changes_events, "may change and delete events"),
             (self.appends_events && !appends, "may append events"),

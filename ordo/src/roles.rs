@@ -2,6 +2,7 @@
 
 mod connection_limits;
 mod console;
+mod dependencies;
 mod documents;
 mod encryption;
 mod publication;
@@ -17,16 +18,12 @@ use anyhow::Context;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
-use domain::stock::Stock;
 use event_store::hash_chain::SealingThrottle;
 use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
-use messaging::{Consumer, Producer, ProducerSettings, Queues, QueuesHealth};
-use notification::{NotificationDependencies, NotificationSettings};
+use messaging::QueuesHealth;
 use ordo_console::ConsoleSources;
-use payments::Guarded;
 use problem::{AllowedHosts, HttpSemantics, SparseFieldsets};
 use projections::{HttpReplays, LiveStreamSettings, ReadModelQueries, ReplayOperations, SlowReads};
-use sagas::{SagaDependencies, SagaSettings};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -47,8 +44,6 @@ use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
 const SKUS_REMEMBERED: usize = 10_000;
 /// How often the queues are checked and their dead letters counted.
 const LOOK_AT_QUEUES: Duration = Duration::from_secs(5);
-/// The time after a payment call's time-out before the saga asks for its outcome.
-const PAYMENT_MARGIN: Duration = Duration::from_secs(2);
 /// The time at a stop for writing when API keys were used last.
 const LAST_USES: Duration = Duration::from_secs(1);
 
@@ -140,34 +135,35 @@ pub(crate) async fn start(
     let reading = store.reading_through(connections.reads.clone());
     let for_reading = connections::read_models(settings, &connections.reads).await?;
     let slow = SlowReads::new(&*for_reading);
+    let refunds = settings.access.support_refunds.clone();
+    let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits, refunds);
+    let decisions = command_api::operate_routes(store.clone(), stock.clone());
+    let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(&connections.read_models));
+    let replays = HttpReplays::new(replays, running.stop.clone());
     for role in roles {
         let stop = running.stop.clone();
         match role {
             PlatformRole::CommandApi => {
-                let refunds = settings.access.support_refunds.clone();
-                let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits, refunds);
-                routes = routes.merge(with_intake_limit(commands, settings.max_lag, connections, &mut running));
+                operate = operate.merge(decisions.clone());
+                routes = routes.merge(with_intake_limit(commands.clone(), settings.max_lag, connections, &mut running));
             }
             PlatformRole::Projections => {
                 let read_models = &connections.read_models;
-                let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(read_models));
-                let replays = HttpReplays::new(replays, stop.clone());
                 let live = live_settings(settings);
                 let sagas = Arc::new(saga_reports::StoredSagas(reading.clone()));
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas), slow.clone()))
                     .merge(projections::live_routes(reading.clone(), slow.clone(), live, stop.clone()));
                 operate = operate.merge(sagas::routes(reading.clone())).merge(replays.routes());
-                running.spawn("replays", replays.stopped());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
-                let sagas = sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
+                let sagas = dependencies::sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
                 running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
                 document_figures = documents::start(settings, &store, &mut running);
             }
             PlatformRole::Notification => {
-                let (deps, settings) = notification(settings, connections).await?;
+                let (deps, settings) = dependencies::notification(settings, connections).await?;
                 settings.validate()?;
                 running.spawn("notification", async move {
                     if let Err(error) = notification::run(deps, settings, stop).await {
@@ -192,6 +188,9 @@ pub(crate) async fn start(
                 });
             }
         }
+    }
+    if roles.iter().any(|role| matches!(role, PlatformRole::Projections | PlatformRole::Console)) {
+        running.spawn("replays", replays.clone().stopped());
     }
     if let Some(sealing) = sealing(settings, roles) {
         let (pool, stop) = (connections.database.clone(), running.stop.clone());
@@ -246,12 +245,15 @@ pub(crate) async fn start(
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
     if let (Some(listener), Some(address)) = (listeners.console, console) {
+        let api = Router::from(commands.merge(decisions).merge(sagas::routes(reading.clone())).merge(replays.routes()));
+        let may_act = console::may_act(&connections.database).await?;
         let sources = ConsoleSources {
             queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),
             store: reading,
             queues,
             access: access.clone(),
             open_id: console::open_id(settings)?,
+            api: may_act.then(|| api.layer(access.clone())),
             is_encrypted: settings.edge.tls.is_some(),
             stop: running.stop.clone(),
         };
@@ -305,8 +307,8 @@ fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
-/// `None`: the log is not sealed. Notification and webhooks never do that: their database users may not write seals. The console only
-/// reads.
+/// `None`: the log is not sealed. Notification and webhooks never do that: their database users may not write seals. The console may be
+/// one that only shows.
 fn sealing(settings: &Settings, roles: &[PlatformRole]) -> Option<SealingThrottle> {
     let may_seal = roles
         .iter()
@@ -346,54 +348,4 @@ impl RoleTasks {
         }
         outcome
     }
-}
-
-async fn sagas(
-    settings: &Settings,
-    connections: &SharedClients,
-    store: EventStore,
-    stock: StreamLocks<Stock>,
-    payments: &Arc<Guarded>,
-) -> anyhow::Result<SagaDependencies> {
-    let (sqs, keys) = (&connections.sqs, settings.message_keys()?);
-    let Queues { notifications, replies } = migrate::find_queues(sqs, settings).await?;
-    Ok(SagaDependencies {
-        stock,
-        store,
-        payments: Arc::clone(payments) as Arc<dyn payments::PaymentGateway>,
-        notifications: Producer::new(sqs.clone(), notifications, keys.clone(), ProducerSettings::default()),
-        replies: Consumer::new(sqs.clone(), replies, keys.clone(), settings.replies.settings())?,
-        settings: SagaSettings {
-            reply_deadline: settings.notification_deadline,
-            reservation_hold: settings.reservation_hold,
-            locations: settings.locations.clone().unwrap_or_default().into(),
-            step_deadline: settings.saga_deadline,
-            payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
-            mail_staff: !settings.mail_staff.is_empty(),
-        },
-    })
-}
-
-async fn notification(
-    settings: &Settings,
-    connections: &SharedClients,
-) -> anyhow::Result<(NotificationDependencies, NotificationSettings)> {
-    let queues = migrate::find_queues(&connections.sqs, settings).await?;
-    let deps = NotificationDependencies {
-        pool: connections.database.clone(),
-        sqs: connections.sqs.clone(),
-        queues,
-        keys: settings.message_keys()?.clone(),
-        ses: connections.ses.clone(),
-    };
-    let settings = NotificationSettings {
-        from: settings.mail_from.clone(),
-        default_recipient: settings.mail_default_recipient.clone(),
-        staff: settings.mail_staff.clone(),
-        staff_locale: settings.mail_staff_locale.clone(),
-        smtputf8: settings.mail_smtputf8,
-        consumer: settings.notifications.settings(),
-        ..NotificationSettings::default()
-    };
-    Ok((deps, settings))
 }

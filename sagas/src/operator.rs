@@ -10,8 +10,10 @@ use domain::order::units::implies_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
 use event_store::{
-    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Metadata, StreamLocks, StreamVersion,
+    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, IdempotencyKey, Metadata, StreamLocks,
+    StreamVersion,
 };
+use problem::Precondition;
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
@@ -50,13 +52,27 @@ pub async fn intervene(
     named: Option<ManualRefundName>,
 ) -> Result<Vec<&'static str>, InterventionError> {
     let step = intervention.step;
-    let mut command = Intervene { store, stock, order_id, intervention, named, target: None, recorded: Vec::new() };
-    match store.handle(&mut command, None, ConflictRetryPolicy::default()).await {
-        Ok(_) => Ok(command.recorded),
+    let at = &Precondition::default();
+    match intervene_once(store, stock, (order_id, at), intervention, named, None).await {
+        Ok((_, recorded)) => Ok(recorded),
         Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
         Err(HandleError::Contended { .. }) => Err(InterventionError::Stale(step)),
         Err(error) => Err(InterventionError::Failed(StepError::new(&error).to_string())),
     }
+}
+
+/// The same at the versions of the order that `at` allows, and once under an idempotency key.
+pub async fn intervene_once(
+    store: &EventStore,
+    stock: &StreamLocks<Stock>,
+    (order_id, at): (&str, &Precondition),
+    intervention: OperatorIntervened,
+    named: Option<ManualRefundName>,
+    key: Option<&IdempotencyKey>,
+) -> Result<(Handled, Vec<&'static str>), HandleError<InterventionError>> {
+    let mut command = Intervene { store, stock, order_id, at, intervention, named, target: None, recorded: Vec::new() };
+    let handled = store.handle(&mut command, key, ConflictRetryPolicy::default()).await?;
+    Ok((handled, command.recorded))
 }
 
 /// An operator's decision, as a command on the order.
@@ -64,6 +80,8 @@ struct Intervene<'a> {
     store: &'a EventStore,
     stock: &'a StreamLocks<Stock>,
     order_id: &'a str,
+    /// The versions that the operator looked at.
+    at: &'a Precondition,
     intervention: OperatorIntervened,
     /// The refund that the operator named.
     named: Option<ManualRefundName>,
@@ -86,6 +104,9 @@ impl Command for Intervene<'_> {
         let no_such_order = || HandleError::Undecidable(InterventionError::NoSuchOrder(self.order_id.to_owned()));
         let order = OrderSession::read(self.store, self.order_id).await.map_err(failed)?;
         let mut order = order.ok_or_else(no_such_order)?;
+        if self.at.check(order.version).is_err() {
+            return Err(stale);
+        }
         let target = DecisionTarget::of(&order, &self.intervention);
         let is_retry = self.target.is_some();
         if self.target.as_ref().is_some_and(|before| *before != target) {

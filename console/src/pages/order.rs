@@ -2,6 +2,7 @@
 
 pub(super) mod answers;
 pub(crate) mod changes;
+mod forms;
 mod money;
 mod sentence;
 
@@ -21,6 +22,7 @@ use self::money::MoneyBar;
 use super::home::unavailable;
 use super::query;
 use crate::Console;
+use crate::action::{ActionForm, Control};
 use crate::admission::Reader;
 use crate::answer::{error_text, shown, told};
 use crate::display::Text;
@@ -32,6 +34,8 @@ struct OrderTemplate {
     frame: Frame,
     order: OrderAnswer,
     sentence: String,
+    /// What the reader can do about it now.
+    forms: Vec<ActionForm>,
     /// `None`: the reader sees nothing of payments.
     money: Option<MoneyBar>,
     /// Whether it is shown as it was, and not as it is.
@@ -89,12 +93,17 @@ pub(crate) async fn show(
     };
     let last_version = read_version(console.0.store.pool(), Order::TYPE, order_id.as_str());
     let last_version = last_version.await.map_err(unavailable)?;
+    let forms = match as_of {
+        None => forms::read(&console, &reader, &order_id).await,
+        Some(_) => Vec::new(),
+    };
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
     crate::long_page(OrderTemplate {
         frame: Frame::of(&reader, format!("Order {order_id}"), "/orders"),
         sentence: sentence::of(&order, sagas.as_ref()),
         money: MoneyBar::of(&order),
+        forms,
         as_of: as_of.is_some(),
         last_version,
         documents,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 mod access;
+mod forms;
 mod hostile;
 mod lists;
 mod live;

@@ -10,11 +10,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use command_api::SupportRefundLimits;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
-use domain::order::{Order, OrderError, OrderEvent};
+use domain::order::{Order, OrderError, OrderEvent, OrderGrowthLimits};
 use event_store::operations::checkpoints;
-use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, Versioned};
+use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, StreamLocks, Versioned};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -36,7 +37,7 @@ const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*
 /// The platform behind a console.
 pub(crate) struct Fixture {
     pub(crate) database: Database,
-    store: EventStore,
+    pub(crate) store: EventStore,
     /// The queries of another listener of the process.
     elsewhere: ReadModelQueries,
     pages: Router,
@@ -70,6 +71,26 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The hidden fields of the form with this action.
+    pub(crate) fn hidden_fields(&self, action: &str) -> Vec<(String, String)> {
+        let form = self.body.split(&format!("action=\"{action}\"")).nth(1);
+        let form = form.unwrap_or_else(|| panic!("no form {action}: {}", self.body)).split("</form>").next().unwrap();
+        let fields = form.split("<input type=\"hidden\" name=\"").skip(1);
+        let field = |field: &str| {
+            let (name, rest) = field.split_once("\" value=\"").unwrap();
+            let value = rest.split('"').next().unwrap().replace("&quot;", "\"").replace("&#34;", "\"");
+            (name.to_owned(), value.replace("&#38;", "&"))
+        };
+        fields.map(field).collect()
+    }
+}
+
+/// The cookies of a browser that signed in with this credential.
+pub(crate) fn session(credential: &str) -> Vec<String> {
+    vec![format!("ordo_session={credential}")]
+}
+
 impl Fixture {
     /// Everybody is asked for a credential.
     pub(crate) async fn new() -> Self {
@@ -97,11 +118,19 @@ impl Fixture {
         let slow = SlowReads::default();
         let elsewhere = ReadModelQueries::new(store.clone(), &*read_models, slow.clone());
         let stop = CancellationToken::new();
+        let access = AccessLayer::new(authenticator, anonymous);
+        let stock = StreamLocks::new(store.clone(), 100);
+        let limits = (OrderGrowthLimits::default(), SupportRefundLimits::default());
+        let commands = command_api::routes(store.clone(), stock.clone(), limits.0, limits.1);
+        let api = Router::from(
+            commands.merge(command_api::operate_routes(store.clone(), stock)).merge(sagas::routes(store.clone())),
+        );
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),
             store: store.clone(),
             queues: QueuesHealth::default(),
-            access: AccessLayer::new(authenticator, anonymous),
+            api: Some(api.layer(access.clone())),
+            access,
             open_id,
             is_encrypted: false,
             stop: stop.clone(),
@@ -215,6 +244,12 @@ impl Fixture {
             None => request,
         };
         self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// The same, with fields that were found.
+    pub(crate) async fn send_form(&self, path: &str, cookies: &[String], fields: &[(String, String)]) -> Answer {
+        let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.form(path, cookies, &fields).await
     }
 
     /// A form that a browser sends with these cookies.

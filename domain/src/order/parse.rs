@@ -2,6 +2,7 @@
 
 mod commands;
 mod create;
+mod decision;
 mod edits;
 mod import;
 
@@ -12,5 +13,6 @@ pub use commands::{
 pub(super) use create::MAX_ITEMS;
 pub use create::PostedOrder;
 pub(crate) use create::read_instant;
+pub use decision::{StepDecision, parse_decision};
 pub use edits::parse_edit;
 pub use import::PostedImport;

@@ -144,6 +144,7 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/metrics", Operate,                                 [NO,  NO,   NO,     NO,    NO,   ALL]),
     route("GET", "/sagas", Operate,                                   [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("GET", "/orders/{order_id}/saga", Operate,                  [NO,  NO,   NO,     NO,    NO,   MASKED]),
+    route("POST", "/orders/{order_id}/saga/decisions", Operate,       [NO,  NO,   NO,     NO,    NO,   NO]),
     route("GET", "/admin/replays", Operate,                           [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("GET", "/admin/replays/{id}", Operate,                      [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/admin/replays", Operate,                          [NO,  NO,   NO,     NO,    NO,   NO]),

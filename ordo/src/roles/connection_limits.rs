@@ -24,8 +24,8 @@ pub(super) async fn check_connections(
             9 + issuers * documents::CONNECTIONS
         }
         PlatformRole::Notification => u32::try_from(notification::CONNECTIONS).unwrap_or(u32::MAX),
-        // API keys; what it shows is read on the connections of reads.
-        PlatformRole::Console => 1,
+        // What the commands of its forms need, and API keys; what it shows is read on the connections of reads.
+        PlatformRole::Console => 4,
         PlatformRole::Webhooks => webhooks::CONNECTIONS + settings.publication.targets() * publication::CONNECTIONS,
     };
     let sealing = u32::from(super::sealing(settings, roles).is_some());

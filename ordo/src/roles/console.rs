@@ -8,6 +8,7 @@ use ordo_console::{
     Console, ConsoleSources, admit, is_the_same_for_everyone, looks_at_credential, show_problems, use_session,
 };
 use problem::AllowedHosts;
+use sqlx::PgPool;
 
 use crate::http::{AddressBucket, RequestRateLimiter};
 use crate::settings::Settings;
@@ -29,6 +30,17 @@ pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &Reques
 /// Where people sign in, if that is set.
 pub(super) fn open_id(settings: &Settings) -> anyhow::Result<Option<OpenIdClient>> {
     Ok(settings.authentication.open_id.clone().map(OpenIdClient::start).transpose()?)
+}
+
+/// Whether the database's user may store what forms ask for. If not, the console only shows.
+pub(super) async fn may_act(database: &PgPool) -> Result<bool, sqlx::Error> {
+    let appends =
+        "select has_table_privilege('events', 'insert') and has_table_privilege('idempotency_records', 'insert')";
+    let may_act: bool = sqlx::query_scalar(appends).fetch_one(database).await?;
+    if !may_act {
+        tracing::info!("the console only shows: its user of the database may not append events");
+    }
+    Ok(may_act)
 }
 
 /// Which bucket of its address a request takes a token of. Strangers at the API use up theirs, and keep nobody from signing in.

@@ -33,10 +33,7 @@ const PAGES: [&str; 16] = [
 ];
 
 /// Goes through all pages again and again. Returns the time to the first byte of each.
-pub(super) async fn visit_all(
-    console: &str,
-    until: Instant,
-) -> anyhow::Result<Vec<(&'static str, Histogram<u64>)>> {
+pub(super) async fn visit_all(console: &str, until: Instant) -> anyhow::Result<Vec<(&'static str, Histogram<u64>)>> {
     let client = ApiClient::new(PATIENCE);
     let mut times: Vec<_> = PAGES.into_iter().map(|page| (page, histogram())).collect();
     while Instant::now() < until {
@@ -69,5 +66,7 @@ pub(super) async fn follow(console: String, stop: CancellationToken) -> anyhow::
 /// Whether more was said.
 async fn next(said: &mut Body) -> bool {
     use axum::body::HttpBody;
-    std::future::poll_fn(|context| std::pin::Pin::new(&mut *said).poll_frame(context)).await.is_some_and(|it| it.is_ok())
+    std::future::poll_fn(|context| std::pin::Pin::new(&mut *said).poll_frame(context))
+        .await
+        .is_some_and(|it| it.is_ok())
 }

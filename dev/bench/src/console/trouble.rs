@@ -50,7 +50,8 @@ pub(super) async fn send_dead_letters(endpoint: &str, letters: u64) -> anyhow::R
         .endpoint_url(endpoint)
         .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
     let client = Client::from_conf(settings.build());
-    let queue = client.get_queue_url().queue_name(DEAD_LETTERS).send().await.context("there is no dead-letter queue")?;
+    let queue =
+        client.get_queue_url().queue_name(DEAD_LETTERS).send().await.context("there is no dead-letter queue")?;
     let url = queue.queue_url().context("the queue has no address")?;
     let mut sent = 0;
     while sent < letters {

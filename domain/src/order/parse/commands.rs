@@ -290,7 +290,7 @@ fn read_amount(reader: &mut BodyReader, field: &JsonField<'_>, currency: Currenc
     }
 }
 
-fn read_words(reader: &mut BodyReader, field: &JsonField<'_>, most_chars: usize) -> Option<String> {
+pub(super) fn read_words(reader: &mut BodyReader, field: &JsonField<'_>, most_chars: usize) -> Option<String> {
     let text = reader.text_up_to(field, most_chars)?;
     if text.trim().is_empty() {
         reader.violation_at(field, "invalid", "must say something");
