@@ -137,6 +137,7 @@ pub(crate) async fn start(
     let slow = SlowReads::new(&*for_reading);
     let refunds = settings.access.support_refunds.clone();
     let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits, refunds);
+    let parked = projections::parked_stream_routes(connections.database.clone());
     let decisions = command_api::operate_routes(store.clone(), stock.clone());
     let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(&connections.read_models));
     let replays = HttpReplays::new(replays, running.stop.clone());
@@ -154,7 +155,7 @@ pub(crate) async fn start(
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas), slow.clone()))
                     .merge(projections::live_routes(reading.clone(), slow.clone(), live, stop.clone()));
-                operate = operate.merge(sagas::routes(reading.clone())).merge(replays.routes());
+                operate = operate.merge(sagas::routes(reading.clone())).merge(replays.routes()).merge(parked.clone());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
@@ -245,7 +246,9 @@ pub(crate) async fn start(
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
     if let (Some(listener), Some(address)) = (listeners.console, console) {
-        let api = Router::from(commands.merge(decisions).merge(sagas::routes(reading.clone())).merge(replays.routes()));
+        let api = Router::from(
+            commands.merge(decisions).merge(parked).merge(sagas::routes(reading.clone())).merge(replays.routes()),
+        );
         let may_act = console::may_act(&connections.database).await?;
         let sources = ConsoleSources {
             queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),

@@ -13,6 +13,7 @@ mod keys;
 mod live;
 mod orders;
 mod parameters;
+mod parked_streams;
 mod preference;
 mod projection;
 mod projector;
@@ -42,6 +43,7 @@ use reads::ReadRouteState;
 pub use live::{LiveStreamSettings, live_routes};
 pub use orders::changes::JsonLeafChange;
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
+pub use parked_streams::parked_stream_routes;
 pub use projection::ProjectionDefinition;
 pub use queries::ReadModelQueries;
 pub use reads::SlowReads;
@@ -104,5 +106,6 @@ pub fn description() -> OpenApi {
     let mut description = reads_router().into_openapi();
     description.merge(live::router().into_openapi());
     description.merge(replay::router().into_openapi());
+    description.merge(parked_streams::description());
     description
 }

@@ -70,6 +70,7 @@ pub async fn intervene_once(
     named: Option<ManualRefundName>,
     key: Option<&IdempotencyKey>,
 ) -> Result<(Handled, Vec<&'static str>), HandleError<InterventionError>> {
+    let at = at.clone();
     let mut command = Intervene { store, stock, order_id, at, intervention, named, target: None, recorded: Vec::new() };
     let handled = store.handle(&mut command, key, ConflictRetryPolicy::default()).await?;
     Ok((handled, command.recorded))
@@ -81,7 +82,7 @@ struct Intervene<'a> {
     stock: &'a StreamLocks<Stock>,
     order_id: &'a str,
     /// The versions that the operator looked at.
-    at: &'a Precondition,
+    at: Precondition,
     intervention: OperatorIntervened,
     /// The refund that the operator named.
     named: Option<ManualRefundName>,
@@ -100,7 +101,7 @@ impl Command for Intervene<'_> {
 
     async fn decide(&mut self) -> Result<Decision<'_>, HandleError<InterventionError>> {
         let failed = |error: StepError| HandleError::Undecidable(InterventionError::Failed(error.to_string()));
-        let stale = HandleError::Undecidable(InterventionError::Stale(self.intervention.step));
+        let stale = HandleError::Refused(InterventionError::Stale(self.intervention.step));
         let no_such_order = || HandleError::Undecidable(InterventionError::NoSuchOrder(self.order_id.to_owned()));
         let order = OrderSession::read(self.store, self.order_id).await.map_err(failed)?;
         let mut order = order.ok_or_else(no_such_order)?;
@@ -119,9 +120,9 @@ impl Command for Intervene<'_> {
         match order.decide_once(OrderCommand::Intervene(self.intervention.clone())) {
             Ok(()) => {}
             Err(_) if is_retry => return Err(stale),
-            Err(refusal) => return Err(HandleError::Undecidable(refusal.into())),
+            Err(refusal) => return Err(HandleError::Refused(refusal.into())),
         }
-        named.map_err(|refusal| HandleError::Undecidable(refusal.into()))?;
+        named.map_err(|refusal| HandleError::Refused(refusal.into()))?;
         self.recorded = order.unstored().iter().map(OrderEvent::name).collect();
         if self.recorded.is_empty() {
             return Ok(Decision::Unchanged(StreamVersion::default()));

@@ -2,6 +2,7 @@
 
 pub(super) mod answers;
 pub(crate) mod changes;
+mod decisions;
 mod forms;
 mod money;
 mod sentence;
@@ -79,9 +80,18 @@ pub(crate) async fn show(
     let timeline = queries.order_events(order_id.as_str(), &asked, &events_for.0).await?;
     let mut timeline: TimelineAnswer = shown(&events_for, &timeline)?;
     timeline.make_json();
+    let (mut report, read) = match as_of {
+        // It is read first: if something happens in between, a form is for a version that is not there any more.
+        None => (None, forms::read(&console, &reader, &order_id).await),
+        Some(_) => (None, None),
+    };
     let (sagas, sagas_failed) = match (&as_of, reader.at("/orders/{order_id}/saga")) {
         (None, Ok(sagas_for)) => match sagas::read_report(&console.0.store, &order_id).await {
-            Ok(report) => (report.map(|report| shown::<SagasAnswer>(&sagas_for, &report)).transpose()?, None),
+            Ok(found) => {
+                report = found;
+                let shown = report.as_ref().map(|report| shown::<SagasAnswer>(&sagas_for, report));
+                (shown.transpose()?, None)
+            }
             // The rest of the page can be read, and is what tells why.
             Err(problem) => (None, Some(error_text(&sagas_for.0, &told(&problem)))),
         },
@@ -93,10 +103,7 @@ pub(crate) async fn show(
     };
     let last_version = read_version(console.0.store.pool(), Order::TYPE, order_id.as_str());
     let last_version = last_version.await.map_err(unavailable)?;
-    let forms = match as_of {
-        None => forms::read(&console, &reader, &order_id).await,
-        Some(_) => Vec::new(),
-    };
+    let forms = read.map_or_else(Vec::new, |read| forms::all(&reader, &order_id, &read, report.as_ref()));
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
     crate::long_page(OrderTemplate {

@@ -8,6 +8,7 @@ use problem::Problem;
 
 use super::home::unavailable;
 use crate::Console;
+use crate::action::{ActionForm, Control};
 use crate::admission::Reader;
 use crate::answer::error_text;
 use crate::display::{Instant, Text, words};
@@ -36,6 +37,9 @@ struct ParkedRow {
     error: Option<Text>,
     attempts: i32,
     parked_at: Instant,
+    /// What is asked for and not done yet.
+    request: Option<Text>,
+    forms: Vec<ActionForm>,
 }
 
 pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
@@ -44,6 +48,8 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
     let is_cut = events.len() > usize::from(SHOWN);
     events.truncate(SHOWN.into());
     let row = |event: event_store::operations::ParkedEvent| ParkedRow {
+        forms: forms(&reader, &event),
+        request: event.request.map(Text::from),
         is_order: event.stream_type == "order",
         subscription: event.subscription.into(),
         stream_id: event.stream_id.into(),
@@ -56,4 +62,26 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
     };
     let frame = Frame::of(&reader, "Parked events", "/parked-events");
     crate::page(&ParkedTemplate { frame, events: events.into_iter().map(row).collect(), is_cut })
+}
+
+/// What can be done about the first parked event of a stream. Those behind it go on with it.
+fn forms(reader: &Reader, event: &event_store::operations::ParkedEvent) -> Vec<ActionForm> {
+    if event.error.is_none() {
+        return Vec::new();
+    }
+    let form = |action: &str, title: &str, explanation: &str| {
+        let route = format!("/subscriptions/{{name}}/parked-events/{{stream_id}}/{action}");
+        let ids = [event.subscription.as_str(), event.stream_id.as_str()];
+        let form = reader.form(("POST", route.as_str()), &ids, title, "/parked-events")?;
+        Some(form.named(&event.position.to_string()).explained(explanation).finished())
+    };
+    let forms = [
+        form("retry", "Retry", "The subscription handles the events of the stream again."),
+        form(
+            "skip",
+            "Skip",
+            "This event is never handled by the subscription, and the events behind it are. There is no way back.",
+        ),
+    ];
+    forms.into_iter().flatten().collect()
 }

@@ -183,3 +183,64 @@ async fn where_nobody_signs_in_a_form_belongs_to_its_browser() {
     assert!(!program.body.contains("class=\"action\"") && program.cookies().is_empty(), "{}", program.body);
     fixture.end().await;
 }
+
+#[tokio::test]
+async fn an_operator_decides_about_a_stuck_step_once_and_is_told_what_it_does() {
+    let fixture = fixture().await;
+    let stuck = "insert into saga_work (saga, order_id, step, failures, due_at, last_error, stuck)
+                 values ('order_fulfilment', 'o-1', 'reserve_stock', 3, 'infinity', 'broken', true)";
+    sqlx::query(stuck).execute(fixture.database.pool()).await.unwrap();
+    let (operator, path) = (as_role(Role::Operator), "/orders/o-1/saga/decisions");
+    let page = fixture.page("/orders/o-1", &operator).await;
+    for shown in ["Retry: reserve stock", "Skip: reserve stock", "Undo, at reserve stock", "There is no way back."] {
+        assert!(page.body.contains(shown), "{shown}: {}", page.body);
+    }
+    for role in [Role::Support, Role::Auditor, Role::Finance] {
+        assert!(!fixture.page("/orders/o-1", &as_role(role)).await.body.contains(path), "{role}");
+    }
+    // The first of the forms retries.
+    let unexplained = sent(&page, path, &[]);
+    let refused = fixture.send_form(path, &session(&operator), &unexplained).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.body.contains("reason is required"), "{}", refused.body);
+    let open = refused.body.matches("\" open>").count();
+    assert_eq!(open, 1, "only the form that was sent is open: {}", refused.body);
+
+    let form = sent(&page, path, &[("/reason", "it is mended")]);
+    for _ in 0..2 {
+        let done = fixture.send_form(path, &session(&operator), &form).await;
+        assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    }
+    assert_eq!(events(&fixture).await, ["OrderCreated", "OperatorIntervened"]);
+    let decided =
+        "select payload -> 'OperatorIntervened' ->> 'actor' || ' ' || (payload -> 'OperatorIntervened' ->> 'reason')
+                     || ' ' || (metadata ->> 'actor') from events where event_type = 'OperatorIntervened'";
+    let decided: String = sqlx::query_scalar(decided).fetch_one(fixture.database.pool()).await.unwrap();
+    assert_eq!(decided, "test it is mended operator:test");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_parked_event_is_skipped_by_a_form_and_by_operators_alone() {
+    let fixture = fixture().await;
+    let parked =
+        "insert into parked_events (subscription, stream_type, stream_id, position, version, event_type, error)
+                  values ('sagas', 'order', 'o-1', 1, 1, 'OrderCreated', 'broken')";
+    sqlx::query(parked).execute(fixture.database.pool()).await.unwrap();
+    let known = "insert into subscription_partitions (subscription, partition) values ('sagas', 0)";
+    sqlx::query(known).execute(fixture.database.pool()).await.unwrap();
+    let (operator, path) = (as_role(Role::Operator), "/subscriptions/sagas/parked-events/o-1/skip");
+    let auditor = fixture.page("/parked-events", &as_role(Role::Auditor)).await;
+    assert!(auditor.body.contains("order created") && !auditor.body.contains("class=\"action\""), "{}", auditor.body);
+    let form = sent(&fixture.page("/parked-events", &operator).await, path, &[]);
+    let done = fixture.send_form(path, &session(&operator), &form).await;
+    assert_eq!((done.status, done.headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/parked-events"));
+    let page = fixture.page("/parked-events", &operator).await;
+    assert!(page.body.contains("skip is asked for"), "{}", page.body);
+    // It is done by now.
+    sqlx::query("delete from parked_events").execute(fixture.database.pool()).await.unwrap();
+    let gone = fixture.send_form(path, &session(&operator), &form).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert!(gone.body.contains("nothing of stream o-1 is parked in sagas"), "{}", gone.body);
+    fixture.end().await;
+}

@@ -123,7 +123,10 @@ impl Fixture {
         let limits = (OrderGrowthLimits::default(), SupportRefundLimits::default());
         let commands = command_api::routes(store.clone(), stock.clone(), limits.0, limits.1);
         let api = Router::from(
-            commands.merge(command_api::operate_routes(store.clone(), stock)).merge(sagas::routes(store.clone())),
+            commands
+                .merge(command_api::operate_routes(store.clone(), stock))
+                .merge(sagas::routes(store.clone()))
+                .merge(projections::parked_stream_routes(database.pool().clone())),
         );
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),

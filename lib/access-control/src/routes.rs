@@ -145,6 +145,8 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/sagas", Operate,                                   [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("GET", "/orders/{order_id}/saga", Operate,                  [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/orders/{order_id}/saga/decisions", Operate,       [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/subscriptions/{name}/parked-events/{stream_id}/retry", Operate, [NO, NO, NO, NO, NO,  NO]),
+    route("POST", "/subscriptions/{name}/parked-events/{stream_id}/skip", Operate, [NO, NO, NO, NO,  NO,  NO]),
     route("GET", "/admin/replays", Operate,                           [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("GET", "/admin/replays/{id}", Operate,                      [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/admin/replays", Operate,                          [NO,  NO,   NO,     NO,    NO,   NO]),

@@ -53,14 +53,15 @@ impl World {
             payment_number: None,
         };
         let (store, stock) = (&self.store, &self.stock);
-        Intervene { store, stock, order_id: "o", intervention, named, target: None, recorded: Vec::new() }
+        let (order_id, at) = ("o", Precondition::default());
+        Intervene { store, stock, order_id, at, intervention, named, target: None, recorded: Vec::new() }
     }
 
     /// Decides, and stores nothing. Returns the names of the events, or why there are none.
     async fn attempt(command: &mut Intervene<'_>) -> Result<Vec<&'static str>, InterventionError> {
         match command.decide().await.map(drop) {
             Ok(()) => Ok(command.recorded.clone()),
-            Err(HandleError::Undecidable(error)) => Err(error),
+            Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
             Err(error) => panic!("{error}"),
         }
     }

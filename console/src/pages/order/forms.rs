@@ -5,7 +5,9 @@ use domain::order::event::{LineQuantity, OrderLine};
 use domain::order::{Order, OrderAction, PlacedOrder, Return, Shipment, TRANSITIONS};
 use domain::quantity::Quantity;
 use event_store::Versioned;
+use sagas::report::OrderSagasReport;
 
+use super::decisions;
 use crate::Console;
 use crate::action::{ActionForm, Field};
 use crate::admission::Reader;
@@ -18,16 +20,23 @@ const PARCELS: usize = 3;
 /// The most that a shipment may have.
 const MOST_PARCELS: usize = 20;
 
-/// The forms of an order. There are none for a reader who can send none, and none if an event is not known: nothing can be decided then.
-pub(super) async fn read(console: &Console, reader: &Reader, order_id: &OrderId) -> Vec<ActionForm> {
-    if reader.form_secret.is_none() {
-        return Vec::new();
-    }
-    let read: Option<Versioned<Order>> = console.0.store.load(order_id.as_str()).await.ok();
-    read.map_or_else(Vec::new, |read| match &read.state {
-        Order::Placed(placed) => of(reader, order_id.as_str(), read.version, placed),
-        Order::Absent => Vec::new(),
-    })
+/// The order that forms are about. `None`: the reader can send none, or an event is not known, so that nothing can be decided.
+pub(super) async fn read(console: &Console, reader: &Reader, order_id: &OrderId) -> Option<Versioned<Order>> {
+    reader.form_secret.as_ref()?;
+    console.0.store.load(order_id.as_str()).await.ok()
+}
+
+/// The forms of an order: first what can be decided about its sagas, which the report says.
+pub(super) fn all(
+    reader: &Reader,
+    order_id: &OrderId,
+    read: &Versioned<Order>,
+    report: Option<&OrderSagasReport>,
+) -> Vec<ActionForm> {
+    let Order::Placed(placed) = &read.state else { return Vec::new() };
+    let decisions = report.map_or_else(Vec::new, |report| decisions::forms(reader, (read.version, placed), report));
+    let decisions = decisions.into_iter().map(ActionForm::finished);
+    decisions.chain(of(reader, order_id.as_str(), read.version, placed)).collect()
 }
 
 fn of(reader: &Reader, order_id: &str, version: i64, order: &PlacedOrder) -> Vec<ActionForm> {
