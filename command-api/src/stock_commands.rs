@@ -1,5 +1,5 @@
-//! `POST /stock/{sku}/receive`, `/adjust`, `/transfer` and `/backorder`: stock that arrived, counts that are put right, units that were
-//! moved, and how many may be sold before they are there.
+//! `POST /stock/{sku}/receive`, `/adjust`, `/transfer`, `/backorder` and `/low-stock`: stock that arrived, counts that are put right, units
+//! that were moved, how many may be sold before they are there, and when there are few.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use http::StatusCode;
 use problem::{Precondition, Problem, ProblemType, Trace};
 
 use crate::answer::{CommandResponse, CommandTarget};
-use crate::bodies::{BackorderLimit, StockAdjustment, StockReceipt, StockTransfer};
+use crate::bodies::stock::{BackorderLimit, LowStockThreshold, StockAdjustment, StockReceipt, StockTransfer};
 use crate::operations::CommandDescription;
 use crate::request::BodyRequirement;
 use crate::{CommandDependencies, metadata, problems};
 
 /// The commands on a SKU.
-pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 4] = [
+pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 5] = [
     StockRouteDefinition {
         path: "/stock/{sku}/receive",
         scope: "POST /stock/receive",
@@ -68,6 +68,17 @@ pub(crate) static STOCK_COMMANDS: [StockRouteDefinition; 4] = [
             "backorderStock",
             "So many units of a SKU may be sold before they are on hand",
             r#"{"limit": 50, "availableAt": "2027-01-15T08:00:00Z"}"#,
+        ),
+        successes: &[StatusCode::OK],
+    },
+    StockRouteDefinition {
+        path: "/stock/{sku}/low-stock",
+        scope: "POST /stock/low-stock",
+        parse: stock::parse_low_stock,
+        description: CommandDescription::of::<LowStockThreshold>(
+            "setLowStockThreshold",
+            "A SKU is low while fewer units than this are available",
+            r#"{"threshold": 10}"#,
         ),
         successes: &[StatusCode::OK],
     },

@@ -159,6 +159,28 @@ async fn units_are_moved_as_far_as_they_are_not_promised() {
 }
 
 #[tokio::test]
+async fn a_threshold_is_set_and_says_what_it_makes_of_the_sku() {
+    let shop = Shop::new().await;
+    let shop = &shop;
+    let sets = |body: Value| async move { shop.posts("/stock/sku-1/low-stock", body, &[]).await };
+    assert_eq!(code(&sets(json!({ "threshold": 5 })).await), (409, "not-tracked"));
+    shop.receives(4).await;
+    let set = sets(json!({ "threshold": 5 })).await;
+    assert_eq!((set.status, &set.body["version"]), (StatusCode::OK, &json!(3)), "both are stored at once");
+    let again = sets(json!({ "threshold": 5 })).await;
+    assert_eq!((again.status, &again.body["version"]), (StatusCode::OK, &json!(3)));
+    shop.receives(1).await;
+    let events = shop.store.read_stream::<Stock>("sku-1").await.unwrap();
+    let names: Vec<_> = events.iter().map(|event| event.event_type.as_str()).collect();
+    let expected = ["StockReceived", "LowStockThresholdSet", "StockRanLow", "StockReceived", "StockRecovered"];
+    assert_eq!(names, expected);
+    let unclear = sets(json!({ "threshold": -1, "location": "ulm" })).await;
+    let pointers = [&unclear.body["errors"][0]["pointer"], &unclear.body["errors"][1]["pointer"]];
+    assert_eq!((code(&unclear), pointers), ((422, "invalid"), [&json!("/location"), &json!("/threshold")]));
+    assert_eq!(code(&sets(json!({ "threshold": "1.5", "unit": "kg" })).await), (409, "other-unit"));
+}
+
+#[tokio::test]
 async fn a_body_that_is_wrong_is_told_where() {
     let shop = Shop::new().await;
     let answer = shop.posts("/stock/sku-1/adjust", json!({ "delta": 0, "why": "" }), &[]).await;

@@ -17,11 +17,12 @@ use serde::{Deserialize, Serialize};
 
 pub use decide::decide;
 pub use event::{
-    BackorderLimitSet, ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased, StockAdjusted,
-    StockEvent, StockReceived, StockReturned, StockTransferred,
+    BackorderLimitSet, LowStockThresholdSet, ReservationCommitted, ReservationIncreased, ReservationMade,
+    ReservationReleased, StockAdjusted, StockEvent, StockRanLow, StockReceived, StockRecovered, StockReturned,
+    StockTransferred,
 };
 pub use evolve::evolve;
-pub use parse::{parse_adjustment, parse_backorder, parse_receipt, parse_transfer};
+pub use parse::{parse_adjustment, parse_backorder, parse_low_stock, parse_receipt, parse_transfer};
 
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::{Quantity, UnitOfMeasure};
@@ -45,6 +46,8 @@ pub enum StockCommand {
     Transfer(StockTransferred),
     /// Say how many units may be promised that are not on hand.
     SetBackorderLimit(BackorderLimitSet),
+    /// Say below how many available units the SKU is low.
+    SetLowStockThreshold(LowStockThresholdSet),
     /// Put units back that had been sent and came back.
     PutBack(StockReturned),
     /// Reserve units for an order. An order has one reservation of a SKU at a location, and a second command does not change it.
@@ -108,6 +111,7 @@ impl StockCommand {
             Self::ReserveMore { location, .. } => location,
             Self::Receive(_)
             | Self::SetBackorderLimit(_)
+            | Self::SetLowStockThreshold(_)
             | Self::CheckOnHand { .. }
             | Self::PutBack(_)
             | Self::Release { .. }
@@ -194,8 +198,19 @@ pub struct TrackedStock {
     pub unit: Option<UnitOfMeasure>,
     /// How many units may be promised that are not on hand, and where they are expected; `None`: none.
     pub backorder: Option<BackorderLimitSet>,
+    /// Below how many available units it is low; `None`: it never is.
+    pub low_stock: Option<LowStock>,
     /// The locations that have units of it. Clones share their common parts, because many commands are decided on a clone at once.
     pub locations: RedBlackTreeMapSync<LocationId, LocationStock>,
+}
+
+/// Whether a SKU is low.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LowStock {
+    /// It is low while fewer units than this are available, at all locations together.
+    pub threshold: u32,
+    /// Whether it is, as its events say.
+    pub is_low: bool,
 }
 
 /// The units of a SKU at one location.
@@ -255,6 +270,11 @@ impl TrackedStock {
     /// How many units can be reserved, at all locations.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
+    }
+
+    /// Whether fewer units are available than its threshold.
+    fn is_below_threshold(&self) -> bool {
+        self.low_stock.is_some_and(|it| self.available() < it.threshold.into())
     }
 
     /// How many units are there for new orders, at all locations. What orders wait for at one is not taken from another.
@@ -334,7 +354,7 @@ impl Upcastable for Stock {
 }
 
 impl Snapshotted for Stock {
-    const STATE_VERSION: i32 = 8;
+    const STATE_VERSION: i32 = 9;
 }
 
 #[cfg(test)]

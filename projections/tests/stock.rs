@@ -6,7 +6,7 @@ use axum::body::Body;
 use chrono::DateTime;
 use cqrs_es::Aggregate;
 use domain::ids::{LocationId, OrderId};
-use domain::stock::{ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
+use domain::stock::{LowStockThresholdSet, ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -183,6 +183,47 @@ async fn all_skus_are_listed_by_name_page_by_page() {
     }
     // By their bytes.
     assert_eq!(skus, ["B", "STOCK#1", "a b", "b", "c", "d/e", "e", "Ü", &long[0], &long[1]]);
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn skus_that_are_low_are_listed_as_long_as_they_are() {
+    let fixture = Fixture::running().await;
+    let at_most = |threshold| StockCommand::SetLowStockThreshold(LowStockThresholdSet { threshold, unit: None });
+    fixture.does("plenty", vec![receive(9), at_most(5)]).await;
+    fixture.does("untold", vec![receive(1)]).await;
+    fixture.does("a", vec![receive(5), at_most(5), reserve(1, 2)]).await;
+    let position = fixture.does("b", vec![receive(5), reserve(1, 2), at_most(4)]).await;
+    let shown = fixture.shown("a", position).await;
+    assert_eq!((&shown["available"], &shown["lowStock"]), (&json!(3), &json!({ "threshold": 5, "low": true })));
+    assert_eq!(fixture.shown("plenty", position).await["lowStock"], json!({ "threshold": 5, "low": false }));
+    assert_eq!(fixture.shown("untold", position).await.get("lowStock"), None);
+
+    let low = async |position: i64| {
+        let (mut skus, mut uri) = (Vec::new(), format!("/stock?low=true&limit=1&minPosition={position}"));
+        loop {
+            let (status, _, page) = fixture.get(&uri).await;
+            assert_eq!(status, StatusCode::OK, "{page}");
+            skus.extend(page["items"].as_array().unwrap().iter().map(|it| it["sku"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page["cursor"].as_str() else { return skus };
+            uri = format!("/stock?low=true&limit=1&cursor={cursor}");
+        }
+    };
+    assert_eq!(low(position).await, ["a", "b"]);
+    let position = fixture.does("a", vec![StockCommand::Release { order_id: order(1) }]).await;
+    assert_eq!(low(position).await, ["b"]);
+    let position = fixture.does("b", vec![at_most(0)]).await;
+    assert!(low(position).await.is_empty());
+    assert_eq!(fixture.shown("b", position).await.get("lowStock"), None);
+
+    for uri in ["/stock?low=false", "/stock?low="] {
+        let (status, _, problem) = fixture.get(uri).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!("?low")), "{uri}");
+    }
+    // A page of all is none of those that are low.
+    let (_, _, page) = fixture.get("/stock?limit=1").await;
+    let uri = format!("/stock?low=true&cursor={}", page["cursor"].as_str().unwrap());
+    assert_eq!(fixture.get(&uri).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     fixture.stop.cancel();
 }
 

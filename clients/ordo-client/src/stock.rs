@@ -49,6 +49,11 @@ impl Client {
         Command::post(self, &["stock", sku, "backorder"], Some(&body))
     }
 
+    /// Says below how many available units a SKU is low. 0: it never is.
+    pub fn set_low_stock_threshold(&self, sku: &str, threshold: u32) -> Command<AcceptedCommand> {
+        Command::post(self, &["stock", sku, "low-stock"], Some(&json!({ "threshold": threshold })))
+    }
+
     /// The units of a SKU.
     pub fn stock_level(&self, sku: &str) -> ReadRequest<StockLevel> {
         ReadRequest::new(self, &["stock", sku])
@@ -57,6 +62,11 @@ impl Client {
     /// All tracked SKUs, by name.
     pub fn stock_levels(&self) -> PagedQuery<StockLevel> {
         PagedQuery::new(self, &["stock"])
+    }
+
+    /// The SKUs that are low, by name.
+    pub fn low_stock_levels(&self) -> PagedQuery<StockLevel> {
+        PagedQuery::new(self, &["stock"]).parameter("low", "true")
     }
 
     /// What was ordered from one day, as `2026-11-20`, to the day before another.
@@ -90,10 +100,24 @@ pub struct StockLevel {
     /// How many units may be sold before they are on hand; `None`: none.
     #[serde(default)]
     pub backorder: Option<SkuBackorder>,
+    /// When it is low; `None`: it never is.
+    #[serde(default)]
+    pub low_stock: Option<SkuLowStock>,
     #[serde(default)]
     pub version: i64,
     #[serde(default)]
     pub updated_at: Option<DateTime<Utc>>,
+}
+
+/// When a SKU is low.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct SkuLowStock {
+    /// It is low while fewer than this are available.
+    pub threshold: Quantity,
+    /// Whether it is.
+    pub low: bool,
 }
 
 /// How many units of a SKU may be sold before they are on hand.

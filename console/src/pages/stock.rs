@@ -20,6 +20,7 @@ struct StockTemplate {
     frame: Frame,
     skus: Vec<Sku>,
     next: Option<String>,
+    only_low: bool,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +40,8 @@ struct Sku {
     unit: Option<Text>,
     #[serde(default)]
     locations: Vec<Location>,
+    /// `None`: it never is.
+    low_stock: Option<LowStock>,
     updated_at: Instant,
 }
 
@@ -51,7 +54,18 @@ struct Location {
     available: Text,
 }
 
+#[derive(Deserialize)]
+struct LowStock {
+    threshold: Text,
+    low: bool,
+}
+
 impl Sku {
+    /// The threshold, while fewer units are available.
+    fn low(&self) -> Option<&Text> {
+        self.low_stock.as_ref().filter(|it| it.low).map(|it| &it.threshold)
+    }
+
     fn orders(&self) -> String {
         query([("sku", self.sku.as_str())])
     }
@@ -59,11 +73,18 @@ impl Sku {
 
 pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Uri) -> Result<Response, Problem> {
     let caller = reader.at("/stock")?;
-    let found = console.0.queries.stock(uri.query().unwrap_or_default()).await?;
-    let found: StockAnswer = shown(&caller, &found)?;
+    let asked = uri.query().unwrap_or_default();
+    let found: StockAnswer = shown(&caller, &console.0.queries.stock(asked).await?)?;
+    // It can be nothing else than true, or the question was refused.
+    let only_low = url::form_urlencoded::parse(asked.as_bytes()).any(|(name, _)| name == "low");
+    let next = |cursor: String| {
+        let low = only_low.then_some(("low", "true"));
+        query(low.into_iter().chain([("cursor", cursor.as_str())]))
+    };
     crate::page(&StockTemplate {
         frame: Frame::of(&reader, "Stock", "/stock"),
         skus: found.items,
-        next: found.cursor.map(|cursor| query([("cursor", cursor.as_str())])),
+        next: found.cursor.map(next),
+        only_low,
     })
 }

@@ -1,9 +1,10 @@
 //! Which events a command leads to.
 
 use super::{
-    BackorderLimitSet, LocationStock, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND, ReservationCommitted,
-    ReservationIncreased, ReservationMade, ReservationReleased, Stock, StockAdjusted, StockCommand, StockError,
-    StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
+    BackorderLimitSet, LocationStock, LowStockThresholdSet, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND,
+    ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased, Stock, StockAdjusted, StockCommand,
+    StockError, StockEvent, StockRanLow, StockReceived, StockRecovered, StockReturned, StockTransferred, TrackedStock,
+    evolve,
 };
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::Quantity;
@@ -13,11 +14,41 @@ use crate::quantity::Quantity;
 /// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
 pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
     check_unit(stock, &command)?;
+    let mut events = changes(stock, command)?;
+    events.extend(crossing(stock, &events));
+    Ok(events)
+}
+
+/// Whether these events take the SKU below its threshold, or back. One of these two follows each crossing, so there is one for each.
+fn crossing(stock: &Stock, events: &[StockEvent]) -> Option<StockEvent> {
+    let Stock::Tracked(before) = stock else { return None };
+    let sets_threshold = |event: &StockEvent| matches!(event, StockEvent::LowStockThresholdSet(_));
+    if events.is_empty() || (before.low_stock.is_none() && !events.iter().any(sets_threshold)) {
+        return None;
+    }
+    let mut after = stock.clone();
+    events.iter().for_each(|event| evolve(&mut after, event.clone()));
+    let Stock::Tracked(after) = after else { return None };
+    let was_low = before.low_stock.is_some_and(|it| it.is_low);
+    let (available, unit) = (after.available(), after.unit);
+    let threshold = after.low_stock.map_or(0, |it| it.threshold);
+    match (was_low, after.is_below_threshold()) {
+        (false, true) => Some(StockEvent::StockRanLow(StockRanLow { available, threshold, unit })),
+        (true, false) => Some(StockEvent::StockRecovered(StockRecovered { available, threshold, unit })),
+        (false, false) | (true, true) => None,
+    }
+}
+
+/// What a command changes.
+fn changes(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, StockError> {
     match (stock, command) {
         (Stock::Untracked, StockCommand::Receive(receipt)) => receive(&TrackedStock::default(), receipt),
         (
             Stock::Untracked,
-            StockCommand::Adjust(_) | StockCommand::Transfer(_) | StockCommand::SetBackorderLimit(_),
+            StockCommand::Adjust(_)
+            | StockCommand::Transfer(_)
+            | StockCommand::SetBackorderLimit(_)
+            | StockCommand::SetLowStockThreshold(_),
         ) => Err(StockError::NotTracked),
         (
             Stock::Untracked,
@@ -34,6 +65,7 @@ pub fn decide(stock: &Stock, command: StockCommand) -> Result<Vec<StockEvent>, S
         (Stock::Tracked(tracked), StockCommand::Adjust(adjustment)) => adjust(tracked, adjustment),
         (Stock::Tracked(tracked), StockCommand::Transfer(transfer)) => move_units(tracked, transfer),
         (Stock::Tracked(tracked), StockCommand::SetBackorderLimit(set)) => set_backorder_limit(tracked, set),
+        (Stock::Tracked(tracked), StockCommand::SetLowStockThreshold(set)) => set_low_stock_threshold(tracked, set),
         (Stock::Tracked(tracked), StockCommand::CheckOnHand { order_id, location, shipped }) => {
             check_on_hand(tracked, &order_id, &location, shipped)
         }
@@ -63,6 +95,7 @@ fn check_unit(stock: &Stock, command: &StockCommand) -> Result<(), StockError> {
         StockCommand::Adjust(it) => it.unit,
         StockCommand::Transfer(it) => it.unit,
         StockCommand::SetBackorderLimit(it) => it.unit,
+        StockCommand::SetLowStockThreshold(it) => it.unit,
         StockCommand::PutBack(it) => it.unit,
         StockCommand::Reserve(it) => it.unit,
         StockCommand::ReserveMore { unit, .. } => *unit,
@@ -122,6 +155,14 @@ fn set_backorder_limit(tracked: &TrackedStock, set: BackorderLimitSet) -> Result
     }
     let is_known = tracked.backorder.as_ref().map_or(set.limit == 0, |known| *known == set);
     Ok(if is_known { vec![] } else { vec![StockEvent::BackorderLimitSet(set)] })
+}
+
+fn set_low_stock_threshold(tracked: &TrackedStock, set: LowStockThresholdSet) -> Result<Vec<StockEvent>, StockError> {
+    if set.threshold > MAX_CHANGE {
+        return Err(StockError::OutOfBounds);
+    }
+    let is_known = tracked.low_stock.map_or(0, |known| known.threshold) == set.threshold;
+    Ok(if is_known { vec![] } else { vec![StockEvent::LowStockThresholdSet(set)] })
 }
 
 /// Those of a reservation that are on hand stay so: nothing is taken away that orders wait for.

@@ -35,7 +35,11 @@ fn earlier_version(event: &StockEvent) -> Option<&'static str> {
         StockEvent::StockReturned(it) => (&it.location, it.unit),
         StockEvent::StockTransferred(it) => return it.unit.is_none().then_some(FIRST),
         // Builds that know them know locations and units of measure.
-        StockEvent::BackorderLimitSet(_) | StockEvent::ReservationIncreased(_) => return None,
+        StockEvent::BackorderLimitSet(_)
+        | StockEvent::LowStockThresholdSet(_)
+        | StockEvent::StockRanLow(_)
+        | StockEvent::StockRecovered(_)
+        | StockEvent::ReservationIncreased(_) => return None,
         StockEvent::ReservationMade(it) => (&it.location, it.unit),
         StockEvent::ReservationReleased(it) => (&it.location, None),
         StockEvent::ReservationCommitted(it) => (&it.location, None),
@@ -57,6 +61,12 @@ events! {
         StockTransferred,
         /// From now on, so many units may be promised that are not on hand.
         BackorderLimitSet,
+        /// From now on, the SKU is low while fewer units are available.
+        LowStockThresholdSet,
+        /// Fewer units are available than the threshold.
+        StockRanLow,
+        /// As many units as the threshold are available again, or there is no threshold any more.
+        StockRecovered,
         /// Units were reserved for an order.
         ReservationMade,
         /// More units were reserved for an order.
@@ -149,6 +159,46 @@ pub struct BackorderLimitSet {
     #[serde(default, skip_serializing_if = "LocationId::is_default")]
     pub location: LocationId,
     /// The unit of measure in which the SKU is counted; `None`: by the piece. The limit is in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+}
+
+/// From now on, the SKU is low while fewer units are available.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct LowStockThresholdSet {
+    /// Fewer than this are low, at all locations together; 0: it is never low.
+    pub threshold: u32,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. The threshold is in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+}
+
+/// Fewer units are available than the threshold. There is one for each time that this came to be so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockRanLow {
+    /// How many are on hand and not reserved, at all locations. It is negative if orders wait for units.
+    pub available: i64,
+    /// Fewer than this are low.
+    pub threshold: u32,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<UnitOfMeasure>,
+}
+
+/// As many units as the threshold are available again, or there is no threshold any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct StockRecovered {
+    /// How many are on hand and not reserved, at all locations. It is negative if orders wait for units.
+    pub available: i64,
+    /// Fewer than this are low; 0: it is never low.
+    pub threshold: u32,
+    /// The unit of measure in which the SKU is counted; `None`: by the piece. Quantities of it are in thousandths of the unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<UnitOfMeasure>,
 }

@@ -1,8 +1,8 @@
 //! What each event changes about the stock.
 
 use super::{
-    LocationStock, Reservation, ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased,
-    Stock, StockAdjusted, StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
+    LocationStock, LowStock, Reservation, ReservationCommitted, ReservationIncreased, ReservationMade,
+    ReservationReleased, Stock, StockAdjusted, StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
 
@@ -32,6 +32,12 @@ impl TrackedStock {
                 self.change(&to, |here| here.add(moved));
             }
             StockEvent::BackorderLimitSet(set) => self.backorder = (set.limit > 0).then_some(set),
+            StockEvent::LowStockThresholdSet(set) => {
+                let is_low = self.low_stock.is_some_and(|before| before.is_low);
+                self.low_stock = (set.threshold > 0).then_some(LowStock { threshold: set.threshold, is_low });
+            }
+            StockEvent::StockRanLow(_) => self.set_low(true),
+            StockEvent::StockRecovered(_) => self.set_low(false),
             StockEvent::ReservationMade(ReservationMade { order_id, quantity, location, expires_at, unit: _ }) => {
                 let made = Reservation { quantity, shipped: 0, expires_at, place: 0 };
                 self.change(&location, |here| here.reserve(order_id, made));
@@ -55,6 +61,12 @@ impl TrackedStock {
                 let shipped = self.change(&location, |here| here.ship(&order_id, quantity));
                 self.sold += i64::from(shipped);
             }
+        }
+    }
+
+    fn set_low(&mut self, is_low: bool) {
+        if let Some(low_stock) = &mut self.low_stock {
+            low_stock.is_low = is_low;
         }
     }
 

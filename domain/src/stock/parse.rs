@@ -1,6 +1,8 @@
 //! Parses the bodies of commands to the stock of a SKU.
 
-use super::{BackorderLimitSet, MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred};
+use super::{
+    BackorderLimitSet, LowStockThresholdSet, MAX_CHANGE, StockAdjusted, StockCommand, StockReceived, StockTransferred,
+};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::ids::LocationId;
 use crate::order::parse::read_instant;
@@ -56,6 +58,16 @@ pub fn parse_backorder(body: &[u8]) -> Result<StockCommand, InvalidBody> {
         let location = read_location(reader, &location);
         let (limit, available_at, location, unit) = (limit?, available_at?, location?, unit?);
         Some(StockCommand::SetBackorderLimit(BackorderLimitSet { limit, available_at, location, unit }))
+    })
+}
+
+/// Reads `{"threshold": 10, "unit"?: "kg"}`.
+pub fn parse_low_stock(body: &[u8]) -> Result<StockCommand, InvalidBody> {
+    read_body(body, |reader: &mut BodyReader, fields: JsonFields<'_>| {
+        let [threshold, unit] = reader.object(fields, ["threshold", "unit"]);
+        let unit = read_unit(reader, &unit);
+        let threshold = reader.required(&threshold, |r, field| read_limit(r, field, unit?));
+        Some(StockCommand::SetLowStockThreshold(LowStockThresholdSet { threshold: threshold?, unit: unit? }))
     })
 }
 
@@ -140,6 +152,22 @@ mod tests {
         assert_eq!(wrong(parse_transfer(b"{}")), missing);
         let nowhere = parse_transfer(br#"{"from": "berlin", "to": "berlin", "quantity": 0}"#);
         assert_eq!(wrong(nowhere), [at("/quantity", "out_of_range"), at("/to", "changes_nothing")]);
+    }
+
+    #[test]
+    fn a_threshold_is_0_or_more() {
+        let kg = UnitOfMeasure::parse("kg").ok();
+        let set = |threshold, unit| {
+            Ok(StockCommand::SetLowStockThreshold(LowStockThresholdSet { threshold, unit }))
+        };
+        assert_eq!(parse_low_stock(br#"{"threshold": 0}"#), set(0, None));
+        assert_eq!(parse_low_stock(br#"{"threshold": "2.5", "unit": "kg"}"#), set(2_500, kg));
+        for threshold in ["-1", "1.5", "1000000001", "null"] {
+            let body = format!(r#"{{"threshold": {threshold}}}"#);
+            assert_eq!(wrong(parse_low_stock(body.as_bytes())), [at("/threshold", "out_of_range")], "{threshold}");
+        }
+        let wrong = wrong(parse_low_stock(br#"{"location": "ulm"}"#));
+        assert_eq!(wrong, [at("/location", "unknown_field"), at("/threshold", "required")]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 mod backorders;
 mod locations;
+mod low_stock;
 mod measures;
 mod never_oversold;
 
@@ -69,6 +70,8 @@ fn at(location: &LocationId, mut event: StockEvent) -> StockEvent {
         StockEvent::BackorderLimitSet(it) => &mut it.location,
         // It names both.
         StockEvent::StockTransferred(_) => return event,
+        // These are about all locations.
+        StockEvent::LowStockThresholdSet(_) | StockEvent::StockRanLow(_) | StockEvent::StockRecovered(_) => return event,
         StockEvent::ReservationMade(it) => &mut it.location,
         StockEvent::ReservationIncreased(it) => &mut it.location,
         StockEvent::ReservationReleased(it) => &mut it.location,
@@ -90,7 +93,9 @@ fn there(at: &LocationId, mut command: StockCommand) -> StockCommand {
         | StockCommand::CheckOnHand { location, .. }
         | StockCommand::Commit { location, .. } => location,
         // It is about all locations, or names both.
-        StockCommand::Release { .. } | StockCommand::Transfer(_) => return command,
+        StockCommand::Release { .. } | StockCommand::Transfer(_) | StockCommand::SetLowStockThreshold(_) => {
+            return command;
+        }
     } = at.clone();
     command
 }
@@ -221,15 +226,16 @@ async fn cqrs_es_sees_the_same_stock() {
 
 const FOLDER: &str = "stock-events";
 
+/// These are written in one version, whatever they say.
+const OF_ONE_VERSION: [&str; 5] =
+    ["BackorderLimitSet", "LowStockThresholdSet", "StockRanLow", "StockRecovered", "ReservationIncreased"];
+
 #[test]
 fn every_event_version_decodes_from_its_golden_file_and_encodes_to_it() {
     let events = every_event();
     assert_eq!(events.each_ref().map(StockEvent::name), StockEvent::NAMES);
     golden::check_today::<Stock>(FOLDER, events.clone());
-    // These are of one version, whether they name a location or not.
-    let of_one_version =
-        |event: &StockEvent| matches!(event, StockEvent::BackorderLimitSet(_) | StockEvent::ReservationIncreased(_));
-    let elsewhere = events.into_iter().filter(|event| !of_one_version(event));
+    let elsewhere = events.into_iter().filter(|event| !OF_ONE_VERSION.contains(&event.name()));
     golden::check_today::<Stock>(FOLDER, elsewhere.map(|event| at(&location("berlin"), event)));
 }
 
@@ -284,6 +290,12 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
         at(&location("berlin"), backorders::limited(2)),
         at(&location("berlin"), made("order-7", 2)),
         backorders::limited(0),
+        low_stock::threshold_set(90),
+        low_stock::ran_low(-11, 90),
+        low_stock::threshold_set(91),
+        low_stock::recovered(91, 91),
+        low_stock::threshold_set(0),
+        low_stock::ran_low(0, 0),
     ];
     golden::check_states::<Stock>("stock-states", StockEvent::NAMES, events);
     let by_weight = [measures::received(12_500)];
@@ -293,12 +305,14 @@ fn a_state_that_folds_or_reads_differently_has_another_version() {
     assert_eq!(serde_json::from_str::<Stock>(&json).unwrap(), stock);
 }
 
-fn every_event() -> [StockEvent; 9] {
+fn every_event() -> [StockEvent; 12] {
     let (made, released) = (made("order-1", 2), released("order-1", 1));
     let moved = moved("berlin", "default", 4);
     let (limited, increased) = (backorders::limited(50), increased("order-1", 1, 1));
     let committed = committed("order-1", 1);
-    [received(10), adjusted(-3), returned("order-1", 1), moved, limited, made, increased, released, committed]
+    let lowered = (low_stock::threshold_set(5), low_stock::ran_low(4, 5), low_stock::recovered(5, 5));
+    let back = returned("order-1", 1);
+    [received(10), adjusted(-3), back, moved, limited, lowered.0, lowered.1, lowered.2, made, increased, released, committed]
 }
 
 fn moved(from: &str, to: &str, quantity: u32) -> StockEvent {

@@ -122,6 +122,7 @@ pub static ROUTES: &[Route] = &[
     route("POST", "/stock/{sku}/adjust", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/stock/{sku}/transfer", Shop,                        [ALL, NO,   ALL,    NO,    NO,   NO]),
     route("POST", "/stock/{sku}/backorder", Shop,                       [ALL, NO,   NO,     NO,    NO,   NO]),
+    route("POST", "/stock/{sku}/low-stock", Shop,                       [ALL, NO,   ALL,    NO,    NO,   NO]),
 
     route("GET", "/orders", Read,                                     [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/orders/export", Read,                              [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),

@@ -172,7 +172,10 @@ impl StockFoldCheck {
                 self.sums_at(&it.from).came_in -= i64::from(it.quantity);
                 self.sums_at(&it.to).came_in += i64::from(it.quantity);
             }
-            StockEvent::BackorderLimitSet(_) => {}
+            StockEvent::BackorderLimitSet(_)
+            | StockEvent::LowStockThresholdSet(_)
+            | StockEvent::StockRanLow(_)
+            | StockEvent::StockRecovered(_) => {}
             StockEvent::ReservationMade(it) => self.count(&it.order_id, &it.location, it.quantity.into(), 0),
             StockEvent::ReservationIncreased(it) => {
                 self.count(&it.order_id, &it.location, it.quantity.into(), 0);

@@ -137,15 +137,15 @@ const SPOILED: &[(&str, &str, &str)] = &[
     // Snapshots.
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 8, '"Untracked"',
-                  sha256(uuid_send(event_id) || int4send(8) || convert_to('"Untracked"', 'UTF8'))
+           select aggregate_type, aggregate_id, sequence, event_id, 9, '"Untracked"',
+                  sha256(uuid_send(event_id) || int4send(9) || convert_to('"Untracked"', 'UTF8'))
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is not what its events come to",
     ),
     (
         r#"insert into stream_snapshots (aggregate_type, aggregate_id, version, last_event, state_version, state, digest)
-           select aggregate_type, aggregate_id, sequence, event_id, 8, '"Untracked"', ''
+           select aggregate_type, aggregate_id, sequence, event_id, 9, '"Untracked"', ''
              from events where aggregate_id = 'sku' and sequence = 1"#,
         "SKU sku",
         "its snapshot at version 1 is damaged",

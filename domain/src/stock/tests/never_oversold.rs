@@ -23,6 +23,7 @@ fn any_command() -> impl Strategy<Value = StockCommand> {
         (id(), 0..8_u32).prop_map(|(id, needed)| release_beyond(id, needed)),
         (id(), 0..8_u32).prop_map(|(id, shipped)| commit(id, shipped)),
         (0..8_u32).prop_map(backorders::limit),
+        (0..8_u32).prop_map(low_stock::set_threshold),
         (name.clone(), name.clone(), 0..8_u32).prop_map(|(from, to, quantity)| move_units(from, to, quantity)),
     ];
     (name, command).prop_map(|(name, command)| there(&location(name), command))
@@ -36,6 +37,7 @@ fn measured(unit: Option<UnitOfMeasure>, mut command: StockCommand) -> StockComm
         StockCommand::Transfer(it) => &mut it.unit,
         StockCommand::PutBack(it) => &mut it.unit,
         StockCommand::SetBackorderLimit(it) => &mut it.unit,
+        StockCommand::SetLowStockThreshold(it) => &mut it.unit,
         StockCommand::Reserve(it) => &mut it.unit,
         StockCommand::ReserveMore { unit, .. } => unit,
         // It is about what was reserved, in its unit.
@@ -72,6 +74,9 @@ fn book(books: &mut Books, event: &StockEvent) {
         }
         StockEvent::ReservationCommitted(it) => at(&it.location, 0, it.quantity.into()),
         StockEvent::BackorderLimitSet(_)
+        | StockEvent::LowStockThresholdSet(_)
+        | StockEvent::StockRanLow(_)
+        | StockEvent::StockRecovered(_)
         | StockEvent::ReservationMade(_)
         | StockEvent::ReservationIncreased(_)
         | StockEvent::ReservationReleased(_) => {}
@@ -126,6 +131,7 @@ proptest! {
                 | StockCommand::Transfer(_)
                 | StockCommand::PutBack(_) => {}
                 StockCommand::SetBackorderLimit(_)
+                | StockCommand::SetLowStockThreshold(_)
                 | StockCommand::CheckOnHand { .. }
                 | StockCommand::Reserve(_)
                 | StockCommand::ReserveMore { .. }
@@ -137,6 +143,7 @@ proptest! {
             }
             let Stock::Tracked(now) = &stock else { continue };
             prop_assert_eq!(now.unit, *unit.get_or_insert(now.unit));
+            prop_assert_eq!(now.low_stock.is_some_and(|it| it.is_low), now.is_below_threshold());
             for (location, (came, shipped)) in &books {
                 let nothing = LocationStock::default();
                 let here = now.locations.get(location).unwrap_or(&nothing);

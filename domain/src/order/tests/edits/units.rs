@@ -26,6 +26,7 @@ fn moves(order: &mut Order, command: OrderCommand) -> Vec<(&'static str, String,
                 | StockCommand::SetBackorderLimit(_)
                 | StockCommand::CheckOnHand { .. }
                 | StockCommand::Reserve(_)
+                | StockCommand::SetLowStockThreshold(_)
                 | StockCommand::Release { .. } => panic!("an edit is nothing of that"),
             };
             moves.push((what, sku.to_string(), location.to_string(), units));
