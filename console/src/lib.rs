@@ -134,6 +134,7 @@ impl Console {
             .route("/sagas", get(pages::sagas::show))
             .route("/sales", get(pages::sales::show))
             .route("/stock", get(pages::stock::show))
+            .route("/stock/{sku}", get(pages::sku::show))
             .route("/parked-events", get(pages::parked::show))
             .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
             .route("/sign-in/issuer", get(sign_in::issuer::begin))

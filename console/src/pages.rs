@@ -7,6 +7,7 @@ pub(crate) mod orders;
 pub(crate) mod parked;
 pub(crate) mod sagas;
 pub(crate) mod sales;
+pub(crate) mod sku;
 pub(crate) mod stock;
 
 use std::fmt;

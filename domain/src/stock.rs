@@ -7,6 +7,7 @@ mod decide;
 mod event;
 mod evolve;
 mod parse;
+mod reservations;
 mod stored;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -23,6 +24,7 @@ pub use event::{
 };
 pub use evolve::evolve;
 pub use parse::{parse_adjustment, parse_backorder, parse_low_stock, parse_receipt, parse_transfer};
+pub use reservations::ServedReservation;
 
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::{Quantity, UnitOfMeasure};
@@ -316,16 +318,6 @@ impl LocationStock {
     /// How many units can be reserved here. It is negative if orders wait for units.
     pub fn available(&self) -> i64 {
         self.on_hand - self.reserved
-    }
-
-    /// How many of the reserved units of an order are on hand. Those that had to wait are served in the order in which they came.
-    fn on_hand_for(&self, reservation: &Reservation) -> u32 {
-        if reservation.place == 0 || self.available() >= 0 {
-            return reservation.quantity;
-        }
-        let before = self.reservations.values().filter(|it| it.place < reservation.place);
-        let served: i64 = before.map(|it| i64::from(it.quantity)).sum();
-        u32::try_from((self.on_hand - served).max(0)).unwrap_or(u32::MAX).min(reservation.quantity)
     }
 }
 

@@ -4,10 +4,11 @@
 //! The statement itself stops near the bound, so that little is sent in vain.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bounds::Budget;
 use cqrs_es::Aggregate;
-use event_versions::Upcastable;
+use event_versions::{Snapshotted, Upcastable};
 use futures_util::{Stream, TryStreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, PgExecutor};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use crate::EventStore;
 use crate::event::{COLUMNS, EventDecodeError, StoredEvent};
 use crate::filter::EventFilter;
+use crate::snapshots;
 
 /// A folded stream, and the version that it is at.
 #[derive(Debug, Clone)]
@@ -94,9 +96,25 @@ pub enum ReadError {
 impl EventStore {
     /// Folds a stream event by event as they arrive, so that a long stream is never in memory as a whole.
     pub async fn load<A: Upcastable>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
-        let query = stream_query();
-        let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch(&self.pool);
-        let mut stream = Versioned::default();
+        self.load_after(stream_id, Versioned::default()).await
+    }
+
+    /// The same, from the stream's snapshot on, if there is one.
+    pub async fn load_from_snapshot<A: Snapshotted>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
+        let snapshot = snapshots::usable::<A>(&mut *self.pool.acquire().await?, stream_id).await?;
+        self.load_after(stream_id, snapshot.map(Arc::unwrap_or_clone).unwrap_or_default()).await
+    }
+
+    async fn load_after<A: Upcastable>(
+        &self,
+        stream_id: &str,
+        mut stream: Versioned<A>,
+    ) -> Result<Versioned<A>, ReadError> {
+        let query = format!(
+            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 and sequence > $3
+              order by sequence"
+        );
+        let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).bind(stream.version).fetch(&self.pool);
         while let Some(row) = rows.try_next().await? {
             let event = StoredEvent::from_row(&row)?;
             stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);

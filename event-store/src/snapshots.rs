@@ -26,6 +26,31 @@ pub(crate) async fn newer<A: Snapshotted>(
     connection: &mut PgConnection,
     streams: &HashMap<String, Arc<Versioned<A>>>,
 ) -> Result<Vec<(String, Arc<Versioned<A>>)>, sqlx::Error> {
+    let (newer, unusable) = find(connection, streams).await?;
+    for (id, found) in unusable {
+        delete::<A>(connection, &id, &found).await?;
+    }
+    Ok(newer)
+}
+
+/// The snapshot of a stream; `None`: there is none that can be used. It only reads.
+pub(crate) async fn usable<A: Snapshotted>(
+    connection: &mut PgConnection,
+    id: &str,
+) -> Result<Option<Arc<Versioned<A>>>, sqlx::Error> {
+    let wanted = HashMap::from([(id.to_owned(), Arc::default())]);
+    let (found, _) = find(connection, &wanted).await?;
+    Ok(found.into_iter().next().map(|(_, stream)| stream))
+}
+
+/// Snapshots of these streams, by id.
+type Found<A> = Vec<(String, Arc<Versioned<A>>)>;
+
+/// Snapshots that are newer than these folded streams, and those that can't be used any more.
+async fn find<A: Snapshotted>(
+    connection: &mut PgConnection,
+    streams: &HashMap<String, Arc<Versioned<A>>>,
+) -> Result<(Found<A>, Vec<(String, SnapshotRow)>), sqlx::Error> {
     let newer =
         "select known.id, s.version, s.last_event, s.state::text, s.digest, f.global_position, e.global_position
           from unnest($3::text[], $4::bigint[]) as known(id, version)
@@ -43,16 +68,12 @@ pub(crate) async fn newer<A: Snapshotted>(
         match found.stream::<A>(&row) {
             Ok(stream) => newer.push((id, Arc::new(stream))),
             Err(reason) => {
-                tracing::warn!(stream = id, version = found.version, reason, "a snapshot is not used and is deleted");
+                tracing::warn!(stream = id, version = found.version, reason, "a snapshot is not used");
                 unusable.push((id, found));
             }
         }
     }
-    drop(rows);
-    for (id, found) in unusable {
-        delete::<A>(connection, &id, &found).await?;
-    }
-    Ok(newer)
+    Ok((newer, unusable))
 }
 
 /// A snapshot's row.

@@ -124,6 +124,22 @@ async fn a_process_with_an_empty_cache_begins_a_long_stream_with_its_snapshot() 
 
     lose(&database, 1_500, 9_900).await;
     assert_eq!(folded_by_another(&database).await, (12_500, 12_500));
+    let (store, _) = cold(&database).await;
+    assert_eq!(on_hand(&store.load_from_snapshot(SKU).await.unwrap()), (12_500, 12_500));
+}
+
+#[tokio::test]
+async fn who_only_reads_leaves_a_snapshot_that_can_not_be_used_as_it_is() {
+    let database = testkit::database().await;
+    grow(&database, 10_500).await;
+    folded_by_another(&database).await;
+    until_snapshot_at(&database, 10_000).await;
+    let spoil = r#"update stream_snapshots set state = '"Untracked"'"#;
+    sqlx::query(spoil).execute(database.pool()).await.unwrap();
+    let (store, _) = cold(&database).await;
+    assert_eq!(on_hand(&store.load_from_snapshot(SKU).await.unwrap()), (10_500, 10_500));
+    assert_eq!(snapshot(&database).await.unwrap().2, r#""Untracked""#);
+    assert_eq!(store.load_from_snapshot::<Stock>("another").await.unwrap().version, 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use access_control::AuthorizedCaller;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
 use axum::{Extension, Json};
-use domain::ids::OrderId;
+use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::header::ACCEPT;
 use http::request::Parts;
@@ -19,7 +19,9 @@ use crate::orders::export::{ExportParameters, export_orders};
 use crate::orders::routes::{order_as_of, order_now, orders};
 use crate::reads::{ReadRouteState, no_order};
 use crate::sales::routes::sold;
-use crate::{SlowReads, stock, timeline};
+use crate::stock::reservations::reservations;
+use crate::stock::routes::{all, sku_now};
+use crate::{SlowReads, timeline};
 
 /// The questions that the GET routes answer, by the same functions. What a caller may not see is left out by whoever shows the answer,
 /// as the table of routes says. Cheap to clone.
@@ -132,7 +134,28 @@ impl ReadModelQueries {
 
     /// `GET /stock`, with its query parameters.
     pub async fn stock(&self, query: &str) -> Result<impl Serialize + use<>, Problem> {
-        let Json(page) = stock::all(State(self.0.clone()), QueryParameters::parse(query), HeaderMap::new()).await?;
+        let Json(page) = all(State(self.0.clone()), QueryParameters::parse(query), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
+    /// `GET /stock/{sku}`.
+    pub async fn sku(&self, sku: &str) -> Result<impl Serialize + use<>, Problem> {
+        let sku = Sku::parse(sku).map_err(|_| Problem::not_found("there is no such SKU"))?;
+        sku_now(&self.0, &sku).await
+    }
+
+    /// `GET /stock/{sku}/reservations`, with its query parameters.
+    pub async fn sku_reservations(
+        &self,
+        sku: &str,
+        query: &str,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, path) = (State(self.0.clone()), Ok(Path(sku.to_owned())));
+        let (caller, peer) = (caller.clone(), peer.map(Extension));
+        let parameters = QueryParameters::parse(query);
+        let Json(page) = reservations(state, path, parameters, caller, peer, HeaderMap::new()).await?;
         Ok(page)
     }
 }

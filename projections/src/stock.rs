@@ -1,10 +1,11 @@
-//! The stock of each tracked SKU: `GET /stock/{sku}`, `GET /stock`.
+//! The stock of each tracked SKU: `GET /stock/{sku}`, `GET /stock`, `GET /stock/{sku}/reservations`.
 //!
 //! | item | pk | sk | gsi1 | gsi2 |
 //! |---|---|---|---|---|
 //! | the SKU | `STOCK#sku` | `#META` | `STOCK#shard` / `sku` | while it is low: `LOWSTOCK#shard` / `sku` |
 
-mod routes;
+pub(crate) mod reservations;
+pub(crate) mod routes;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ use domain::stock::{BackorderLimitSet, LowStock, Stock, StockEvent};
 use read_models::Key;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::routes::all;
 use crate::error::FoldError;
 use crate::fold_context::FoldWorkingSet;
 use crate::keys::sharded;

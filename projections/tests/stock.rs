@@ -6,7 +6,8 @@ use axum::body::Body;
 use chrono::DateTime;
 use cqrs_es::Aggregate;
 use domain::ids::{LocationId, OrderId};
-use domain::stock::{LowStockThresholdSet, ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
+use domain::stock::{
+    BackorderLimitSet, LowStockThresholdSet, ReservationMade, Stock, StockAdjusted, StockCommand, StockReceived, decide, evolve};
 use event_store::{AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, Versioned};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -224,6 +225,72 @@ async fn skus_that_are_low_are_listed_as_long_as_they_are() {
     let (_, _, page) = fixture.get("/stock?limit=1").await;
     let uri = format!("/stock?low=true&cursor={}", page["cursor"].as_str().unwrap());
     assert_eq!(fixture.get(&uri).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn who_has_units_and_who_waits_is_listed_in_the_order_in_which_they_are_served() {
+    let fixture = Fixture::new().await;
+    let at = |location: &str| LocationId::parse(location).unwrap();
+    let limit = BackorderLimitSet { limit: 90, available_at: None, location: at("default"), unit: None };
+    let at_berlin = |n, quantity| {
+        let StockCommand::Reserve(made) = reserve(n, quantity) else { panic!("it is one") };
+        StockCommand::Reserve(ReservationMade { location: at("berlin"), ..made })
+    };
+    let there = StockCommand::Receive(StockReceived { unit: None, quantity: 4, location: at("berlin") });
+    let limit = StockCommand::SetBackorderLimit(limit);
+    let mut commands = vec![receive(5), there, limit, at_berlin(1, 3), reserve(9, 3), reserve(8, 3), reserve(7, 2)];
+    commands.push(StockCommand::Commit { order_id: order(9), location: at("default"), shipped: 1 });
+    fixture.does("sku/1", commands).await;
+
+    let (mut listed, mut uri) = (Vec::new(), "/stock/sku%2F1/reservations?limit=1".to_owned());
+    loop {
+        let (status, _, page) = fixture.get(&uri).await;
+        assert_eq!((status, &page["version"]), (StatusCode::OK, &json!(8)), "{page}");
+        listed.extend(page["items"].as_array().unwrap().iter().cloned());
+        let Some(cursor) = page["cursor"].as_str() else { break };
+        uri = format!("/stock/sku%2F1/reservations?limit=1&cursor={cursor}");
+    }
+    let item = |n, location, [quantity, on_hand, shipped]: [i64; 3]| {
+        json!({
+            "orderId": order(n), "location": location, "quantity": quantity, "onHand": on_hand, "waiting": quantity - on_hand,
+            "shipped": shipped, "expiresAt": "1970-01-01T00:00:00Z",
+        })
+    };
+    let placed = |mut item: Value, place: u64| {
+        item["place"] = json!(place);
+        item
+    };
+    let waiting = [placed(item(8, "default", [3, 2, 0]), 1), placed(item(7, "default", [2, 0, 0]), 2)];
+    let served = [item(1, "berlin", [3, 3, 0]), item(9, "default", [2, 2, 1])];
+    assert_eq!(listed, [served, waiting.clone()].concat());
+    let (_, _, page) = fixture.get("/stock/sku%2F1/reservations?waiting=true").await;
+    assert_eq!((&page["items"], &page["cursor"]), (&json!(waiting), &json!(null)));
+    // What comes in serves the first. Nothing of that is stored about the order.
+    fixture.does("sku/1", vec![receive(1)]).await;
+    let (_, _, page) = fixture.get("/stock/sku%2F1/reservations?waiting=true").await;
+    assert_eq!(page["items"], json!([waiting[1]]));
+    fixture.stop.cancel();
+}
+
+#[tokio::test]
+async fn a_question_about_reservations_that_is_wrong_names_what_is() {
+    let fixture = Fixture::new().await;
+    let (status, _, page) = fixture.get("/stock/none/reservations").await;
+    assert_eq!((status, page), (StatusCode::OK, json!({ "sku": "none", "version": 0, "items": [], "cursor": null })));
+    assert_eq!(fixture.get("/stock/%00/reservations").await.0, StatusCode::NOT_FOUND);
+    for (query, pointer) in [
+        ("limit=0", "?limit"),
+        ("limit=201", "?limit"),
+        ("waiting=false", "?waiting"),
+        ("cursor=x", "?cursor"),
+        ("cursor=default~x~o", "?cursor"),
+        ("cursor=a~1~b~c", "?cursor"),
+    ] {
+        let (status, _, problem) = fixture.get(&format!("/stock/sku-1/reservations?{query}")).await;
+        assert_eq!((status.as_u16(), &problem["errors"][0]["pointer"]), (422, &json!(pointer)), "{query}");
+    }
+    assert_eq!(fixture.get("/stock/sku-1/reservations?minPosition=9").await.0, StatusCode::BAD_REQUEST);
     fixture.stop.cancel();
 }
 

@@ -31,33 +31,45 @@ struct StockAnswer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sku {
-    sku: Text,
-    on_hand: Text,
-    reserved: Text,
-    available: Text,
+pub(super) struct Sku {
+    pub(super) sku: Text,
+    pub(super) on_hand: Text,
+    pub(super) reserved: Text,
+    pub(super) available: Text,
+    pub(super) sold: Text,
     /// `None`: it is counted by the piece.
-    unit: Option<Text>,
+    pub(super) unit: Option<Text>,
     #[serde(default)]
-    locations: Vec<Location>,
+    pub(super) locations: Vec<Location>,
+    /// `None`: none may be sold before they are there.
+    pub(super) backorder: Option<Backorder>,
     /// `None`: it never is.
-    low_stock: Option<LowStock>,
-    updated_at: Instant,
+    pub(super) low_stock: Option<LowStock>,
+    pub(super) updated_at: Instant,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Location {
-    location: Text,
-    on_hand: Text,
-    reserved: Text,
-    available: Text,
+pub(super) struct Location {
+    pub(super) location: Text,
+    pub(super) on_hand: Text,
+    pub(super) reserved: Text,
+    pub(super) available: Text,
 }
 
 #[derive(Deserialize)]
-struct LowStock {
-    threshold: Text,
-    low: bool,
+pub(super) struct LowStock {
+    pub(super) threshold: Text,
+    pub(super) low: bool,
+}
+
+/// How many may be sold before they are there.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Backorder {
+    pub(super) limit: Text,
+    pub(super) available_at: Option<Instant>,
+    pub(super) location: Text,
 }
 
 impl Sku {
@@ -66,7 +78,7 @@ impl Sku {
         self.low_stock.as_ref().filter(|it| it.low).map(|it| &it.threshold)
     }
 
-    fn orders(&self) -> String {
+    pub(super) fn orders(&self) -> String {
         query([("sku", self.sku.as_str())])
     }
 }
@@ -76,7 +88,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
     let asked = uri.query().unwrap_or_default();
     let found: StockAnswer = shown(&caller, &console.0.queries.stock(asked).await?)?;
     // It can be nothing else than true, or the question was refused.
-    let only_low = url::form_urlencoded::parse(asked.as_bytes()).any(|(name, _)| name == "low");
+    let only_low = is_given(asked, "low");
     let next = |cursor: String| {
         let low = only_low.then_some(("low", "true"));
         query(low.into_iter().chain([("cursor", cursor.as_str())]))
@@ -87,4 +99,9 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
         next: found.cursor.map(next),
         only_low,
     })
+}
+
+/// Whether a query has the parameter.
+pub(super) fn is_given(query: &str, parameter: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == parameter)
 }

@@ -139,6 +139,7 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/customers/{customer_id}/orders", Read,             [ALL, OWN,  UNPAID, ALL,   ALL,  MASKED]),
     route("GET", "/stock", Read,                                      [ALL, NO,   ALL,    NO,    NO,   ALL]),
     route("GET", "/stock/{sku}", Read,                                [ALL, NO,   ALL,    NO,    NO,   ALL]),
+    route("GET", "/stock/{sku}/reservations", Read,                   [ALL, NO,   ALL,    NO,    NO,   ALL]),
     route("GET", "/sales", Reporting,                                 [ALL, NO,   NO,     NO,    ALL,  ALL]),
     route("GET", "/events/stream", Firehose,                          [ALL, NO,   NO,     NO,    NO,   MASKED]),
 

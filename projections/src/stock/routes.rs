@@ -13,15 +13,16 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::view::{SkuSchema, StockView, UntrackedView};
-use super::{ALL, LOW, PROJECTION, StockRow, key};
+use super::reservations::only_true;
+use super::view::{SkuView, StockView};
+use super::{ALL, LOW, PROJECTION, StockRow, key, reservations};
 use crate::described;
 use crate::keys::shards;
 use crate::parameters::ParameterErrors;
 use crate::reads::{MinPositionQuery, ReadRouteState, page_problem, parse_sku, store_problem, with_etag};
 
 pub(super) fn routes() -> OpenApiRouter<ReadRouteState> {
-    OpenApiRouter::new().routes(routes!(stock)).routes(routes!(all))
+    OpenApiRouter::new().routes(routes!(stock)).routes(routes!(all)).routes(routes!(reservations::reservations))
 }
 
 /// A page of SKUs. If it has a cursor, there may be more.
@@ -60,7 +61,7 @@ pub(crate) struct StockParameters {
         ("If-Match" = Option<String>, Header, description = "Answered only while the SKU has this `ETag`"),
     ),
     responses(
-        (status = 200, description = "The SKU", body = SkuSchema, headers(("ETag" = String, description = "The SKU's version"))),
+        (status = 200, description = "The SKU", body = SkuView, headers(("ETag" = String, description = "The SKU's version"))),
         (status = 404, description = "That can be no SKU"),
         (status = 412, description = "It is at another version"),
     )
@@ -73,13 +74,14 @@ async fn stock(
 ) -> Result<Response, Problem> {
     let sku = parse_sku(path)?;
     reads.wait_for_position(PROJECTION.name, parameters?.0.min_position, &headers).await?;
+    let view = sku_now(&reads, &sku).await?;
+    with_etag(&headers, view.version(), view)
+}
+
+pub(crate) async fn sku_now(reads: &ReadRouteState, sku: &Sku) -> Result<SkuView, Problem> {
     let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
-    let Some(item) = found.first() else {
-        let untracked = UntrackedView { sku: sku.as_str(), tracked: false };
-        return with_etag(&headers, 0, untracked);
-    };
-    let item: StockRow = item.read().map_err(Problem::internal)?;
-    with_etag(&headers, item.version, StockView::of(item))
+    let item = found.first().map(|item| item.read()).transpose().map_err(Problem::internal)?;
+    Ok(SkuView::of(sku, item))
 }
 
 /// All tracked SKUs by name, or those that are low
@@ -99,10 +101,7 @@ pub(crate) async fn all(
     let parameters = parameters?.0;
     let mut errors = ParameterErrors::default();
     let limit = errors.page_limit(parameters.limit);
-    let only_low = errors.parse("low", parameters.low, |text| match text.as_str() {
-        "true" => Ok(()),
-        _ => Err("must be true, or left out"),
-    });
+    let only_low = errors.parse("low", parameters.low, only_true);
     errors.into_result()?;
     let name = if only_low.is_some() { LOW } else { ALL };
     let index = if only_low.is_some() { Index::Gsi2 } else { Index::Gsi1 };

@@ -1,7 +1,7 @@
 //! A SKU as clients see it.
 
 use chrono::{DateTime, Utc};
-use domain::ids::LocationId;
+use domain::ids::{LocationId, Sku};
 use domain::quantity::{Quantity, UnitOfMeasure};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,7 +13,7 @@ use crate::described;
 #[derive(Serialize, ToSchema)]
 #[schema(as = TrackedSku)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct StockView {
+pub(crate) struct StockView {
     sku: String,
     /// How much is in the warehouse.
     on_hand: Quantity,
@@ -89,21 +89,37 @@ struct LocationView {
 /// A SKU without stock events: it is always available.
 #[derive(Serialize, ToSchema)]
 #[schema(as = UntrackedSku)]
-pub(super) struct UntrackedView<'a> {
-    pub(super) sku: &'a str,
+pub(crate) struct UntrackedView {
+    sku: String,
     /// Whether its units are counted: here they are not.
     #[schema(schema_with = described::no)]
-    pub(super) tracked: bool,
+    tracked: bool,
 }
 
 /// A SKU, tracked or not.
-#[derive(ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[schema(as = Sku)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "it is described, and never made")]
-pub(super) enum SkuSchema<'a> {
-    Tracked(StockView),
-    Untracked(UntrackedView<'a>),
+pub(crate) enum SkuView {
+    Tracked(Box<StockView>),
+    Untracked(UntrackedView),
+}
+
+impl SkuView {
+    /// `None`: it is not tracked.
+    pub(super) fn of(sku: &Sku, item: Option<StockRow>) -> Self {
+        match item {
+            Some(item) => Self::Tracked(Box::new(StockView::of(item))),
+            None => Self::Untracked(UntrackedView { sku: sku.to_string(), tracked: false }),
+        }
+    }
+
+    pub(super) fn version(&self) -> i64 {
+        match self {
+            Self::Tracked(sku) => sku.version,
+            Self::Untracked(_) => 0,
+        }
+    }
 }
 
 impl StockView {

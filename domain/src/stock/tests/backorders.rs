@@ -112,3 +112,28 @@ fn what_is_reserved_for_an_edit_never_waits() {
     }
     assert_eq!(decide(&stock, check("c", 2)), short(1));
 }
+
+#[test]
+fn reservations_are_listed_in_the_order_in_which_they_are_served() {
+    let berlin = location("berlin");
+    let stock = given([
+        received(3),
+        limited(9),
+        made("z", 2),
+        made("b", 2),
+        made("a", 2),
+        at(&berlin, received(1)),
+        at(&berlin, made("b", 1)),
+    ]);
+    let tracked = tracked(&stock);
+    let listed: Vec<_> = tracked
+        .reservations()
+        .map(|it| {
+            let of = tracked.locations.get(it.location).unwrap();
+            assert_eq!(it.on_hand, of.on_hand_for(it.reservation));
+            (it.location.as_str(), it.order_id.as_str(), it.reservation.place, it.on_hand)
+        })
+        .collect();
+    let expected = [("berlin", "b", 0, 1), ("default", "z", 0, 2), ("default", "b", 1, 1), ("default", "a", 2, 0)];
+    assert_eq!(listed, expected);
+}
