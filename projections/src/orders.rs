@@ -60,8 +60,8 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::export::{EXPORTS, EXPORTS_PER_PRINCIPAL};
 use self::filter::{folded, folded_text};
 use self::rows::{
-    CancellationRow, DetailsRow, LineRow, MailRow, NoteRow, NumberRow, OrderRow, RefundRow, ReturnRow, ShipmentRow,
-    TagRow,
+    CancellationRow, DetailsRow, ExchangeKeyRow, LineRow, MailRow, NoteRow, NumberRow, OrderRow, RefundRow, ReturnRow,
+    ShipmentRow, TagRow,
 };
 use crate::error::FoldError;
 use crate::fold_context::FoldWorkingSet;
@@ -100,6 +100,11 @@ fn with_email(email: &str) -> String {
 
 fn with_tag(tag: &str) -> String {
     format!("TAG#{tag}")
+}
+
+/// In exchange for goods of that order.
+fn in_exchange(order_id: &str) -> String {
+    format!("EXCHANGE#{order_id}")
 }
 
 /// `order_number` is without capitals.
@@ -299,6 +304,11 @@ fn create(items: &mut FoldWorkingSet, recorded: &RecordedOrderEvent, content: &O
     for tag in &content.tags {
         let by_tag = Some(Key::new(with_tag(tag), created.clone()));
         items.put(key(recorded, with_tag(tag)), [by_tag, None, None], recorded.position, TagRow {});
+    }
+    if let Some(exchange) = &content.exchange_for {
+        let of_order = in_exchange(exchange.order_id.as_str());
+        let by_order = Some(Key::new(of_order.clone(), created.clone()));
+        items.put(key(recorded, of_order), [by_order, None, None], recorded.position, ExchangeKeyRow {});
     }
     let by_email = content.customer_email.as_ref().map(|email| Key::new(with_email(&folded(email)), created.clone()));
     let total = format!("{}#{}", sortable_amount(content.total_minor), recorded.stream_id);

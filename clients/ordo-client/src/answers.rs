@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Address, CustomerDetails, Discount, Hold, Line, Payment, Problem, Quantity, Refund, Return, ShippedUnits, Shipping,
-    Totals,
+    Address, CustomerDetails, Discount, ExchangeFor, Hold, Line, Payment, Problem, Quantity, Refund, Return,
+    ShippedUnits, Shipping, Totals,
 };
 
 /// A command that is stored.
@@ -141,6 +141,9 @@ pub struct OrderView {
     pub source: Option<String>,
     #[serde(default)]
     pub tags: Vec<String>,
+    /// For which goods, that come back from another order, it is the exchange.
+    #[serde(default)]
+    pub exchange_for: Option<ExchangeFor>,
     #[serde(default)]
     pub shipping: Option<Shipping>,
     #[serde(default)]

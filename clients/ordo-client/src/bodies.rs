@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -62,6 +62,19 @@ pub struct NewOrder {
     /// What it is paid with, in place of `payment_token`. Together they come to the total.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub payments: Vec<NewPayment>,
+    /// For which goods, that come back from another order, it is the exchange.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exchange_for: Option<ExchangeFor>,
+}
+
+/// The goods for which an order is the exchange.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeFor {
+    /// The order from which they come back.
+    pub order_id: String,
+    /// The return of that order.
+    pub return_id: String,
 }
 
 /// An item of an order to be placed.
@@ -128,6 +141,7 @@ impl NewOrder {
             shipping: None,
             discounts: vec![],
             payments: vec![],
+            exchange_for: None,
         }
     }
 

@@ -55,8 +55,8 @@ pub use answers::{
     Note, OrderView, Page, PlacedOrders, PlacementResult, Sales, Shipment, TrackingInfo,
 };
 pub use bodies::{
-    NewCancellation, NewDelivery, NewHold, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund, NewRelease,
-    NewReturn, NewReturnCancellation, NewShipment, NewTracking, NewTrackingInfo,
+    ExchangeFor, NewCancellation, NewDelivery, NewHold, NewNote, NewOrder, NewOrderItem, NewReceipt, NewRefund,
+    NewRelease, NewReturn, NewReturnCancellation, NewShipment, NewTracking, NewTrackingInfo,
 };
 pub use client::{Client, ClientBuilder};
 pub use documents::{Document, DocumentLine, DocumentSummary};
@@ -71,4 +71,4 @@ pub use payments::{NewPayment, Payment, Refund, RefundShare};
 pub use quantity::Quantity;
 pub use requests::{Command, PagedQuery, ReadRequest};
 pub use returns::{Receipt, ReceivedLine, Return};
-pub use stock::{ShippedUnits, SkuBackorder, StockAtLocation, StockLevel};
+pub use stock::{ShippedUnits, SkuBackorder, SkuLowStock, StockAtLocation, StockLevel, StockReservation};

@@ -232,6 +232,11 @@ impl OrderListQuery {
         Self(self.0.parameter("tag", tag))
     }
 
+    /// Those that are the exchange for goods of this order.
+    pub fn exchange_for(self, order_id: &str) -> Self {
+        Self(self.0.parameter("exchangeFor", order_id))
+    }
+
     pub fn channel(self, channel: &str) -> Self {
         Self(self.0.parameter("channel", channel))
     }

@@ -69,6 +69,11 @@ impl Client {
         PagedQuery::new(self, &["stock"]).parameter("low", "true")
     }
 
+    /// Who has units of a SKU reserved, in the order in which they are served.
+    pub fn stock_reservations(&self, sku: &str) -> PagedQuery<StockReservation> {
+        PagedQuery::new(self, &["stock", sku, "reservations"])
+    }
+
     /// What was ordered from one day, as `2026-11-20`, to the day before another.
     pub fn sales(&self, from: &str, to: &str) -> ReadRequest<Sales> {
         ReadRequest::new(self, &["sales"]).parameter("from", from).parameter("to", to)
@@ -141,6 +146,26 @@ pub struct StockAtLocation {
     pub on_hand: Quantity,
     pub reserved: Quantity,
     pub available: Quantity,
+}
+
+/// The units of a SKU that are reserved for an order at a location.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StockReservation {
+    pub order_id: String,
+    pub location: String,
+    /// How much is reserved and has not shipped.
+    pub quantity: Quantity,
+    /// How much of that is there for the order.
+    pub on_hand: Quantity,
+    /// For how much it waits.
+    pub waiting: Quantity,
+    pub shipped: Quantity,
+    /// Its place among those at the location that had to wait; `None`: all was on hand.
+    #[serde(default)]
+    pub place: Option<u64>,
+    pub expires_at: DateTime<Utc>,
 }
 
 /// Units of a SKU that were sent from a location.

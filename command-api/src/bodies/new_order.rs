@@ -73,6 +73,20 @@ pub(crate) struct NewOrder {
     /// What it is paid with, in the order in which money is taken, in place of `paymentToken`. Together they come to `totalAmount`.
     #[schema(max_items = 10)]
     payments: Option<Vec<NewPayment>>,
+    /// For which goods, that come back from another order, it is the exchange. It is noted, and not looked up.
+    exchange_for: Option<NewExchange>,
+}
+
+/// The goods for which an order is the exchange.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct NewExchange {
+    /// The order from which they come back: another one.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    order_id: String,
+    /// The return of that order.
+    #[schema(pattern = "^[A-Za-z0-9._:-]{1,128}$")]
+    return_id: String,
 }
 
 /// An order of another system: as it would be posted, with how far it came there.

@@ -67,7 +67,7 @@ struct OrderSummary {
 type Field = (&'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// The parameters of the list that the form offers: name, label, hint, what it can be.
-const FIELDS: [Field; 19] = [
+const FIELDS: [Field; 20] = [
     ("q", "Words", "in titles, SKUs, names, e-mail addresses, order ids", &[]),
     ("orderNumber", "Order number", "", &[]),
     ("customerId", "Customer id", "", &[]),
@@ -79,6 +79,7 @@ const FIELDS: [Field; 19] = [
     ("returnsStatus", "Returns", "", &["none", "requested", "partiallyReturned", "returned"]),
     ("held", "On hold", "", &["true", "false"]),
     ("tag", "Tag", "", &[]),
+    ("exchangeFor", "Exchange for order", "", &[]),
     ("channel", "Channel", "", &[]),
     ("source", "Source", "", &[]),
     ("from", "Created from", "2026-11-30 or 2026-11-30T18:00:00Z", &[]),

@@ -21,7 +21,14 @@ async fn a_question_that_is_wrong_is_told_beside_its_form() {
     let page = fixture.page("/sales?from=2026-01-01&to=2026-12-31&status=lost", &operator).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.body.contains("at most 92 days") && page.body.contains("status must be one of"), "{}", page.body);
-    for path in ["/sagas?state=lost", "/sagas?cursor=x", "/stock?limit=0", "/stock?low=no", "/stock/a?waiting=x", "/stock/a?cursor=x"] {
+    for path in [
+        "/sagas?state=lost",
+        "/sagas?cursor=x",
+        "/stock?limit=0",
+        "/stock?low=no",
+        "/stock/a?waiting=x",
+        "/stock/a?cursor=x",
+    ] {
         assert_eq!(fixture.page(path, &operator).await.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
     }
     fixture.end().await;

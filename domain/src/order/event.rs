@@ -27,8 +27,8 @@ pub use fulfilment::{
     ShipmentTrackingChanged,
 };
 pub use lifecycle::{
-    CancellationRequested, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderNumbered, OrderRejected,
-    RejectionReason,
+    CancellationRequested, ExchangeFor, OrderCancelled, OrderConfirmed, OrderCreated, OrderLine, OrderNumbered,
+    OrderRejected, RejectionReason,
 };
 pub use notification::{MailResendRequested, MailTemplate, NotificationFailed, NotificationSent};
 pub use payment::{

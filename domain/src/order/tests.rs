@@ -28,8 +28,8 @@ use super::transitions::allowed_at;
 use super::units::*;
 use super::*;
 use crate::ids::{
-    CancellationId, DocumentId, EditId, HoldId, LocationId, NoteId, PaymentToken, ReceiptId, RefundId, ReturnId,
-    ShipmentId, Sku,
+    CancellationId, DocumentId, EditId, HoldId, LocationId, NoteId, OrderId, PaymentToken, ReceiptId, RefundId,
+    ReturnId, ShipmentId, Sku,
 };
 use crate::quantity::Quantity;
 
@@ -61,6 +61,12 @@ fn by_weight() -> OrderCreated {
     let mut orders = orders.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let order = orders.find(|order| order["name"] == "by weight, at a fine price").unwrap();
     PostedOrder::parse(order["body"].to_string().as_bytes()).unwrap().content
+}
+
+/// In exchange for what comes back of another order.
+fn in_exchange() -> OrderCreated {
+    let (order_id, return_id) = (OrderId::parse("order-1").unwrap(), ReturnId::parse("r-1").unwrap());
+    OrderCreated { exchange_for: Some(Box::new(ExchangeFor { order_id, return_id })), ..by_weight() }
 }
 
 fn sent() -> NotificationSent {

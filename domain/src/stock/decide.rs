@@ -2,9 +2,9 @@
 
 use super::{
     BackorderLimitSet, LocationStock, LowStockThresholdSet, MAX_CHANGE, MAX_LOCATIONS, MAX_ON_HAND,
-    ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased, Stock, StockAdjusted, StockCommand,
-    StockError, StockEvent, StockRanLow, StockReceived, StockRecovered, StockReturned, StockTransferred, TrackedStock,
-    evolve,
+    ReservationCommitted, ReservationIncreased, ReservationMade, ReservationReleased, Stock, StockAdjusted,
+    StockCommand, StockError, StockEvent, StockRanLow, StockReceived, StockRecovered, StockReturned, StockTransferred,
+    TrackedStock, evolve,
 };
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::Quantity;

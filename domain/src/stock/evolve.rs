@@ -2,7 +2,8 @@
 
 use super::{
     LocationStock, LowStock, Reservation, ReservationCommitted, ReservationIncreased, ReservationMade,
-    ReservationReleased, Stock, StockAdjusted, StockEvent, StockReceived, StockReturned, StockTransferred, TrackedStock,
+    ReservationReleased, Stock, StockAdjusted, StockEvent, StockReceived, StockReturned, StockTransferred,
+    TrackedStock,
 };
 use crate::ids::{LocationId, OrderId};
 

@@ -157,9 +157,7 @@ mod tests {
     #[test]
     fn a_threshold_is_0_or_more() {
         let kg = UnitOfMeasure::parse("kg").ok();
-        let set = |threshold, unit| {
-            Ok(StockCommand::SetLowStockThreshold(LowStockThresholdSet { threshold, unit }))
-        };
+        let set = |threshold, unit| Ok(StockCommand::SetLowStockThreshold(LowStockThresholdSet { threshold, unit }));
         assert_eq!(parse_low_stock(br#"{"threshold": 0}"#), set(0, None));
         assert_eq!(parse_low_stock(br#"{"threshold": "2.5", "unit": "kg"}"#), set(2_500, kg));
         for threshold in ["-1", "1.5", "1000000001", "null"] {

@@ -40,7 +40,8 @@ impl From<TrackedStock> for StoredStock {
 
 impl From<StoredStock> for TrackedStock {
     fn from(stored: StoredStock) -> Self {
-        let StoredStock { on_hand, reserved, sold, unit, reservations, named, backorder, low_stock, last_place } = stored;
+        let StoredStock { on_hand, reserved, sold, unit, reservations, named, backorder, low_stock, last_place } =
+            stored;
         let mut here = LocationStock { on_hand, reserved, last_place, reservations };
         for there in named.values() {
             here.on_hand = here.on_hand.saturating_sub(there.on_hand);

@@ -1,4 +1,5 @@
 mod backorders;
+mod increased;
 mod locations;
 mod low_stock;
 mod measures;
@@ -71,7 +72,9 @@ fn at(location: &LocationId, mut event: StockEvent) -> StockEvent {
         // It names both.
         StockEvent::StockTransferred(_) => return event,
         // These are about all locations.
-        StockEvent::LowStockThresholdSet(_) | StockEvent::StockRanLow(_) | StockEvent::StockRecovered(_) => return event,
+        StockEvent::LowStockThresholdSet(_) | StockEvent::StockRanLow(_) | StockEvent::StockRecovered(_) => {
+            return event;
+        }
         StockEvent::ReservationMade(it) => &mut it.location,
         StockEvent::ReservationIncreased(it) => &mut it.location,
         StockEvent::ReservationReleased(it) => &mut it.location,
@@ -312,7 +315,20 @@ fn every_event() -> [StockEvent; 12] {
     let committed = committed("order-1", 1);
     let lowered = (low_stock::threshold_set(5), low_stock::ran_low(4, 5), low_stock::recovered(5, 5));
     let back = returned("order-1", 1);
-    [received(10), adjusted(-3), back, moved, limited, lowered.0, lowered.1, lowered.2, made, increased, released, committed]
+    [
+        received(10),
+        adjusted(-3),
+        back,
+        moved,
+        limited,
+        lowered.0,
+        lowered.1,
+        lowered.2,
+        made,
+        increased,
+        released,
+        committed,
+    ]
 }
 
 fn moved(from: &str, to: &str, quantity: u32) -> StockEvent {
@@ -366,34 +382,4 @@ fn what_an_order_does_not_need_any_more_is_released_once() {
 fn reserve_more(id: &str, needed: u32, shipped: u32) -> StockCommand {
     let (order_id, location, expires_at) = (order(id), LocationId::default(), later());
     StockCommand::ReserveMore { order_id, location, needed, shipped, expires_at, unit: None }
-}
-
-#[test]
-fn an_order_that_needs_more_gets_the_difference_once() {
-    let mut events = vec![received(10), made("a", 2), made("b", 4)];
-    assert_eq!(decide(&given(events.clone()), reserve_more("a", 2, 0)), Ok(vec![]));
-    assert_eq!(decide(&given(events.clone()), reserve_more("a", 6, 0)), Ok(vec![increased("a", 4, 0)]));
-    assert_eq!(
-        decide(&given(events.clone()), reserve_more("a", 7, 0)),
-        Err(StockError::NotEnough { available: Quantity::of(4, None) })
-    );
-    // Units at another location are no help, and a reservation there is another.
-    let berlin = location("berlin");
-    events.extend([at(&berlin, received(5)), increased("a", 4, 0)]);
-    let stock = given(events.clone());
-    assert_eq!(decide(&stock, reserve_more("a", 6, 0)), Ok(vec![]));
-    assert_eq!(
-        decide(&stock, reserve_more("a", 7, 0)),
-        Err(StockError::NotEnough { available: Quantity::of(0, None) })
-    );
-    assert_eq!(decide(&stock, there(&berlin, reserve_more("a", 2, 0))), Ok(vec![at(&berlin, increased("a", 2, 0))]));
-    // What has shipped before counts, also after the reservation is gone.
-    events.push(committed("a", 6));
-    let stock = given(events.clone());
-    assert_eq!(
-        decide(&stock, reserve_more("a", 1, 6)),
-        Err(StockError::NotEnough { available: Quantity::of(0, None) })
-    );
-    events.extend([released("b", 4), increased("a", 1, 6)]);
-    assert_eq!(decide(&given(events), commit("a", 7)), Ok(vec![committed("a", 1)]));
 }

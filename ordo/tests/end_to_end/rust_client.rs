@@ -36,11 +36,14 @@ async fn an_orders_whole_life_can_be_programmed() {
     assert!(client.health().await.unwrap().is_ready());
     assert_eq!(client.receive_stock("sku:1", 10).await.unwrap().sku.as_deref(), Some("sku:1"));
     client.adjust_stock("sku:1", -1, "counted").if_version(1).await.unwrap();
+    client.set_low_stock_threshold("sku:1", 8).await.unwrap();
 
     // When
     let placed = client.place_order(&order("o-1", "sku:1")).await.unwrap();
     assert_eq!(client.place_order(&order("o-1", "sku:1")).await.unwrap(), placed);
     until(&client, "o-1", &["OrderConfirmed"]).await;
+    let held = client.stock_reservations("sku:1").page(None).await.unwrap().items;
+    assert_eq!((held[0].order_id.as_str(), &held[0].on_hand, &held[0].waiting), ("o-1", &2.into(), &0.into()));
     let parcels = vec![NewTrackingInfo { carrier: Some("DHL".to_owned()), tracking: Some("T1".to_owned()) }];
     let shipped = client.ship_order("o-1", &NewShipment { parcels, ..NewShipment::default() }).await.unwrap();
     client.deliver_order("o-1").await.unwrap();
@@ -73,6 +76,8 @@ async fn an_orders_whole_life_can_be_programmed() {
     assert!(timeline.iter().zip(1..).all(|(event, version)| event.version == version), "{timeline:?}");
     let level = client.stock_level("sku:1").await.unwrap();
     assert_eq!((level.tracked, &level.on_hand, &level.sold), (true, &7.into(), &2.into()));
+    assert!(level.low_stock.as_ref().unwrap().low);
+    assert_eq!(client.low_stock_levels().page(None).await.unwrap().items[0].sku, "sku:1");
     assert!(!client.stock_level("unheard-of").await.unwrap().tracked);
     assert_eq!(client.stock_levels().stream().try_collect::<Vec<_>>().await.unwrap(), [level]);
     let day = order_now.created_at.date_naive();

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::email::EmailAddress;
-use domain::ids::{CustomerId, Sku};
+use domain::ids::{CustomerId, OrderId, Sku};
 use domain::money::Currency;
 use domain::order::{FulfilmentStatus, OrderStatus, PaymentStatus, ReturnsStatus};
 use read_models::{Index, SortOrder, Words};
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::rows::{DetailsRow, OrderRow};
 use super::sort::{OrderSort, SortedBy};
-use super::{customer, of_status, with_email, with_number, with_sku, with_tag, with_total};
+use super::{customer, in_exchange, of_status, with_email, with_number, with_sku, with_tag, with_total};
 use crate::keys::{shards, sortable, sortable_amount, status_name};
 
 /// Orders that fulfil every condition given here, and how they are sorted.
@@ -18,6 +18,8 @@ use crate::keys::{shards, sortable, sortable_amount, status_name};
 pub(super) struct OrderFilter {
     /// Capitals make no difference.
     pub(super) order_number: Option<String>,
+    /// In exchange for goods of this order.
+    pub(super) exchange_for: Option<OrderId>,
     pub(super) customer: Option<CustomerId>,
     /// Capitals make no difference.
     pub(super) email: Option<EmailAddress>,
@@ -72,6 +74,7 @@ impl OrderFilter {
     pub(super) fn name(&self) -> String {
         let Self {
             order_number,
+            exchange_for,
             customer,
             email,
             sku,
@@ -93,6 +96,7 @@ impl OrderFilter {
         } = self;
         let parts = [
             ("orderNumber", order_number.as_deref().map(|number| escaped(&folded_text(number)))),
+            ("exchangeFor", exchange_for.as_ref().map(ToString::to_string)),
             ("customerId", customer.as_ref().map(ToString::to_string)),
             ("email", email.as_ref().map(|email| escaped(&folded(email)))),
             ("sku", sku.as_ref().map(|sku| escaped(sku.as_str()))),
@@ -145,23 +149,26 @@ impl OrderFilter {
 
     /// Whether there are conditions on an order's details, which are in a row of their own.
     pub(super) fn asks_for_details(&self) -> bool {
-        self.tag.is_some() || self.channel.is_some() || self.source.is_some()
+        self.tag.is_some() || self.channel.is_some() || self.source.is_some() || self.exchange_for.is_some()
     }
 
     /// Whether the order with these details fulfils the conditions on them. `None`: it has none.
     pub(super) fn matches_details(&self, details: Option<&DetailsRow>) -> bool {
         let Some(details) = details else { return !self.asks_for_details() };
+        let exchange = details.exchange_for.as_ref().map(|exchange| exchange.order_id.as_str());
         self.tag.as_ref().is_none_or(|tag| details.tags.contains(tag))
             && self.channel.as_ref().is_none_or(|channel| details.channel.as_ref() == Some(channel))
             && self.source.as_ref().is_none_or(|source| details.source.as_ref() == Some(source))
+            && self.exchange_for.as_ref().is_none_or(|order_id| exchange == Some(order_id.as_str()))
     }
 
-    /// A number has one order. A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
+    /// A number has one order, and few are in exchange for another. A customer has fewer orders than a tag, a tag fewer than a SKU, and a SKU fewer than a status.
     pub(super) fn access_path(&self) -> AccessPath {
         // A customer has fewer orders than most words, and words are in no other order than that of creation.
         let is_by_created = self.sort.is_none_or(|sort| sort.by == SortedBy::Created);
         if self.words.is_some()
             && self.order_number.is_none()
+            && self.exchange_for.is_none()
             && self.customer.is_none()
             && self.email.is_none()
             && is_by_created
@@ -189,6 +196,9 @@ impl OrderFilter {
         match self {
             Self { order_number: Some(number), .. } => {
                 by_index(Index::Gsi1, vec![with_number(&folded_text(number))], true, to)
+            }
+            Self { exchange_for: Some(order_id), .. } => {
+                by_index(Index::Gsi1, vec![in_exchange(order_id.as_str())], true, to)
             }
             Self { customer: Some(id), .. } => by_index(Index::Gsi1, vec![customer(id.as_str())], false, to),
             Self { email: Some(email), .. } => by_index(Index::Gsi2, vec![with_email(&folded(email))], true, to),
@@ -245,11 +255,12 @@ mod tests {
     fn filters() -> Vec<OrderFilter> {
         let at = |seconds| DateTime::from_timestamp(seconds, 0);
         let mut filters = Vec::new();
-        for n in 0..(1 << 17) {
+        for n in 0..(1 << 18) {
             let given = |bit: u32| n & (1 << bit) != 0;
             let text = |bit: u32| given(bit).then(|| "same".to_owned());
             filters.push(OrderFilter {
                 order_number: text(16),
+                exchange_for: given(17).then(|| OrderId::parse("same").unwrap()),
                 customer: given(0).then(|| CustomerId::parse("same").unwrap()),
                 sku: given(1).then(|| Sku::parse("same").unwrap()),
                 status: given(2).then_some(OrderStatus::Confirmed),
@@ -301,6 +312,7 @@ mod tests {
         for filter in filters() {
             let expected = match &filter {
                 OrderFilter { order_number: Some(_), .. } => "NUMBER#same",
+                OrderFilter { exchange_for: Some(_), .. } => "EXCHANGE#same",
                 OrderFilter { customer: Some(_), .. } => "CUSTOMER#same",
                 OrderFilter { email: Some(_), .. } => "EMAIL#same@example.com",
                 OrderFilter { tag: Some(_), .. } => "TAG#same",
@@ -322,7 +334,10 @@ mod tests {
         let words: Option<Words> = Some(["a"].into_iter().collect());
         let currency = Some(Currency::parse("EUR").unwrap());
         for filter in filters().into_iter().step_by(97) {
-            let by_other = filter.order_number.is_some() || filter.customer.is_some() || filter.email.is_some();
+            let by_other = filter.order_number.is_some()
+                || filter.exchange_for.is_some()
+                || filter.customer.is_some()
+                || filter.email.is_some();
             let with_words = OrderFilter { words: words.clone(), ..filter };
             assert_eq!(matches!(with_words.access_path(), AccessPath::ByWords(_)), !by_other, "{with_words:?}");
         }

@@ -2,7 +2,7 @@
 
 use access_control::{AuthorizedCaller, RoutePermission};
 use domain::email::EmailAddress;
-use domain::ids::{CustomerId, Sku};
+use domain::ids::{CustomerId, OrderId, Sku};
 use domain::money::{Currency, Money};
 use domain::order::{FulfilmentStatus, OrderStatus, PaymentStatus, ReturnsStatus};
 use problem::{Problem, ProblemType};
@@ -34,6 +34,9 @@ pub(crate) struct OrderListParameters {
     /// Only the order with this number. Capitals make no difference.
     #[param(min_length = 1, max_length = 100, example = "A-2026-000042")]
     pub(super) order_number: Option<String>,
+    /// Only orders that are the exchange for goods of this order.
+    #[param(min_length = 1, max_length = 128, example = "order-1001")]
+    pub(super) exchange_for: Option<String>,
     /// Only orders of this SKU.
     #[param(inline, value_type = Option<Sku>, example = "sku-123")]
     pub(super) sku: Option<String>,
@@ -124,6 +127,7 @@ impl OrderListParameters {
         let (total_from, total_to) = (amount("totalFrom", self.total_from), amount("totalTo", self.total_to));
         let filter = OrderFilter {
             order_number: errors.parse("orderNumber", self.order_number, label),
+            exchange_for: errors.parse("exchangeFor", self.exchange_for, OrderId::parse),
             customer: errors.parse("customerId", self.customer_id, CustomerId::parse),
             email: errors.parse("email", self.email, EmailAddress::parse),
             sku: errors.parse("sku", self.sku, Sku::parse),

@@ -24,7 +24,7 @@ use domain::order::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub(super) use self::details_row::{AddressRow, DetailsRow, NumberRow, TagRow};
+pub(super) use self::details_row::{AddressRow, DetailsRow, ExchangeKeyRow, NumberRow, TagRow};
 use self::edit_row::EditRow;
 use self::hold_row::HoldRow;
 pub(super) use self::line_row::LineRow;
@@ -251,7 +251,7 @@ fn strip_texts(placed: &mut PlacedOrder) {
     let content = &mut placed.content;
     (content.customer_email, content.payment_token, content.notes, content.metadata) = (None, None, None, None);
     (content.customer, content.billing_address, content.shipping_address) = (None, None, None);
-    (content.channel, content.source) = (None, None);
+    (content.channel, content.source, content.exchange_for) = (None, None, None);
     content.tags.clear();
     // Only how much of the total each of them pays.
     for payment in &mut content.payments {

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::reservations::only_true;
 use super::view::{SkuView, StockView};
-use super::{ALL, LOW, PROJECTION, StockRow, key, reservations};
+use super::{ALL, LOW, PROJECTION, key, reservations};
 use crate::described;
 use crate::keys::shards;
 use crate::parameters::ParameterErrors;
@@ -80,7 +80,7 @@ async fn stock(
 
 pub(crate) async fn sku_now(reads: &ReadRouteState, sku: &Sku) -> Result<SkuView, Problem> {
     let found = reads.table(PROJECTION.name).find(&[key(sku.as_str())]).await.map_err(store_problem)?;
-    let item = found.first().map(|item| item.read()).transpose().map_err(Problem::internal)?;
+    let item = found.first().map(read_models::Item::read).transpose().map_err(Problem::internal)?;
     Ok(SkuView::of(sku, item))
 }
 

@@ -142,8 +142,8 @@ impl StockView {
             available_at: it.available_at,
             location: it.location.to_string(),
         });
-        let low_stock = low_stock
-            .map(|it| LowStockView { threshold: Quantity::of(it.threshold, unit), low: it.is_low });
+        let low_stock =
+            low_stock.map(|it| LowStockView { threshold: Quantity::of(it.threshold, unit), low: it.is_low });
         Self {
             sku,
             on_hand,

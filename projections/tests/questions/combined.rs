@@ -24,7 +24,7 @@ const SORTS: [&str; 6] = ["created", "-created", "updated", "-updated", "total",
 
 impl Filters {
     /// One condition for each bit.
-    const CONDITIONS: u32 = 17;
+    const CONDITIONS: u32 = 18;
 
     fn any(dice: &mut StdRng, given: u32, sort: Option<&'static str>) -> Self {
         let is_given = |bit: u32| given & (1 << bit) != 0;
@@ -47,6 +47,7 @@ impl Filters {
             ("held", one_of(&["true", "false"])),
         ];
         let number = one_of(&["A-000001", "a-000002", "A-000004", "A-000007"]);
+        let exchange = one_of(&["o-0", "o-1"]);
         let mut totals = [is_given(13).then_some(1), is_given(14).then_some(1)];
         totals = totals.map(|total| total.map(|_| dice.random_range(0..1_000_000)));
         if let [Some(least), Some(most)] = &mut totals {
@@ -55,7 +56,7 @@ impl Filters {
         // An amount says nothing without its currency.
         let needs_currency = totals.iter().any(Option::is_some) || sort.is_some_and(|sort| sort.ends_with("total"));
         // The bits between are those of totals and instants.
-        let conditions = (0..).zip(conditions).chain([(16, ("orderNumber", number))]);
+        let conditions = (0..).zip(conditions).chain([(16, ("orderNumber", number)), (17, ("exchangeFor", exchange))]);
         let given = conditions.filter(|(bit, (name, _))| is_given(*bit) || needs_currency && *name == "currency");
         Self {
             given: given.map(|(_, condition)| condition).collect(),
@@ -88,6 +89,7 @@ impl Filters {
         let given = self.given.iter().all(|(name, value)| match *name {
             "sku" => order.skus.contains(value),
             "held" => order.held.to_string() == *value,
+            "exchangeFor" => order.exchange_for == Some(value.as_str()),
             "tag" => order.tags.contains(&value.as_str()),
             "orderNumber" => order.number.as_ref().is_some_and(|number| number.eq_ignore_ascii_case(value)),
             "email" => order.email.is_some_and(|email| email.eq_ignore_ascii_case(value)),
@@ -106,8 +108,8 @@ impl Filters {
         let mut taken: Vec<(usize, &Placed)> =
             orders.iter().enumerate().filter(|(_, order)| self.matches(order)).collect();
         let has = |wanted: &str| self.given.iter().any(|(name, _)| *name == wanted);
-        let by_status =
-            has("status") && !["orderNumber", "customerId", "email", "tag", "sku", "q"].into_iter().any(has);
+        let by_status = has("status")
+            && !["orderNumber", "exchangeFor", "customerId", "email", "tag", "sku", "q"].into_iter().any(has);
         match self.sort.map(|sort| sort.trim_start_matches('-')) {
             None if by_status => taken.sort_by_key(|(_, order)| (order.since, order.id.clone())),
             None | Some("created") => taken.sort_by_key(|(_, order)| (order.at, order.id.clone())),
@@ -153,6 +155,7 @@ async fn every_combination_of_filters_finds_what_a_look_at_every_order_finds_pag
     assert!(found > 60, "{found}");
     for name in [
         "orderNumber",
+        "exchangeFor",
         "email",
         "paymentStatus",
         "fulfilmentStatus",

@@ -48,6 +48,8 @@ pub(crate) struct Placed {
     pub(crate) tags: Vec<&'static str>,
     pub(crate) channel: Option<&'static str>,
     pub(crate) source: Option<&'static str>,
+    /// In exchange for goods of which order.
+    pub(crate) exchange_for: Option<&'static str>,
     pub(crate) is_reserved: bool,
     pub(crate) is_authorized: bool,
     /// Whether something of it is to come back.
@@ -222,6 +224,7 @@ impl Placed {
             tags: vec![],
             channel: None,
             source: None,
+            exchange_for: None,
             is_reserved: false,
             is_authorized: false,
             is_returned: false,
@@ -281,6 +284,7 @@ impl Placed {
         let content = json!({
             "customerId": self.customer, "currency": self.currency, "totalMinor": self.total, "lines": lines,
             "customer": self.name.map(|name| json!({ "name": name })), "customerEmail": self.email, "tags": self.tags, "channel": self.channel, "source": self.source,
+            "exchangeFor": self.exchange_for.map(|order_id| json!({ "orderId": order_id, "returnId": "r" })),
         });
         let created = OrderEvent::OrderCreated(serde_json::from_value(content).unwrap());
         let event = |is_there: bool, event: Value| is_there.then(|| serde_json::from_value(event).unwrap());
@@ -355,6 +359,7 @@ pub(crate) fn any(seed: u64, count: usize) -> Vec<Placed> {
             tags: [&[][..], &[], &["gift"], &["gift", "for you"], &["for you"]].choose(&mut dice).unwrap().to_vec(),
             channel: *[None, Some("web"), Some("shop")].choose(&mut dice).unwrap(),
             source: *[None, Some("mail"), Some("friends")].choose(&mut dice).unwrap(),
+            exchange_for: *[None, Some("o-0"), Some("o-1")].choose(&mut dice).unwrap(),
             is_reserved: dice.random_bool(0.5),
             is_authorized: dice.random_bool(0.5),
             is_returned: dice.random_bool(0.5),
@@ -383,6 +388,7 @@ fn what_the_shop_takes_is_what_clients_can_post() {
         "items": content.lines.iter().map(line).collect::<Vec<_>>(), "tags": content.tags,
         "customer": content.customer.as_ref().map(|customer| json!({ "name": customer.name })),
         "customerEmail": content.customer_email, "channel": content.channel, "source": content.source,
+        "exchangeFor": content.exchange_for,
     });
     assert_eq!(PostedOrder::parse(body.to_string().as_bytes()).unwrap().content, *content);
 }

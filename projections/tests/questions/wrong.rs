@@ -51,7 +51,7 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter_and_what_it_may_be
             "/orders?colour=red",
             422,
             "?colour",
-            "there is no such parameter; there are customerId, email, q, orderNumber, sku, status,",
+            "there is no such parameter; there are customerId, email, q, orderNumber, exchangeFor, sku, status,",
         ),
         ("/orders?cursor=nonsense", 422, "?cursor", "no cursor of this query"),
         ("/orders?cursor=", 422, "?cursor", "no cursor of this query"),

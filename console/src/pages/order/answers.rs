@@ -6,7 +6,7 @@ mod prices;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub(super) use self::goods::{Allocation, Backorder, DocumentsAnswer, Edit, Return};
+pub(super) use self::goods::{Allocation, Backorder, DocumentsAnswer, Edit, ExchangeFor, Return};
 pub(super) use self::prices::{Discount, Shipping, Tax, Totals};
 
 use crate::display::{Instant, Text};
@@ -55,6 +55,7 @@ pub(super) struct OrderAnswer {
     pub(super) source: Option<Text>,
     #[serde(default)]
     pub(super) tags: Vec<Text>,
+    pub(super) exchange_for: Option<ExchangeFor>,
     #[serde(default)]
     pub(super) edits: Vec<Edit>,
     pub(super) shipping: Option<Shipping>,

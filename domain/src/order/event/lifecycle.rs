@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Address, CustomerDetails, Discount, OrderPayment, Shipping, Shortage, Tax, UnitMismatch};
 use crate::email::EmailAddress;
-use crate::ids::{CustomerId, PaymentToken, Sku};
+use crate::ids::{CustomerId, OrderId, PaymentToken, ReturnId, Sku};
 use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 use crate::order::amounts::clamped;
@@ -74,6 +74,20 @@ pub struct OrderCreated {
     /// with `payment_token`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payments: Vec<OrderPayment>,
+    /// For which goods, that come back from another order, it is the exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange_for: Option<Box<ExchangeFor>>,
+}
+
+/// What an order is the exchange for, as the shop says. Nobody has looked whether there is such an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeFor {
+    /// From which order the goods come back.
+    pub order_id: OrderId,
+    /// In which of its returns.
+    pub return_id: ReturnId,
 }
 
 impl OrderCreated {
@@ -104,6 +118,7 @@ impl OrderCreated {
             source,
             tags,
             payments,
+            exchange_for,
         } = self;
         customer_id.is_some()
             && customer.is_none()
@@ -115,6 +130,7 @@ impl OrderCreated {
             && source.is_none()
             && tags.is_empty()
             && payments.is_empty()
+            && exchange_for.is_none()
             && lines.iter().all(OrderLine::is_of_first_version)
     }
 

@@ -16,6 +16,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OrderCreated", to: "3.0", change: None },
     // Goods by measure: quantities in thousandths.
     Upcast { event_type: "OrderCreated", to: "4.0", change: None },
+    // It may be the exchange for goods of another order.
+    Upcast { event_type: "OrderCreated", to: "5.0", change: None },
     Upcast { event_type: "PaymentAuthorized", to: "2.0", change: None },
     Upcast { event_type: "PaymentDeclined", to: "2.0", change: None },
     Upcast { event_type: "PaymentOutcomeUnknown", to: "2.0", change: None },
@@ -43,7 +45,8 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
 pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static str> {
     let of_payment = |payment_number: Option<u32>| payment_number.is_none().then_some(FIRST);
     match event {
-        OrderEvent::OrderCreated(content) if content.has_goods_by_measure() => None,
+        OrderEvent::OrderCreated(content) if content.exchange_for.is_some() => None,
+        OrderEvent::OrderCreated(content) if content.has_goods_by_measure() => Some("4.0"),
         OrderEvent::OrderCreated(content) if content.is_of_first_version() => Some(FIRST),
         OrderEvent::OrderCreated(content) => Some(if content.payments.is_empty() { "2.0" } else { "3.0" }),
         OrderEvent::PaymentAuthorized(it) => of_payment(it.payment_number),

@@ -17,11 +17,11 @@ use self::payment::{check_payments, read_payments};
 use self::price::{read_discounts, read_shipping};
 use crate::body::{BodyReader, InvalidBody, JsonField, JsonFields, read_body};
 use crate::email::EmailAddress;
-use crate::ids::{CustomerId, OrderId, PaymentToken};
+use crate::ids::{CustomerId, OrderId, PaymentToken, ReturnId};
 use crate::json_text::JsonObjectText;
 use crate::money::{Currency, Money};
 use crate::order::OrderTotals;
-use crate::order::event::OrderCreated;
+use crate::order::event::{ExchangeFor, OrderCreated};
 use crate::order::import::IMPORT_SOURCE;
 
 /// The most lines of an order.
@@ -49,7 +49,7 @@ impl PostedOrder {
 }
 
 /// The fields of an order, those that most have first.
-pub(super) const FIELDS: [&str; 20] = [
+pub(super) const FIELDS: [&str; 21] = [
     "orderId",
     "customerId",
     "customerEmail",
@@ -70,6 +70,7 @@ pub(super) const FIELDS: [&str; 20] = [
     "shipping",
     "discounts",
     "payments",
+    "exchangeFor",
 ];
 
 /// Ids that no new order may have: `/orders/export` and the others are other routes, so it could not be read.
@@ -117,6 +118,7 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
         shipping,
         discounts,
         payments,
+        exchange_for,
     ] = fields;
     // Everything is read before the first return, so that one answer names every violation.
     let order_id = reader.optional(&order_id, read_order_id);
@@ -158,6 +160,7 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
     let shipping = reader.optional(&shipping, |r, field| read_shipping(r, field, currency));
     let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
     let paid_with = reader.optional(&payments, |r, field| read_payments(r, field, currency));
+    let exchange_for = reader.optional(&exchange_for, |r, field| read_exchange(r, field, order_id.as_ref()?.as_ref()));
 
     let content = OrderCreated {
         customer_id: given_id?,
@@ -178,6 +181,7 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
         shipping: shipping?,
         discounts: off?.unwrap_or_default(),
         payments: paid_with?.unwrap_or_default(),
+        exchange_for: exchange_for?.map(Box::new),
     };
     if reader.is_valid() && content.is_discounted_too_much() {
         reader.violation_at(&discounts, "more_than_the_price", "are more than all that they are taken from");
@@ -186,6 +190,19 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
         check_payments(reader, &payments, &content);
     }
     Some(PostedOrder { order_id: order_id?, content })
+}
+
+/// What the order is the exchange for. It is not the exchange for itself.
+fn read_exchange(reader: &mut BodyReader, field: &JsonField<'_>, own_id: Option<&OrderId>) -> Option<ExchangeFor> {
+    reader.member(field, |reader, fields| {
+        let [order, of_return] = reader.object(fields, ["orderId", "returnId"]);
+        let order_id = reader.required(&order, |r, field| r.text(field, OrderId::parse));
+        let return_id = reader.required(&of_return, |r, field| r.text(field, ReturnId::parse));
+        if order_id.is_some() && order_id.as_ref() == own_id {
+            reader.violation_at(&order, "invalid", "must be another order than this one");
+        }
+        Some(ExchangeFor { order_id: order_id?, return_id: return_id? })
+    })
 }
 
 /// Refuses a total that is not what the parts come to.

@@ -109,7 +109,7 @@ fn lines_are_cancelled_as_far_as_they_were_not_sent() {
 #[test]
 fn units_that_will_not_be_sent_go_back_and_those_that_were_sent_stay_set_aside_until_they_are_paid() {
     use crate::stock::StockCommand;
-    let order_id = crate::ids::OrderId::parse("o").unwrap();
+    let order_id = OrderId::parse("o").unwrap();
     let mut order = two([ship("s", Some(line(1)))]);
     let [event] = order.decide(cancel_the_rest()).unwrap().try_into().unwrap();
     order.apply(event.clone());

@@ -88,7 +88,7 @@ fn what_comes_after_is_as_of_any_order() {
     assert_eq!(order.owed_mail(), Some((MailTemplate::OrderShipped, 0)));
     assert_eq!(order.next_capture().map(|(_, capture)| capture.payment_number), Some(1));
     // And its units are not in the stock.
-    let order_id = crate::ids::OrderId::parse("o-1").unwrap();
+    let order_id = OrderId::parse("o-1").unwrap();
     let confirmed = OrderEvent::OrderConfirmed(OrderConfirmed { mail_staff: false });
     assert!(implied_stock_commands(&order_id, &order, &confirmed).is_empty());
 }

@@ -211,6 +211,15 @@ fn an_order_of_goods_by_measure_is_stored_as_in_its_golden_file() {
 }
 
 #[test]
+fn an_order_in_exchange_for_goods_of_another_is_stored_as_in_its_golden_file() {
+    use cqrs_es::DomainEvent as _;
+
+    let event = OrderEvent::OrderCreated(in_exchange());
+    assert_eq!(event.event_version(), "5.0");
+    golden::check_today::<Order>(FOLDER, [event]);
+}
+
+#[test]
 fn what_is_said_of_units_of_measure_is_stored_as_in_its_golden_files() {
     use cqrs_es::DomainEvent as _;
 

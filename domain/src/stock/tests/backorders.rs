@@ -134,6 +134,6 @@ fn reservations_are_listed_in_the_order_in_which_they_are_served() {
             (it.location.as_str(), it.order_id.as_str(), it.reservation.place, it.on_hand)
         })
         .collect();
-    let expected = [("berlin", "b", 0, 1), ("default", "z", 0, 2), ("default", "b", 1, 1), ("default", "a", 2, 0)];
+    let expected = [("default", "z", 0, 2), ("default", "b", 1, 1), ("default", "a", 2, 0), ("berlin", "b", 0, 1)];
     assert_eq!(listed, expected);
 }

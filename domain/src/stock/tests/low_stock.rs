@@ -31,7 +31,8 @@ fn happens(commands: impl IntoIterator<Item = StockCommand>) -> Vec<StockEvent> 
 
 #[test]
 fn each_crossing_is_told_once_with_what_caused_it() {
-    let events = happens([receive(10), set_threshold(5), reserve("a", 5), reserve("b", 1), reserve("c", 1), receive(1)]);
+    let events =
+        happens([receive(10), set_threshold(5), reserve("a", 5), reserve("b", 1), reserve("c", 1), receive(1)]);
     let low = [made("b", 1), ran_low(4, 5), made("c", 1), received(1)];
     assert_eq!(events, [vec![received(10), threshold_set(5), made("a", 5)], low.to_vec()].concat());
     // What ships was not available before. The last unit that is needed comes back.

@@ -76,6 +76,7 @@ const ORDER: &[FieldRow] = &[
     ("channel",           ALL,                 Value),
     ("source",            ALL,                 Value),
     ("tags",              ALL,                 Value),
+    ("exchangeFor",       ALL,                 Object(EXCHANGE)),
     ("shipping",          ALL,                 Object(SHIPPING)),
     ("discounts",         ALL,                 Object(DISCOUNT)),
     ("totals",            ALL,                 Object(TOTALS)),
@@ -113,6 +114,12 @@ const LINE: &[FieldRow] = &[
     ("shipped",           ALL,                 Value),
     ("cancelled",         ALL,                 Value),
     ("returned",          ALL,                 Value),
+];
+
+#[rustfmt::skip]
+const EXCHANGE: &[FieldRow] = &[
+    ("orderId",           ALL,                 Value),
+    ("returnId",          ALL,                 Value),
 ];
 
 #[rustfmt::skip]

@@ -96,6 +96,9 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("payments.amountMinor",        [SHOW,  NO,    SHOW]),
         ("payments.reference",          [SHOW,  NO,    MASK]),
         ("payments.paidAt",             [SHOW,  NO,    SHOW]),
+        ("exchangeFor",                 [SHOW,  SHOW,  SHOW]),
+        ("exchangeFor.orderId",         [SHOW,  SHOW,  SHOW]),
+        ("exchangeFor.returnId",        [SHOW,  SHOW,  SHOW]),
     ]),
     ("OrderConfirmed", &[("mailStaff",  [NO,    SHOW,  SHOW])]),
     ("OrderRejected", &[

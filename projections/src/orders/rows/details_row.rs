@@ -2,7 +2,7 @@
 
 use domain::money::Currency;
 use domain::order::PlacedOrder;
-use domain::order::event::{AddedPayment, Address, CustomerDetails, OrderChanges, OrderCreated};
+use domain::order::event::{AddedPayment, Address, CustomerDetails, ExchangeFor, OrderChanges, OrderCreated};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,7 +37,25 @@ pub(in crate::orders) struct DetailsRow {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(ignore)]
     pub(in crate::orders) payments: Vec<PaymentRow>,
+    /// For which goods it is the exchange, as the shop says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::orders) exchange_for: Option<ExchangeRow>,
 }
+
+/// The goods for which an order is the exchange.
+#[derive(Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ExchangeFor)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::orders) struct ExchangeRow {
+    /// The order from which they come back.
+    pub(in crate::orders) order_id: String,
+    /// The return of that order.
+    return_id: String,
+}
+
+/// An order that is an exchange. Its keys say everything.
+#[derive(Debug, Serialize)]
+pub(in crate::orders) struct ExchangeKeyRow {}
 
 /// A tag of an order. Its keys say everything.
 #[derive(Debug, Serialize)]
@@ -101,6 +119,7 @@ impl DetailsRow {
             shipping: content.shipping.as_deref().map(|shipping| ShippingRow::new(shipping, content.currency)),
             discounts: DiscountRow::all(&content.discounts, content.currency),
             payments: PaymentRow::all(&content.payments, content.currency),
+            exchange_for: content.exchange_for.as_deref().map(ExchangeRow::from),
         };
         (details != Self::default()).then_some(details)
     }
@@ -131,6 +150,12 @@ impl DetailsRow {
             self.payments.push(PaymentRow::of(None, first.amount_minor, currency));
         }
         self.payments.push(PaymentRow::of(added.method.as_deref(), added.amount_minor, currency));
+    }
+}
+
+impl From<&ExchangeFor> for ExchangeRow {
+    fn from(ExchangeFor { order_id, return_id }: &ExchangeFor) -> Self {
+        Self { order_id: order_id.to_string(), return_id: return_id.to_string() }
     }
 }
 

@@ -113,3 +113,11 @@ pub(in crate::pages::order) struct Document {
     pub(in crate::pages::order) refund_id: Option<Text>,
     pub(in crate::pages::order) total: Amount,
 }
+
+/// The goods for which an order is the exchange.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::pages::order) struct ExchangeFor {
+    pub(in crate::pages::order) order_id: Text,
+    pub(in crate::pages::order) return_id: Text,
+}

@@ -209,6 +209,7 @@ proptest! {
         field in prop::sample::select(vec![
             "orderId", "customerId", "customerEmail", "currency", "totalAmount", "items", "paymentToken", "notes",
             "metadata", "other", "customer", "billingAddress", "shippingAddress", "channel", "source", "tags", "placedAt",
+            "exchangeFor",
         ]),
         value in anything(),
     ) {

@@ -189,3 +189,24 @@ fn what_a_line_says_wrong_of_its_goods_is_refused_where_it_is() {
     let Err(InvalidBody::Invalid(violations)) = PostedOrder::parse(twice.as_bytes()) else { panic!("{twice}") };
     assert_eq!(violations[0].pointer, "/items/0/attributes/a");
 }
+
+#[test]
+fn an_order_may_be_the_exchange_for_goods_of_another() {
+    let exchange = json!({ "orderId": "o-1", "returnId": "r-1" });
+    let body = with("exchangeFor", exchange.clone());
+    assert_eq!(taken(&body)["exchangeFor"], exchange);
+    for (exchange, expected) in [
+        (json!({}), vec![("/exchangeFor/orderId", "required"), ("/exchangeFor/returnId", "required")]),
+        (json!({ "orderId": "a b", "returnId": "r" }), vec![("/exchangeFor/orderId", "invalid")]),
+        (json!({ "orderId": "o", "returnId": 7 }), vec![("/exchangeFor/returnId", "wrong_type")]),
+        (json!({ "orderId": "o", "returnId": "r", "why": "" }), vec![("/exchangeFor/why", "unknown_field")]),
+        (json!("o-1"), vec![("/exchangeFor", "wrong_type")]),
+    ] {
+        let found = violations(&with("exchangeFor", exchange));
+        let found: Vec<_> = found.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
+        assert_eq!(found, expected);
+    }
+    let mut own = with("exchangeFor", json!({ "orderId": "own", "returnId": "r" }));
+    own["orderId"] = json!("own");
+    assert_eq!(violations(&own), [("/exchangeFor/orderId".to_owned(), "invalid")]);
+}
