@@ -120,13 +120,13 @@ problem_types! {
         "The count would be larger than a SKU can have, or the SKU would be at more locations than it can.",
         "Check the quantity, and the location's name.";
     OtherUnit = "other-unit", CONFLICT, "The SKU is counted in another unit",
-        "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit.",
+        "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit. `sku` and `pointer` say which.",
         "Give the quantity in the SKU's unit, and name it as `unit`. Of goods that come back, leave out `restock` for the line.";
     Backordered = "backordered", CONFLICT, "Units are still to come",
         "Of the `sku`, only `onHand` units for this order are there. The others are expected at `availableAt`, if that is known.",
         "Ship the other lines, or fewer units, or receive the units first.";
     BelowReserved = "below-reserved", CONFLICT, "More units are reserved",
-        "The count can't be lower than what is `reserved` for orders.",
+        "The count can't be lower than what is `reserved` for orders that had not to wait.",
         "Cancel orders first, or adjust by less.";
     NotEnough = "not-enough", CONFLICT, "There are not enough units",
         "Fewer units are `available` at the location than are to be moved.",
