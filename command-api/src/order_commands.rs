@@ -17,7 +17,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use chrono::{TimeDelta, Utc};
 use cqrs_es::Aggregate;
-use domain::ids::{OrderId, ReturnId, ShipmentId};
+use domain::ids::{OrderId, ReturnId, ShipmentId, Sku};
 use domain::order::units::implied_stock_commands;
 use domain::order::{Order, OrderCommand, PlacedOrder, evolve};
 use event_store::{
@@ -338,8 +338,12 @@ impl Command for ChangeOrder<'_> {
         let skus = stock_commands.iter().map(|(sku, _)| sku.to_string()).collect();
         let locked = self.commands.stock.lock(skus).await?;
         // What is not on hand may have shipped by this very request, sent before: its idempotency key is looked up.
-        let mut appends =
-            stock_moves::stock_appends(&locked, stock_commands, &self.metadata).map_err(HandleError::Refused)?;
+        let pointer = |sku: &Sku| match (&after, &self.parsed) {
+            (Order::Placed(order), Some(parsed)) => stock_moves::pointer_to(sku, order, &parsed.command),
+            (Order::Placed(_) | Order::Absent, _) => None,
+        };
+        let appends = stock_moves::stock_appends(&locked, stock_commands, pointer, &self.metadata);
+        let mut appends = appends.map_err(HandleError::Refused)?;
         // The answer is about the order, which comes last.
         appends.push(append);
         Ok(Decision::Append(locked.into_append(appends)))

@@ -146,14 +146,14 @@ impl Command for ChangeStock<'_> {
         let stock = locked.stream(self.sku.as_str());
         self.precondition.check(stock.version).map_err(HandleError::Refused)?;
         let events = stock::decide(&stock.state, self.change.clone());
-        let events = events.map_err(|refusal| HandleError::Refused(refused(refusal, &self.change)))?;
+        let events = events.map_err(|refusal| HandleError::Refused(refused(refusal, self.sku, &self.change)))?;
         let append = StreamAppend::of::<Stock>(self.sku.as_str(), stock.version, &events, &self.metadata)?;
         Ok(Decision::Append(locked.into_append(vec![append])))
     }
 }
 
 /// Why the count stays as it is.
-fn refused(refusal: StockError, change: &StockCommand) -> Problem {
+fn refused(refusal: StockError, sku: &Sku, change: &StockCommand) -> Problem {
     let detail = refusal.to_string();
     let counted =
         |detail: String| change.takes_from().map_or_else(|| detail.clone(), |at| format!("{detail}, at {at}"));
@@ -166,18 +166,15 @@ fn refused(refusal: StockError, change: &StockCommand) -> Problem {
             .with("available", available),
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
-        StockError::OtherUnit { .. } => other_unit(&refusal),
+        StockError::OtherUnit { .. } => {
+            Problem::new(ProblemType::OtherUnit, detail).with("sku", sku.as_str()).with("pointer", "/unit")
+        }
         // The body was refused for the first two; the others are about reservations, which these commands do not make.
         StockError::ChangesNothing
         | StockError::OutOfBounds
         | StockError::MoreThanReserved { .. }
         | StockError::Backordered { .. } => Problem::internal(refusal),
     }
-}
-
-/// The SKU is counted in another unit of measure.
-pub(crate) fn other_unit(refusal: &StockError) -> Problem {
-    Problem::new(ProblemType::OtherUnit, refusal.to_string())
 }
 
 /// There would be more of a SKU than can be counted, or at more locations.

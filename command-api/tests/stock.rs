@@ -177,7 +177,9 @@ async fn a_threshold_is_set_and_says_what_it_makes_of_the_sku() {
     let unclear = sets(json!({ "threshold": -1, "location": "ulm" })).await;
     let pointers = [&unclear.body["errors"][0]["pointer"], &unclear.body["errors"][1]["pointer"]];
     assert_eq!((code(&unclear), pointers), ((422, "invalid"), [&json!("/location"), &json!("/threshold")]));
-    assert_eq!(code(&sets(json!({ "threshold": "1.5", "unit": "kg" })).await), (409, "other-unit"));
+    let other = sets(json!({ "threshold": "1.5", "unit": "kg" })).await;
+    assert_eq!((code(&other), &other.body["pointer"]), ((409, "other-unit"), &json!("/unit")));
+    assert_eq!(other.body["sku"], "sku-1");
 }
 
 #[tokio::test]

@@ -5,18 +5,25 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use cqrs_es::Aggregate;
 use domain::ids::Sku;
+use domain::order::{OrderCommand, PlacedOrder};
 use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
 use problem::{Problem, ProblemType};
 
-use crate::stock_commands::{other_unit, too_many};
+use crate::stock_commands::too_many;
 
 /// Whatever the order's rules let pass fits its SKUs, but that units may have to be waited for, and that so much can't be counted, or at so
-/// many locations.
-fn refused(sku: &Sku, refusal: StockError) -> Problem {
+/// many locations, or not in that unit. `pointer`: where the body asks for it.
+fn refused(sku: &Sku, refusal: StockError, pointer: Option<String>) -> Problem {
     match refusal {
         StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
-        StockError::OtherUnit { .. } => other_unit(&refusal),
+        StockError::OtherUnit { .. } => {
+            let problem = Problem::new(ProblemType::OtherUnit, format!("{sku}: {refusal}")).with("sku", sku.as_str());
+            match pointer {
+                Some(pointer) => problem.with("pointer", pointer),
+                None => problem,
+            }
+        }
         StockError::Backordered { on_hand, available_at } => {
             let detail = format!("{sku}: {refusal}");
             let problem =
@@ -35,17 +42,28 @@ fn refused(sku: &Sku, refusal: StockError) -> Problem {
     }
 }
 
-/// The events for the SKUs' streams, which are locked.
+/// Where the body of a command has units of the SKU put into stock.
+pub(super) fn pointer_to(sku: &Sku, order: &PlacedOrder, command: &OrderCommand) -> Option<String> {
+    let OrderCommand::ReceiveReturn(received) = command else { return None };
+    let lines = received.receipt.as_ref()?.lines.as_ref()?;
+    let is_of = |line_number| order.line(line_number).is_some_and(|line| line.sku == *sku);
+    let index = lines.iter().position(|it| it.restock && is_of(it.line_number))?;
+    Some(format!("/lines/{index}/restock"))
+}
+
+/// The events for the SKUs' streams, which are locked. `pointer`: where the body asks for them.
 pub(super) fn stock_appends(
     locked: &LockedStreams<'_, Stock>,
     commands: Vec<(Sku, StockCommand)>,
+    pointer: impl Fn(&Sku) -> Option<String>,
     metadata: &Metadata,
 ) -> Result<Vec<StreamAppend>, Problem> {
     let mut skus: BTreeMap<Sku, (Stock, Vec<NewEvent>)> = BTreeMap::new();
     for (sku, command) in commands {
         let current = || (locked.stream(sku.as_str()).state.clone(), Vec::new());
         let (state, events) = skus.entry(sku.clone()).or_insert_with(current);
-        for event in stock::decide(state, command).map_err(|refusal| refused(&sku, refusal))? {
+        let refused = |refusal| refused(&sku, refusal, pointer(&sku));
+        for event in stock::decide(state, command).map_err(refused)? {
             events.push(NewEvent::new(&event, metadata).map_err(Problem::internal)?);
             stock::evolve(state, event);
         }

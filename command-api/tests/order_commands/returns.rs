@@ -111,6 +111,32 @@ async fn what_is_sellable_is_put_back_in_the_same_moment() {
 }
 
 #[tokio::test]
+async fn what_is_put_back_in_another_unit_than_the_skus_is_named_with_its_line() {
+    let shop = Shop::with_shipped_order().await;
+    // It came to be counted after the order was sent.
+    let received = json!({ "quantity": "2.5", "unit": "kg" });
+    assert_eq!(shop.post("/stock/headphones/receive", received).await.status, 201);
+    let body = json!({ "returnId": "r-1", "lines": [units(1, 2), units(2, 1)] });
+    assert_eq!(shop.post("/orders/a/returns", body).await.status, 201);
+    let line = |line: u32, restock: bool| json!({ "lineNumber": line, "quantity": 1, "restock": restock });
+    let condition = |line: Value, condition: &str| {
+        let mut line = line;
+        line["condition"] = json!(condition);
+        line
+    };
+    let lines = json!([line(2, true), condition(line(1, false), "damaged"), condition(line(1, true), "sellable")]);
+    let version = shop.version().await;
+
+    let refused = receive(&shop, json!({ "lines": lines })).await;
+
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("other-unit")), "{}", refused.body);
+    assert_eq!((&refused.body["sku"], &refused.body["pointer"]), (&json!("headphones"), &json!("/lines/2/restock")));
+    assert_eq!(refused.body["detail"], "headphones: the SKU is counted in kg");
+    assert_eq!(shop.version().await, version, "nothing is changed");
+    shop.store.close().await;
+}
+
+#[tokio::test]
 async fn what_does_not_come_can_be_announced_again() {
     let shop = with_return().await;
     receive(&shop, json!({ "lines": [units(1, 1)] })).await;
