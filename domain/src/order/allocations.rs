@@ -161,6 +161,11 @@ impl PlacedOrder {
         taken
     }
 
+    /// What a shipment of these lines would take from where.
+    pub(super) fn would_take(&self, lines: &[LineQuantity], location: Option<&LocationId>) -> Vec<SkuQuantity> {
+        if self.allocations.is_empty() { vec![] } else { self.clone().ship_allocated(lines, location) }
+    }
+
     fn take_allocated(&mut self, sku: &Sku, mut quantity: u32, location: Option<&LocationId>) -> Vec<SkuQuantity> {
         let mut taken = Vec::new();
         let is_there = |it: &Allocation| it.sku == *sku && location.is_none_or(|location| it.location == *location);

@@ -10,7 +10,7 @@ use super::edits::EditPreview;
 use super::error::OrderError;
 use super::event::{
     EditEvent, FulfilmentEvent, LineQuantity, NoteAdded, NoteEvent, NotificationEvent, OrderEvent, OrderSubject,
-    Parcel, ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived,
+    Parcel, ReceivedLine, RefundEvent, ReturnEvent, ReturnReceived, SkuQuantity,
 };
 use super::returns::ReturnReceipt;
 use super::state::{Order, PlacedOrder, Shipment};
@@ -40,8 +40,8 @@ pub struct OrderGrowthLimits {
     pub refunds: u32,
     /// The most mails that are sent once more.
     pub resends: u32,
-    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line. An edit counts with
-    /// all of its text.
+    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel, each line and each SKU and location
+    /// from which a shipment took units, with both names. An edit counts with all of its text.
     pub bytes: u64,
 }
 
@@ -134,7 +134,10 @@ impl OrderGrowth {
             OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(it)) if !order.is_rest(&it.lines) => (
                 OrderAction::Ship,
                 order.shipments.len(),
-                lines_bytes(&it.lines) + parcels_bytes(&it.parcels) + location_bytes(it.location.as_ref()),
+                lines_bytes(&it.lines)
+                    + parcels_bytes(&it.parcels)
+                    + location_bytes(it.location.as_ref())
+                    + taken_bytes(&order.would_take(&it.lines, it.location.as_ref())),
             ),
             OrderSubject::Fulfilment(FulfilmentEvent::LinesCancelled(it)) if !order.is_rest(&it.lines) => {
                 (OrderAction::Cancel, order.cancellations.len(), lines_bytes(&it.lines) + reason_bytes(&it.reason))
@@ -206,7 +209,7 @@ impl PlacedOrder {
         let changes = |it: &Shipment| it.tracking_changes.as_ref().map_or(0, |changes| changes.bytes);
         let shipment = |it: &Shipment| {
             let said = lines_bytes(&it.lines) + parcels_bytes(it.parcels_as_shipped());
-            said + location_bytes(it.location.as_ref()) + changes(it)
+            said + location_bytes(it.location.as_ref()) + taken_bytes(&it.taken) + changes(it)
         };
         let shipments = self.shipments.iter().map(shipment);
         let holds = self.holds.iter().map(|it| BYTES_EACH + text_bytes(Some(&it.reason)));
@@ -232,6 +235,11 @@ fn lines_bytes(lines: &[LineQuantity]) -> u64 {
 
 fn received_bytes(lines: &[ReceivedLine], location: Option<&LocationId>) -> u64 {
     BYTES_EACH * (1 + lines.len() as u64) + location_bytes(location)
+}
+
+/// What a shipment took from where.
+fn taken_bytes(taken: &[SkuQuantity]) -> u64 {
+    taken.iter().map(|it| BYTES_EACH + text_bytes(Some(it.sku.as_str())) + location_bytes(Some(&it.location))).sum()
 }
 
 fn location_bytes(location: Option<&LocationId>) -> u64 {

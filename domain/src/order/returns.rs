@@ -152,7 +152,7 @@ impl PlacedOrder {
     }
 
     /// How many units of each SKU were to be put back into its stock after they had come back.
-    pub fn restocked_by_sku(&self) -> BTreeMap<&Sku, u32> {
+    pub(super) fn restocked_by_sku(&self) -> BTreeMap<&Sku, u32> {
         let receipts = self.returns.iter().flat_map(|back| &back.receipts);
         self.units_to_restock(receipts.flat_map(|receipt| &receipt.lines))
     }

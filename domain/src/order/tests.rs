@@ -11,6 +11,7 @@ mod held;
 mod imported;
 mod invariants;
 mod limits;
+mod measured_units;
 mod operator_mails;
 mod operators;
 mod payment_sums;

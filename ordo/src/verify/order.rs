@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use domain::ids::{LocationId, OrderId, Sku};
 use domain::order::event::{MailTemplate, NotificationSent};
 use domain::order::saga::{OperatorDecision, SagaStep};
+use domain::order::units::implied_stock_commands;
 use domain::order::{
     AuthorizationState, Order, OrderEditStatus, OrderEvent, OrderStatus, OrderTotals, Payment, PlacedOrder, Shipment,
 };
+use domain::stock::StockCommand;
 use sagas::SAGAS;
 use sagas::report::OrderGivenUpMails;
 
@@ -29,6 +32,8 @@ pub(super) struct AuditedOrder {
     pub(super) given_up: OrderGivenUpMails,
     /// The steps that an operator decided about. Payments and units may differ from them.
     pub(super) by_hand: BTreeSet<SagaStep>,
+    /// The units that were to be put back into the stock after they had come back, and where.
+    pub(super) put_back: BTreeMap<(Sku, LocationId), i64>,
 }
 
 /// An order whose events are being read.
@@ -41,6 +46,7 @@ pub(super) struct OrderAudit {
     sent: Vec<NotificationSent>,
     given_up: OrderGivenUpMails,
     by_hand: BTreeSet<SagaStep>,
+    put_back: BTreeMap<(Sku, LocationId), i64>,
 }
 
 /// What is held, captured and refunded of many orders in one currency, in minor units.
@@ -62,6 +68,7 @@ impl OrderAudit {
             sent: Vec::new(),
             given_up: OrderGivenUpMails::default(),
             by_hand: BTreeSet::new(),
+            put_back: BTreeMap::new(),
         }
     }
 
@@ -87,20 +94,40 @@ impl OrderAudit {
                 OperatorDecision::Retry { .. } | OperatorDecision::Compensate => {}
             }
         }
+        let receipt = matches!(event, OrderEvent::ReturnReceived(_)).then(|| event.clone());
         domain::order::evolve(&mut self.order, event);
+        if let (Some(receipt), Order::Placed(placed)) = (receipt, &self.order) {
+            add_put_back(&mut self.put_back, placed, &self.id, &receipt);
+        }
     }
 
     /// `None`: the order was never created.
     pub(super) fn finish(self, findings: &mut Findings) -> Option<AuditedOrder> {
-        let Self { id, order, last_position, last_at, owed, sent, given_up, by_hand } = self;
+        let Self { id, order, last_position, last_at, owed, sent, given_up, by_hand, put_back } = self;
         match order {
             Order::Placed(placed) => {
-                Some(AuditedOrder { id, placed: *placed, last_position, last_at, owed, sent, given_up, by_hand })
+                let placed = *placed;
+                Some(AuditedOrder { id, placed, last_position, last_at, owed, sent, given_up, by_hand, put_back })
             }
             Order::Absent => {
                 findings.add(format!("order {id}"), "it has events, but was never created");
                 None
             }
+        }
+    }
+}
+
+/// Adds what a receipt puts back: to the location that it names, or to where the units were sent from.
+fn add_put_back(
+    put_back: &mut BTreeMap<(Sku, LocationId), i64>,
+    order: &PlacedOrder,
+    order_id: &str,
+    receipt: &OrderEvent,
+) {
+    let Ok(order_id) = OrderId::parse(order_id) else { return };
+    for (sku, command) in implied_stock_commands(&order_id, order, receipt) {
+        if let StockCommand::PutBack(returned) = command {
+            *put_back.entry((sku, returned.location)).or_default() += i64::from(returned.quantity);
         }
     }
 }

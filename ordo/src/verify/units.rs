@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use domain::ids::{LocationId, OrderId, Sku};
 use domain::order::OrderStockState;
 use domain::order::saga::SagaStep;
+use domain::quantity::UnitOfMeasure;
 use domain::stock::{self, LocationStock, Stock, StockEvent, TrackedStock};
 
 use super::findings::Findings;
@@ -21,13 +22,21 @@ struct UnitCount {
     sent: i64,
     /// Shipped before the SKU was counted, as the SKU knows it.
     uncounted: i64,
-    /// Put back into the stock after they had come back.
-    put_back: i64,
+    /// Put back into the stock after they had come back, by location.
+    put_back: BTreeMap<LocationId, i64>,
+    /// The unit of measure in which they are counted; `None`: by the piece.
+    unit: Option<UnitOfMeasure>,
     /// Those that are reserved at named locations, or were shipped from there. Most orders have none.
     named: BTreeMap<LocationId, (i64, i64)>,
 }
 
 impl UnitCount {
+    /// Whether it counts anything.
+    fn is_of_none(&self) -> bool {
+        let Self { open, sent, uncounted, put_back, named, unit: _ } = self;
+        (*open, *sent, *uncounted) == (0, 0, 0) && put_back.is_empty() && named.is_empty()
+    }
+
     fn add(&mut self, location: &LocationId, open: i64, sent: i64) {
         self.open += open;
         self.sent += sent;
@@ -54,7 +63,8 @@ impl UnitsBySide {
     fn differ(&self) -> bool {
         let (order, sku) = (&self.by_order, &self.by_sku);
         (order.open, order.sent, &order.named) != (sku.open, sku.sent + sku.uncounted, &sku.named)
-            || sku.put_back > order.put_back
+            || sku.put_back.iter().any(|(location, back)| *back > order.put_back.get(location).copied().unwrap_or(0))
+            || (!order.is_of_none() && !sku.is_of_none() && order.unit != sku.unit)
     }
 }
 
@@ -91,17 +101,27 @@ impl ReservationReconciliation {
             OrderStockState::None | OrderStockState::Short | OrderStockState::NotNeeded | OrderStockState::Released => {
             }
         }
-        for (sku, units) in order.placed.restocked_by_sku() {
-            self.of(sku.as_str(), &order.id).by_order.put_back = i64::from(units);
+        for ((sku, location), units) in &order.put_back {
+            self.of(sku.as_str(), &order.id).by_order.put_back.insert(location.clone(), *units);
+        }
+        for line in &order.placed.content.lines {
+            let counted = self.0.get_mut(line.sku.as_str()).and_then(|orders| orders.get_mut(&order.id));
+            if let Some(units) = counted {
+                units.by_order.unit = line.unit;
+            }
         }
     }
 
     /// Adds the units by a SKU's events.
     pub(super) fn add_sku(&mut self, sku: StockFoldCheck, findings: &mut Findings) {
         sku.check(findings);
+        let unit = match &sku.stock {
+            Stock::Untracked => None,
+            Stock::Tracked(tracked) => tracked.unit,
+        };
         for (order_id, has) in sku.orders {
-            if has != UnitCount::default() {
-                self.of(&sku.sku, &order_id).by_sku = has;
+            if !has.is_of_none() {
+                self.of(&sku.sku, &order_id).by_sku = UnitCount { unit, ..has };
             }
         }
     }
@@ -113,12 +133,16 @@ impl ReservationReconciliation {
             differ.sort_by_key(|(order_id, _)| *order_id);
             for (order_id, UnitsBySide { by_order, by_sku, .. }) in differ {
                 let words = |has: &UnitCount| {
-                    let back = if has.put_back > 0 { format!(", {} put back", has.put_back) } else { String::new() };
+                    let back: i64 = has.put_back.values().sum();
+                    let places = has.put_back.keys().filter(|location| !location.is_default());
+                    let places = places.map(|location| format!(" at {location}")).collect::<String>();
+                    let back = if back > 0 { format!(", {back} put back{places}") } else { String::new() };
+                    let unit = has.unit.map(|unit| format!(", in thousandths of {unit}")).unwrap_or_default();
                     let at = |(location, (open, sent)): (&LocationId, &(i64, i64))| {
                         format!(" (at {location}: {open} set aside, {sent} shipped)")
                     };
                     let named: String = has.named.iter().map(at).collect();
-                    format!("{} set aside, {} shipped{back}{named}", has.open, has.sent)
+                    format!("{} set aside, {} shipped{back}{named}{unit}", has.open, has.sent)
                 };
                 let what = format!("for order {order_id}: {}; by the order: {}", words(by_sku), words(by_order));
                 findings.add(format!("SKU {sku}"), what);
@@ -166,7 +190,8 @@ impl StockFoldCheck {
             StockEvent::StockAdjusted(it) => self.sums_at(&it.location).came_in += it.delta,
             StockEvent::StockReturned(it) => {
                 self.sums_at(&it.location).came_in += i64::from(it.quantity);
-                self.count_of(it.order_id.as_str()).put_back += i64::from(it.quantity);
+                let back = &mut self.count_of(it.order_id.as_str()).put_back;
+                *back.entry(it.location.clone()).or_default() += i64::from(it.quantity);
             }
             StockEvent::StockTransferred(it) => {
                 self.sums_at(&it.from).came_in -= i64::from(it.quantity);
@@ -195,16 +220,45 @@ impl StockFoldCheck {
             }
         }
         let before = self.stock.clone();
+        let is_counted_less = matches!(&event, StockEvent::StockAdjusted(it) if it.delta < 0);
+        self.check_unit(&event, position, findings);
         stock::evolve(&mut self.stock, event);
         let Stock::Tracked(tracked) = &self.stock else { return };
         let is_oversold = |(location, it): &(&LocationId, &LocationStock)| {
-            it.on_hand < 0 || it.reserved < 0 || it.available() < least_available(&before, tracked, location, it)
+            let least = if is_counted_less { i64::MIN } else { least_available(&before, tracked, location, it) };
+            it.on_hand < 0 || it.reserved < 0 || it.available() < least
         };
         if let Some((location, it)) = tracked.locations.iter().find(is_oversold)
             && !std::mem::replace(&mut self.oversold, true)
         {
             let (at, on_hand, reserved) = (at(location), it.on_hand, it.reserved);
             let what = format!("at position {position}, {on_hand} are on hand{at} and {reserved} set aside");
+            findings.add(format!("SKU {}", self.sku), what);
+        }
+    }
+
+    /// Checks that an event counts in the unit of the SKU.
+    fn check_unit(&self, event: &StockEvent, position: i64, findings: &mut Findings) {
+        let Stock::Tracked(tracked) = &self.stock else { return };
+        let unit = match event {
+            StockEvent::StockReceived(it) => it.unit,
+            StockEvent::StockAdjusted(it) => it.unit,
+            StockEvent::StockReturned(it) => it.unit,
+            StockEvent::StockTransferred(it) => it.unit,
+            StockEvent::BackorderLimitSet(it) => it.unit,
+            StockEvent::LowStockThresholdSet(it) => it.unit,
+            StockEvent::StockRanLow(it) => it.unit,
+            StockEvent::StockRecovered(it) => it.unit,
+            StockEvent::ReservationMade(it) => it.unit,
+            // Of what was reserved in its unit.
+            StockEvent::ReservationIncreased(_)
+            | StockEvent::ReservationReleased(_)
+            | StockEvent::ReservationCommitted(_) => return,
+        };
+        if unit != tracked.unit {
+            let named = |unit: Option<UnitOfMeasure>| unit.map_or_else(|| "pieces".to_owned(), |unit| unit.to_string());
+            let (own, other) = (named(tracked.unit), named(unit));
+            let what = format!("it is counted in {own}, and the event at position {position} counts in {other}");
             findings.add(format!("SKU {}", self.sku), what);
         }
     }

@@ -114,13 +114,13 @@ const SPOILED: &[(&str, &str, &str)] = &[
         r#"update events set payload = replace(payload::text, '"quantity":1', '"quantity":500')::json
             where aggregate_type = 'stock' and event_type = 'ReservationMade' and payload::text like '%"waiting"%'"#,
         "SKU sku",
-        "99 are on hand and 501 set aside",
+        "100 are on hand and 501 set aside",
     ),
     (
         r#"update events set payload = replace(payload::text, '"quantity":1', '"quantity":50')::json
             where aggregate_type = 'stock' and event_type = 'ReservationCommitted'"#,
         "SKU sku",
-        "but 100 came in and 50 were shipped",
+        "but 101 came in and 50 were shipped",
     ),
     (
         r#"update events set payload = replace(payload::text, '"quantity":100', '"quantity":100,"location":"ulm"')::json
@@ -133,6 +133,24 @@ const SPOILED: &[(&str, &str, &str)] = &[
             where aggregate_type = 'stock' and event_type = 'ReservationMade' and payload::text like '%"waiting"%'"#,
         "SKU sku",
         "(at ulm: 1 set aside, 0 shipped); by the order: 1 set aside, 0 shipped",
+    ),
+    (
+        r#"update events set payload = replace(payload::text, '"quantity":100', '"quantity":100,"unit":"kg"')::json
+            where aggregate_id = 'sku' and event_type = 'StockReceived'"#,
+        "SKU sku",
+        "it is counted in kg, and the event at position",
+    ),
+    (
+        r#"update events set payload = replace(payload::text, '"quantity":100', '"quantity":100,"unit":"kg"')::json
+            where aggregate_id = 'sku' and event_type = 'StockReceived'"#,
+        "SKU sku",
+        "for order waiting: 1 set aside, 0 shipped, in thousandths of kg; by the order: 1 set aside, 0 shipped",
+    ),
+    (
+        r#"update events set payload = replace(payload::text, '"quantity":1', '"quantity":1,"location":"ulm"')::json
+            where aggregate_type = 'stock' and event_type = 'StockReturned'"#,
+        "SKU sku",
+        "for order shipped: 1 set aside, 1 shipped, 1 put back at ulm; by the order: 1 set aside, 1 shipped, 1 put back",
     ),
     // Snapshots.
     (
@@ -283,7 +301,8 @@ async fn live(deployment: &Deployment) {
     ask(&client, "/orders/shipped/ship", json!({ "lines": one })).await;
     at_rest(url, 3, BOUND).await;
     ask(&client, "/orders/shipped/returns", json!({ "returnId": "back", "lines": one })).await;
-    ask(&client, "/orders/shipped/returns/back/receive", json!({})).await;
+    let restocked = json!({ "lines": [{ "lineNumber": 1, "quantity": 1, "restock": true }] });
+    ask(&client, "/orders/shipped/returns/back/receive", restocked).await;
     at_rest(url, 3, BOUND).await;
     notification.kill().await;
     assert_eq!(client.order(&order_of("waiting", None, &[("sku", 1)])).await.status, 201);
