@@ -9,4 +9,5 @@ mod live;
 mod open_id;
 mod order;
 mod sessions;
+mod stock;
 mod support;
