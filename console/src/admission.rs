@@ -16,13 +16,25 @@ use crate::action::{FormSecret, RefusedForm, Said};
 use crate::session::SessionCredential;
 
 const SIGN_IN: &str = "/sign-in";
-/// Where browsers come back to from the issuer.
-const CALLBACK: &str = "/sign-in/callback";
+/// Where browsers are sent to the issuer from.
+const ISSUER: &str = "/sign-in/issuer";
+/// Where they come back to. It counts as a stranger's request, before the issuer is asked.
+pub(crate) const CALLBACK: &str = "/sign-in/callback";
 /// What is shown to everyone.
-const OPEN: [&str; 8] =
-    [SIGN_IN, "/sign-in/issuer", CALLBACK, "/sign-out", "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js"];
+const OPEN: [&str; 9] = [
+    SIGN_IN,
+    ISSUER,
+    CALLBACK,
+    "/sign-out",
+    "/console.css",
+    "/console.svg",
+    "/htmx.min.js",
+    "/sse.min.js",
+    "/idiomorph-ext.min.js",
+];
 /// What is the same for everyone and costs nothing.
-const STATIC: [&str; 5] = [SIGN_IN, "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js"];
+const STATIC: [&str; 7] =
+    [SIGN_IN, ISSUER, "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js", "/idiomorph-ext.min.js"];
 
 /// Whether a path is shown to everyone.
 pub(crate) fn is_open(path: &str) -> bool {
@@ -52,13 +64,13 @@ pub async fn admit(State(console): State<Console>, mut request: Request, next: N
     answer
 }
 
-/// Whether the credential of a request is looked at: it has one, and its path is not open; or it brings one to sign in. Goes
+/// Whether the credential of a request is looked at: it has one, and its path is not open; or it has one in the form that signs in. Goes
 /// behind [`use_session`](crate::use_session).
 #[must_use]
 pub fn looks_at_credential(request: &Request) -> bool {
     let path = request.uri().path();
     match is_open(path) {
-        true => path == CALLBACK || (path == SIGN_IN && request.method() == Method::POST),
+        true => path == SIGN_IN && request.method() == Method::POST,
         false => request.headers().contains_key(AUTHORIZATION),
     }
 }
@@ -93,6 +105,7 @@ fn unauthenticated() -> Response {
 }
 
 /// Who reads a page.
+#[derive(Clone)]
 pub(crate) struct Reader {
     pub(crate) principal: Principal,
     pub(crate) peer: Option<ClientNetwork>,

@@ -37,6 +37,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use messaging::QueuesHealth;
 use problem::Problem;
 use projections::ReadModelQueries;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use self::admission::{admit, is_the_same_for_everyone, looks_at_credential};
@@ -50,6 +51,9 @@ pub use self::session::use_session;
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// How many people the issuer is asked about at the same time.
+const SIGN_INS_AT_ONCE: usize = 16;
+
 /// How long browsers keep what is the same for everyone.
 const SOME_MINUTES: &str = "max-age=300";
 
@@ -62,6 +66,7 @@ const ICON: &str = include_str!("../assets/console.svg");
 /// They keep open pages up to date.
 const HTMX: &str = include_str!("../assets/htmx/htmx.min.js");
 const HTMX_SSE: &str = include_str!("../assets/htmx/sse.min.js");
+const HTMX_MORPH: &str = include_str!("../assets/htmx/idiomorph-ext.min.js");
 
 /// What the console reads from.
 pub struct ConsoleSources {
@@ -76,7 +81,7 @@ pub struct ConsoleSources {
     pub open_id: Option<OpenIdClient>,
     /// The routes of the API that forms are for, behind `access`. `None`: the console only shows.
     pub api: Option<Router>,
-    /// Whether the listener is HTTPS. Its cookies are then sent over HTTPS alone.
+    /// Whether browsers reach it by HTTPS. Its cookies are then sent over HTTPS alone.
     pub is_encrypted: bool,
     /// Ends what is told to open pages.
     pub stop: CancellationToken,
@@ -92,6 +97,8 @@ struct ConsoleState {
     forms: FormReader,
     open_pages: OpenPages,
     figures: SharedFigures,
+    /// Places for those who come back from the issuer.
+    sign_ins: Semaphore,
     /// Reads what those send who are admitted.
     actions: FormReader,
 }
@@ -111,6 +118,7 @@ impl Console {
             sources,
             open_pages: OpenPages::default(),
             figures: SharedFigures::default(),
+            sign_ins: Semaphore::new(SIGN_INS_AT_ONCE),
             forms: FormReader::new(LONGEST_SIGN_IN),
             actions: FormReader::new(LONGEST_ACTION),
         }))
@@ -145,6 +153,7 @@ impl Console {
             .route("/console.svg", get(icon))
             .route("/htmx.min.js", get(|| script(HTMX)))
             .route("/sse.min.js", get(|| script(HTMX_SSE)))
+            .route("/idiomorph-ext.min.js", get(|| script(HTMX_MORPH)))
             .fallback(no_page)
             .with_state(self.clone())
     }

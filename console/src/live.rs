@@ -2,7 +2,7 @@
 //! come through the rules of that page, and nothing is rendered for nobody.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use access_control::Principal;
 use axum::body::Body;
@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 use crate::Console;
 use crate::admission::Reader;
 
-/// The most open pages of a process that are told, and of one reader.
-const PAGES: usize = 200;
-const PAGES_OF_READER: usize = 20;
+/// The most open pages of a process that are told: a quarter of the connections that the listener has.
+const PAGES: usize = 32;
+/// Of one reader: a browser has six connections to a server without HTTP/2, and needs some to ask for pages.
+const PAGES_OF_READER: usize = 4;
 /// A page is told at most once in this time.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 /// What a page shows changes without events, too: what waits gets older.
@@ -52,11 +53,16 @@ impl OpenPages {
 
 pub(crate) async fn changes(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
     let console = &console.0;
+    // Those who see nothing that follows are told nothing.
+    reader.at("/sagas")?;
     let now = Instant::now();
+    // A credential that is revoked is found out when the page asks for itself.
+    let expires_in = reader.principal.expires_at().map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
     let page = OpenPage {
         log: console.store.log_changes(),
         told_at: now,
-        until: now + LIFETIME,
+        tells_again: false,
+        until: now + expires_in.map_or(LIFETIME, |expires_in| expires_in.min(LIFETIME)),
         stop: console.stop.clone(),
         _place: console.open_pages.place(&reader.principal)?,
     };
@@ -70,6 +76,8 @@ pub(crate) async fn changes(State(console): State<Console>, reader: Reader) -> R
 struct OpenPage {
     log: LogWakeUpReceiver,
     told_at: Instant,
+    /// Whether it was told of an event that others may not have handled yet.
+    tells_again: bool,
     until: Instant,
     stop: CancellationToken,
     _place: CapacityShare<String>,
@@ -88,7 +96,12 @@ impl OpenPage {
 
     async fn until_out_of_date(&mut self) {
         tokio::time::sleep_until(self.told_at + AT_MOST_EVERY).await;
+        if std::mem::take(&mut self.tells_again) {
+            return;
+        }
         let due = self.told_at + AT_LEAST_EVERY;
-        while Instant::now() < due && !self.log.wait().await {}
+        while Instant::now() < due && !self.tells_again {
+            self.tells_again = self.log.wait().await;
+        }
     }
 }

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, SET_COOKIE};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use problem::{ClientNetwork, Problem, ProblemPage, Trace, prefers};
 use serde_json::Value;
 
@@ -36,11 +36,16 @@ pub async fn show_problems(State(console): State<Console>, request: Request, nex
     let form = ConsoleCookie::Form.read(request.headers(), console.0.is_encrypted);
     let has_session = session.is_some() && !request.headers().contains_key(AUTHORIZATION);
     let is_link = session.is_none() && is_link_of_another_site(&request);
+    let is_refresh = request.headers().contains_key("hx-request");
     let mut answer = next.run(request).await;
     if has_session && answer.status() == StatusCode::UNAUTHORIZED {
         // Or whoever is let in without a credential would stay out as long as the browser keeps it.
         let removed = ConsoleCookie::Session.remove(console.0.is_encrypted);
         answer.headers_mut().extend(removed.ok().map(|cookie| (SET_COOKIE, cookie)));
+    }
+    if is_refresh && answer.status() == StatusCode::UNAUTHORIZED {
+        // The whole page asks again, and leads to the form that signs in: it must not look as if it followed.
+        answer.headers_mut().insert("hx-refresh", HeaderValue::from_static("true"));
     }
     let is_page = answer.extensions().get::<ProblemPage>().is_some();
     let Some(problem) = answer.extensions().get::<Problem>().filter(|_| wanted && !is_page).cloned() else {

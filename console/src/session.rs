@@ -67,9 +67,13 @@ impl ConsoleCookie {
         values.next().is_none().then(|| value.to_owned())
     }
 
-    /// The header that sets it until the browser is closed.
+    /// The header that sets it until the browser is closed, or a sign-in has taken too long.
     pub(crate) fn set(self, value: &str, is_encrypted: bool) -> Result<HeaderValue, Problem> {
-        self.header(value, "", is_encrypted)
+        let more = match self {
+            Self::Session | Self::Form | Self::Said => "",
+            Self::PendingSignIn => "; Max-Age=600",
+        };
+        self.header(value, more, is_encrypted)
     }
 
     /// The header that removes it.

@@ -257,7 +257,7 @@ pub(crate) async fn start(
             access: access.clone(),
             open_id: console::open_id(settings)?,
             api: may_act.then(|| api.layer(access.clone())),
-            is_encrypted: settings.edge.tls.is_some(),
+            is_encrypted: console::is_encrypted(settings),
             stop: running.stop.clone(),
         };
         let hosts = AllowedHosts::for_listener(address, settings.allowed_hosts.as_deref());

@@ -151,6 +151,9 @@ fn people_sign_in_at_the_issuer_whose_tokens_are_verified() {
     assert_eq!(said, ["ORDO_OIDC_CLIENT_ID: needs an ORDO_TOKEN_ISSUER that is an https:// address"]);
     let said = mistakes(&[issuer[0], issuer[2], console], "");
     assert!(said[0].starts_with("ORDO_OIDC_CLIENT_ID: needs ORDO_JWKS_URL or ORDO_JWKS_FILE"), "{said:?}");
+    let said = mistakes(&[console, ("ORDO_OIDC_CLIENT_SECRET", "s3cret")], "");
+    let alone = |name: &str| format!("{name}: is for signing in at the issuer: set ORDO_OIDC_CLIENT_ID, too");
+    assert_eq!(said, [alone("ORDO_OIDC_CLIENT_SECRET"), alone("ORDO_CONSOLE_URL")]);
     let said = mistakes(&with(&[console, ("ORDO_OIDC_SCOPES", "profile")]), "");
     assert!(said[0].starts_with("ORDO_OIDC_SCOPES: "), "{said:?}");
 }

@@ -10,6 +10,8 @@ use axum::extract::State;
 use axum::response::Response;
 use chrono::TimeDelta;
 use event_store::operations;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use messaging::DeadLetterOrigin;
 use problem::{Problem, ProblemType, QueryParameters};
 use sagas::report::WaitingSagaFilter;
@@ -51,24 +53,26 @@ pub(crate) struct HomeQuery {
 
 /// The latest figures, which all who read them at the same time have together.
 #[derive(Default)]
-pub(crate) struct SharedFigures(Mutex<HashMap<Role, RoleFigures>>);
+pub(crate) struct SharedFigures(Mutex<HashMap<Role, (tokio::time::Instant, RoleFigures)>>);
 
-/// What those of a role see. Who comes while it is being read waits for it.
-type RoleFigures = Arc<tokio::sync::Mutex<Option<(tokio::time::Instant, Arc<Figures>)>>>;
+/// What those of a role see, or why it can't be seen: once it is read.
+type RoleFigures = Shared<BoxFuture<'static, Result<Arc<Figures>, Problem>>>;
 
 impl SharedFigures {
-    async fn read(&self, console: &Console, reader: &Reader) -> Result<Arc<Figures>, Problem> {
+    /// What is being read, or was read a moment ago. It is read to its end, whoever goes away meanwhile.
+    fn read(&self, console: &Console, reader: &Reader) -> RoleFigures {
+        let mut by_role = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let role = reader.principal.role();
-        let shared = Arc::clone(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(role).or_default());
-        let mut latest = shared.lock().await;
-        if let Some((read_at, figures)) = &*latest
-            && read_at.elapsed() < FRESH
+        if let Some((begun_at, figures)) = by_role.get(&role)
+            && (figures.peek().is_none() || begun_at.elapsed() < FRESH)
         {
-            return Ok(Arc::clone(figures));
+            return figures.clone();
         }
-        let figures = Arc::new(Figures::read(console, reader).await?);
-        *latest = Some((tokio::time::Instant::now(), Arc::clone(&figures)));
-        Ok(figures)
+        let (console, reader) = (console.clone(), reader.clone());
+        let reading = tokio::spawn(async move { Figures::read(&console, &reader).await.map(Arc::new) });
+        let figures = reading.map(|read| read.unwrap_or_else(|failed| Err(Problem::internal(failed)))).boxed().shared();
+        by_role.insert(role, (tokio::time::Instant::now(), figures.clone()));
+        figures
     }
 }
 
@@ -135,6 +139,7 @@ pub(crate) async fn show(
 
 impl Figures {
     async fn read(console: &Console, reader: &Reader) -> Result<Self, Problem> {
+        let at = Instant::now();
         let (caller, _) = reader.at("/sagas")?;
         let pool = console.0.store.pool();
         let subscriptions = async {
@@ -176,7 +181,7 @@ impl Figures {
             .iter()
             .map(|origin| DeadLetterCount { queue: origin.as_str(), count: console.0.queues.dead_letters(*origin) });
         Ok(Self {
-            at: Instant::now(),
+            at,
             orders: orders.ok(),
             sagas: sagas.ok(),
             mails: mails.ok().map(seconds),

@@ -1,16 +1,18 @@
 //! Signing in at the issuer of tokens, by OpenID Connect: the browser goes there, and comes back with a code.
 
-use access_control::{AuthenticationError, OpenIdClient, OpenIdError, PendingSignIn};
+use std::time::Duration;
+
+use access_control::{IssuerCode, OpenIdClient, OpenIdError, PendingSignIn};
 use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::SET_COOKIE;
-use problem::{Problem, ProblemType, QueryParameters};
+use problem::{Problem, ProblemPage, ProblemType, QueryParameters};
 use serde::{Deserialize, Serialize};
 
-use super::{SignInQuery, check_credential, come_back, go_on, path_of_ours};
+use super::{SignInQuery, check_credential, come_back, go_on, page, path_of_ours};
 use crate::Console;
 use crate::session::{ConsoleCookie, can_be_credential};
 
@@ -41,6 +43,8 @@ pub(crate) struct IssuerAnswer {
     code: Option<String>,
     error: Option<String>,
     error_description: Option<String>,
+    /// Who answers (RFC 9207).
+    iss: Option<String>,
 }
 
 /// Sends the browser to the issuer.
@@ -61,32 +65,62 @@ pub(crate) async fn end(
     asked: Result<QueryParameters<IssuerAnswer>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let IssuerAnswer { state, code, error, error_description } = asked?.0;
     let is_encrypted = console.0.is_encrypted;
-    let away = AwayAtIssuer::read(&headers, is_encrypted).ok_or_else(|| refused(OpenIdError::NotAsked))?;
-    if let Some(error) = error {
-        let said = error_description.map_or_else(|| error.clone(), |more| format!("{error}: {more}"));
-        return Err(refused(OpenIdError::Refused(said)));
-    }
-    let (Some(state), Some(code)) = (state, code) else { return Err(refused(OpenIdError::NotAsked)) };
-    let credentials = client(&console)?.finish(away.pending, &state, &code).await.map_err(refused)?;
+    let away = AwayAtIssuer::read(&headers, is_encrypted);
+    let next = away.as_ref().map_or_else(String::new, |away| away.next.clone());
+    let ended = match (away, asked) {
+        (Some(away), Ok(asked)) => take(&console, away.pending, asked.0).await,
+        (None, Ok(_)) => Err(refused(OpenIdError::NotAsked)),
+        (_, Err(problem)) => Err(problem),
+    };
+    let mut answer = match ended {
+        Ok(Taken::Credential(credential)) => {
+            let mut answer = come_back(&next)?;
+            answer.headers_mut().append(SET_COOKIE, ConsoleCookie::Session.set(&credential, is_encrypted)?);
+            answer
+        }
+        Ok(Taken::Refused(refused)) => return Ok(refused),
+        // The reason is shown where it can be tried again.
+        Err(problem) => {
+            let form = ConsoleCookie::Form.read(&headers, is_encrypted);
+            let json = problem.to_json();
+            let said = json["detail"].as_str().unwrap_or_default();
+            let mut answer = page(&console, form, &next, Some(&format!("You are not signed in: {said}.")))?;
+            *answer.status_mut() = problem.status();
+            answer.extensions_mut().insert(problem);
+            answer.extensions_mut().insert(ProblemPage);
+            answer
+        }
+    };
+    answer.headers_mut().append(SET_COOKIE, ConsoleCookie::PendingSignIn.remove(is_encrypted)?);
+    Ok(answer)
+}
+
+/// What comes of a sign-in that the issuer has done its part of.
+enum Taken {
+    /// It holds here.
+    Credential(String),
+    /// It holds, and its role has no business here.
+    Refused(Response),
+}
+
+async fn take(console: &Console, pending: PendingSignIn, asked: IssuerAnswer) -> Result<Taken, Problem> {
+    let IssuerAnswer { state, code, error, error_description, iss } = asked;
+    let state = state.ok_or_else(|| refused(OpenIdError::NotAsked))?;
+    let answer = IssuerCode { state, code, error, error_description, issuer: iss };
+    // Each is a call of the issuer's.
+    let _place = console.0.sign_ins.try_acquire().map_err(|_| {
+        Problem::new(ProblemType::Overloaded, "too many people sign in").retry_after(Duration::from_secs(1))
+    })?;
+    let credentials = client(console)?.finish(pending, answer).await.map_err(refused)?;
     let mut why = Problem::new(ProblemType::InvalidCredential, "the issuer gave no credential that fits into a cookie");
-    for credential in credentials.iter().filter(|credential| can_be_credential(credential)) {
-        match check_credential(&console, credential).await {
-            Ok(Ok(())) => {
-                let mut answer = come_back(&away.next)?;
-                let cookies = [
-                    ConsoleCookie::Session.set(credential, is_encrypted)?,
-                    ConsoleCookie::PendingSignIn.remove(is_encrypted)?,
-                ];
-                for cookie in cookies {
-                    answer.headers_mut().append(SET_COOKIE, cookie);
-                }
-                return Ok(answer);
-            }
-            Ok(Err(refused)) => return Ok(refused),
-            Err(AuthenticationError::Invalid(error)) => why = AuthenticationError::Invalid(error).into(),
-            Err(error) => return Err(error.into()),
+    for credential in credentials.into_iter().filter(|credential| can_be_credential(credential)) {
+        match check_credential(console, &credential).await {
+            Ok(Ok(())) => return Ok(Taken::Credential(credential)),
+            Ok(Err(refused)) => return Ok(Taken::Refused(refused)),
+            // Another may hold. What can't be found out is said before what is not valid.
+            Err(error) if why.status().is_client_error() => why = error.into(),
+            Err(_) => {}
         }
     }
     Err(why)
@@ -97,11 +131,12 @@ fn client(console: &Console) -> Result<&OpenIdClient, Problem> {
 }
 
 fn refused(error: OpenIdError) -> Problem {
-    match error {
+    match &error {
         OpenIdError::Unavailable(_) => {
             let problem = Problem::new(ProblemType::AuthenticationUnavailable, "the issuer can't be asked");
-            problem.retry_after(std::time::Duration::from_secs(10)).caused_by(error)
+            problem.retry_after(Duration::from_secs(10)).caused_by(error)
         }
-        OpenIdError::Refused(_) | OpenIdError::NotAsked => Problem::new(ProblemType::Forbidden, error.to_string()),
+        OpenIdError::Refused(_) => Problem::new(ProblemType::Forbidden, "the issuer refuses").caused_by(error),
+        OpenIdError::NotAsked => Problem::new(ProblemType::Forbidden, error.to_string()),
     }
 }

@@ -40,18 +40,29 @@ async fn an_open_page_is_told_when_the_log_grows_until_the_process_stops() {
 async fn nobody_without_a_credential_is_told_and_nobody_takes_all_places() {
     let fixture = Fixture::new().await;
     assert_eq!(fixture.program("/changes", None).await.status, StatusCode::UNAUTHORIZED);
-    let (support, operator) = (as_role(Role::Support), as_role(Role::Operator));
+    assert_eq!(fixture.page("/changes", &as_role(Role::Shop)).await.status, StatusCode::FORBIDDEN);
+    let (auditor, operator) = (as_role(Role::Auditor), as_role(Role::Operator));
     let mut open = Vec::new();
-    for _ in 0..20 {
-        let answer = fixture.open(changes(&support)).await;
+    for _ in 0..4 {
+        let answer = fixture.open(changes(&auditor)).await;
         assert_eq!(answer.status(), StatusCode::OK);
         open.push(answer);
     }
-    let refused = fixture.open(changes(&support)).await;
+    let refused = fixture.open(changes(&auditor)).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(fixture.open(changes(&operator)).await.status(), StatusCode::OK);
     open.pop();
-    assert_eq!(fixture.open(changes(&support)).await.status(), StatusCode::OK);
+    assert_eq!(fixture.open(changes(&auditor)).await.status(), StatusCode::OK);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_page_whose_session_has_ended_is_loaded_again() {
+    let fixture = Fixture::new().await;
+    let follows = [("hx-request", "true"), ("cookie", "ordo_session=ended")];
+    let answer = fixture.visit_with("/", &follows).await;
+    assert_eq!((answer.status, answer.headers["hx-refresh"].to_str().unwrap()), (StatusCode::UNAUTHORIZED, "true"));
+    assert!(!fixture.visit_with("/", &follows[1..]).await.headers.contains_key("hx-refresh"));
     fixture.end().await;
 }
 

@@ -148,7 +148,10 @@ async fn a_person_signs_in_at_the_issuer_and_comes_back_to_the_page() {
         let away = fixture.visit("/sign-in/issuer?next=/orders%3Fq%3Da").await;
         assert_eq!(away.status, StatusCode::SEE_OTHER);
         let set = away.headers["set-cookie"].to_str().unwrap();
-        assert!(set.starts_with("ordo_sign_in=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
+        assert!(
+            set.starts_with("ordo_sign_in=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"),
+            "{set}"
+        );
         let back = issuer.authorize(away.headers["location"].to_str().unwrap(), &tokens);
         let answer = come_back(&fixture, &away.cookies(), &back).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
@@ -191,11 +194,24 @@ async fn what_this_browser_did_not_ask_for_begins_no_session() {
         (&cookies, changed(&back, "state", "forged")),
         (&cookies, HashMap::new()),
         (&cookies, changed(&back, "error", "access_denied")),
+        (&cookies, changed(&back, "iss", "https://another.example")),
         (&cookies, changed(&back, "code", "another")),
     ] {
         let answer = come_back(&fixture, cookies, &back).await;
         assert_eq!((answer.status, session(&answer)), (StatusCode::FORBIDDEN, None), "{back:?}: {}", answer.body);
+        // Where it can be tried again, and without what whoever made the address wrote.
+        assert!(
+            answer.body.contains("You are not signed in") && answer.body.contains("/sign-in/issuer"),
+            "{}",
+            answer.body
+        );
+        assert!(!answer.body.contains("access_denied") && answer.cookies().contains(&"ordo_sign_in=".to_owned()));
     }
+    let (cookies, back) = begin(Role::Operator).await;
+    issuer.state.lock().unwrap().tokens = Some(json!({ "access_token": "opaque", "token_type": "Bearer" }));
+    let answer = come_back(&fixture, &cookies, &back).await;
+    assert_eq!((answer.status, session(&answer)), (StatusCode::UNAUTHORIZED, None));
+    assert!(answer.body.contains("You are not signed in"), "{}", answer.body);
     let (cookies, back) = begin(Role::Customer).await;
     let answer = come_back(&fixture, &cookies, &back).await;
     assert_eq!((answer.status, session(&answer)), (StatusCode::FORBIDDEN, None));

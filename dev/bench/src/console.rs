@@ -85,10 +85,11 @@ pub(crate) async fn run(args: &Console, ordo: &Ordo) -> anyhow::Result<()> {
     progress.say("making stuck sagas and dead letters");
     trouble::stick_sagas(&database.pool, args.stuck).await?;
     trouble::send_dead_letters(&server.url("sqs"), args.dead_letters).await?;
+    let tokens = tokens(args, ordo, &server.url("database")).await?;
     let mut runs = Vec::new();
     for nth in 1..=args.runs {
         progress.say(&format!("run {nth} of {}", args.runs));
-        runs.push(measure(args, &server).await.with_context(|| format!("run {nth} failed"))?);
+        runs.push(measure(args, &server, &tokens).await.with_context(|| format!("run {nth} failed"))?);
     }
     progress.end();
     drop(server);
@@ -112,13 +113,23 @@ pub(crate) async fn run(args: &Console, ordo: &Ordo) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn measure(args: &Console, server: &Server) -> anyhow::Result<Run> {
+/// A token of somebody else for each open console.
+async fn tokens(args: &Console, ordo: &Ordo, database: &str) -> anyhow::Result<Vec<String>> {
+    let mut tokens = Vec::new();
+    for nth in 0..args.consoles {
+        let subject = format!("reader-{nth}");
+        tokens.push(ordo.printed(&["token", "--role", "operator", "--subject", &subject], database).await?);
+    }
+    Ok(tokens)
+}
+
+async fn measure(args: &Console, server: &Server, tokens: &[String]) -> anyhow::Result<Run> {
     let alone = post(args, server, async |_| Ok(())).await?.0;
     let console = server.url("console");
     let (with_consoles, (pages, refreshed)) = post(args, server, async |until| {
         let stop = CancellationToken::new();
-        let open: Vec<_> =
-            (0..args.consoles).map(|_| tokio::spawn(readers::follow(console.clone(), stop.clone()))).collect();
+        let follow = |token: &String| tokio::spawn(readers::follow(console.clone(), token.clone(), stop.clone()));
+        let open: Vec<_> = tokens.iter().map(follow).collect();
         let visited = readers::visit_all(&console, until).await;
         stop.cancel();
         let mut refreshed = 0;

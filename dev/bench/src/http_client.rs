@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{StatusCode, Uri};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self};
@@ -21,13 +21,20 @@ const LONGEST_ANSWER: usize = embedded::inbox::MESSAGES_KEPT * 4 * 1024;
 pub(crate) struct ApiClient {
     http: legacy::Client<HttpConnector, Body>,
     patience: Duration,
+    /// The credential of what is read as browsers do.
+    token: Option<String>,
 }
 
 impl ApiClient {
     /// A client with a time-out for each call.
     #[must_use]
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), patience }
+        Self { http: legacy::Client::builder(TokioExecutor::new()).build_http(), patience, token: None }
+    }
+
+    /// The same as whoever has this token, for [`first_byte`](Self::first_byte) and [`open`](Self::open).
+    pub(crate) fn with_token(self, token: String) -> Self {
+        Self { token: Some(token), ..self }
     }
 
     /// The status and JSON of an answer. A body that is not JSON becomes a string.
@@ -67,7 +74,12 @@ impl ApiClient {
     async fn begin(&self, url: &str) -> anyhow::Result<http::Response<Body>> {
         let uri = address(url)?;
         // As a browser asks.
-        let request = Request::get(uri.clone()).header(ACCEPT, "text/html, */*").body(Body::empty())?;
+        let request = Request::get(uri.clone()).header(ACCEPT, "text/html, */*");
+        let request = match &self.token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        };
+        let request = request.body(Body::empty())?;
         Ok(self.http.request(request).await.map_err(|error| reason(&error, &uri))?.map(Body::new))
     }
 

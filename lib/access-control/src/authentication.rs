@@ -32,7 +32,9 @@ pub use self::api_key::{ApiKeyId, InvalidApiKeyId, PlaintextApiKey};
 pub use self::api_key_table::{ApiKeyError, ApiKeyRequest, ApiKeyRow};
 pub use self::failure::{AuthenticationError, InvalidCredential};
 pub use self::issuer_url::IssuerUrl;
-pub use self::open_id::{OpenIdClient, OpenIdClientSecret, OpenIdError, OpenIdSettings, PendingSignIn, RedirectUrl};
+pub use self::open_id::{
+    IssuerCode, OpenIdClient, OpenIdClientSecret, OpenIdError, OpenIdSettings, PendingSignIn, RedirectUrl,
+};
 pub use self::token::{TokenClaimSettings, TokenRequest, TokenSecret, TokenSigningError};
 
 use self::api_keys::ApiKeyVerifier;

@@ -14,7 +14,7 @@ mod routes;
 
 pub use authentication::{
     ApiKeyError, ApiKeyId, ApiKeyRequest, ApiKeyRow, AuthenticationError, AuthenticationSettings,
-    AuthenticationStartError, Authenticator, InvalidApiKeyId, InvalidCredential, IssuerUrl, OpenIdClient,
+    AuthenticationStartError, Authenticator, InvalidApiKeyId, InvalidCredential, IssuerCode, IssuerUrl, OpenIdClient,
     OpenIdClientSecret, OpenIdError, OpenIdSettings, PendingSignIn, PlaintextApiKey, RedirectUrl, TokenClaimSettings,
     TokenKeys, TokenRequest, TokenSecret, TokenSigningError,
 };

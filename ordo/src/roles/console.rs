@@ -27,6 +27,12 @@ pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &Reques
     ))
 }
 
+/// Whether browsers reach the console by HTTPS: here, or at a proxy in front.
+pub(super) fn is_encrypted(settings: &Settings) -> bool {
+    let open_id = settings.authentication.open_id.as_ref();
+    settings.edge.tls.is_some() || open_id.is_some_and(|open_id| open_id.redirect_url.as_str().starts_with("https://"))
+}
+
 /// Where people sign in, if that is set.
 pub(super) fn open_id(settings: &Settings) -> anyhow::Result<Option<OpenIdClient>> {
     Ok(settings.authentication.open_id.clone().map(OpenIdClient::start).transpose()?)

@@ -6,6 +6,7 @@ use super::reader::SettingsReader;
 use super::value_types::SettingType;
 
 const CLIENT_ID: &str = "ORDO_OIDC_CLIENT_ID";
+const CLIENT_SECRET: &str = "ORDO_OIDC_CLIENT_SECRET";
 const CONSOLE_URL: &str = "ORDO_CONSOLE_URL";
 
 /// `None`: nobody signs in there. `keys` and `issuer` are those of tokens.
@@ -15,8 +16,7 @@ pub(super) fn read(table: &mut SettingsReader, keys: Option<&TokenKeys>, issuer:
         &client_id(),
         "The client as which the console has people sign in at ORDO_TOKEN_ISSUER, by OpenID Connect",
     );
-    let client_secret =
-        table.secret("ORDO_OIDC_CLIENT_SECRET", &client_secret(), "Its secret; without it, it is a public client");
+    let client_secret = table.secret(CLIENT_SECRET, &client_secret(), "Its secret; without it, it is a public client");
     let scopes = table.value(
         "ORDO_OIDC_SCOPES",
         vec!["openid".to_owned()],
@@ -28,7 +28,13 @@ pub(super) fn read(table: &mut SettingsReader, keys: Option<&TokenKeys>, issuer:
         &console_url(),
         "Where browsers reach the console; the issuer sends them back to /sign-in/callback there",
     );
-    let client_id = client_id?;
+    let Some(client_id) = client_id else {
+        let alone = [(CLIENT_SECRET, client_secret.is_some()), (CONSOLE_URL, console.is_some())];
+        for (name, _) in alone.into_iter().filter(|(_, is_given)| *is_given) {
+            table.refuse(name, "is for signing in at the issuer: set ORDO_OIDC_CLIENT_ID, too");
+        }
+        return None;
+    };
     let because = format!("{CLIENT_ID} is set");
     let Some(console) = console else {
         table.needed(CONSOLE_URL, &console_url(), &because);

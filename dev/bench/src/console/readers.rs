@@ -47,8 +47,8 @@ pub(super) async fn visit_all(console: &str, until: Instant) -> anyhow::Result<V
 }
 
 /// Asks for the home page again whenever it is told of changes, as its script does. Returns how often.
-pub(super) async fn follow(console: String, stop: CancellationToken) -> anyhow::Result<u64> {
-    let client = ApiClient::new(PATIENCE);
+pub(super) async fn follow(console: String, token: String, stop: CancellationToken) -> anyhow::Result<u64> {
+    let client = ApiClient::new(PATIENCE).with_token(token);
     let mut refreshed = 0;
     let following = async {
         let mut told = client.open(&format!("{console}/changes")).await?;

@@ -13,7 +13,8 @@ use http::Request;
 use http::header::ACCEPT;
 pub use oauth2::RedirectUrl;
 use oauth2::basic::{
-    BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType,
+    BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse,
+    BasicTokenType,
 };
 use oauth2::{
     AsyncHttpClient, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet,
@@ -88,6 +89,16 @@ pub struct PendingSignIn {
     verifier: String,
 }
 
+/// What the browser brings back from the issuer (RFC 6749, 4.1.2).
+pub struct IssuerCode {
+    pub state: String,
+    pub code: Option<String>,
+    pub error: Option<String>,
+    pub error_description: Option<String>,
+    /// Who answers (RFC 9207), if it says so.
+    pub issuer: Option<String>,
+}
+
 /// A client of the issuer. Its copy of the issuer's document ends with it.
 #[derive(Debug)]
 pub struct OpenIdClient {
@@ -147,17 +158,30 @@ impl OpenIdClient {
     }
 
     /// The credentials that the issuer gives for a code: the access token, and the ID token if there is one.
-    pub async fn finish(&self, pending: PendingSignIn, state: &str, code: &str) -> Result<Vec<String>, OpenIdError> {
-        if !bool::from(pending.state.as_bytes().ct_eq(state.as_bytes())) {
+    pub async fn finish(&self, pending: PendingSignIn, answer: IssuerCode) -> Result<Vec<String>, OpenIdError> {
+        let IssuerCode { state, code, error, error_description, issuer } = answer;
+        let is_another = issuer.is_some_and(|issuer| issuer != self.settings.issuer);
+        if is_another || !bool::from(pending.state.as_bytes().ct_eq(state.as_bytes())) {
             return Err(OpenIdError::NotAsked);
         }
+        let code = match (code, error) {
+            (Some(code), None) => code,
+            (_, Some(error)) => {
+                let more = error_description.map_or_else(String::new, |more| format!(": {more}"));
+                return Err(OpenIdError::Refused(format!("{error}{more}")));
+            }
+            (None, None) => return Err(OpenIdError::NotAsked),
+        };
         let client = self.client().await?;
         let asked = client
-            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .exchange_code(AuthorizationCode::new(code))
             .set_pkce_verifier(PkceCodeVerifier::new(pending.verifier));
         let answered = timeout(PATIENCE, asked.request_async(&self.http)).await;
         let answered = answered.map_err(|_| OpenIdError::Unavailable("there is no answer in time".into()))?;
         let tokens = answered.map_err(|error| match error {
+            oauth2::RequestTokenError::ServerResponse(said) if is_about_client(said.error()) => {
+                OpenIdError::Unavailable(format!("it refuses this client: {said}").into())
+            }
             oauth2::RequestTokenError::ServerResponse(said) => OpenIdError::Refused(said.to_string()),
             oauth2::RequestTokenError::Request(failed) => OpenIdError::Unavailable(failed.into()),
             oauth2::RequestTokenError::Parse(failed, _) => OpenIdError::Unavailable(error_chain(&failed).into()),
@@ -195,6 +219,11 @@ impl<'c> AsyncHttpClient<'c> for IssuerHttpClient {
             Ok(answer.map(Vec::from))
         })
     }
+}
+
+/// Whether the console is refused, and not the code that a browser brought.
+fn is_about_client(error: &BasicErrorResponseType) -> bool {
+    matches!(error, BasicErrorResponseType::InvalidClient | BasicErrorResponseType::UnauthorizedClient)
 }
 
 /// There was no answer.
