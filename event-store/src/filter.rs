@@ -22,6 +22,10 @@ pub struct EventFilter {
     /// Only events that the request with this trace id caused. The log has no index for it: all events that meet the other conditions
     /// are read.
     pub trace_id: Option<String>,
+    /// Only events that people caused: those who work for the shop or run the platform. There is an index for these.
+    pub by_people: bool,
+    /// Only events that this actor caused, if it was written down by this platform.
+    pub actor: Option<String>,
     /// Only events recorded at this instant or later.
     pub recorded_from: Option<DateTime<Utc>>,
     /// Only events recorded at this instant or earlier.
@@ -70,6 +74,16 @@ impl EventFilter {
             // Not read as JSON: other writers may have stored text that Postgres accepts as JSON and can't read.
             and(format!("strpos(metadata::text, {}) > 0", literal(&format!("\"{trace_id}\""))));
         }
+        if self.by_people {
+            and(BY_PEOPLE.to_owned());
+        }
+        if let Some(actor) = &self.actor {
+            // The actor is the first member of what is written here.
+            and(format!(
+                "starts_with(metadata::text, {})",
+                literal(&format!("{{\"actor\":{}", serde_json::json!(actor)))
+            ));
+        }
         if let Some(instant) = self.recorded_from {
             and(format!("recorded_at >= {}", timestamp(instant)));
         }
@@ -79,6 +93,10 @@ impl EventFilter {
         condition
     }
 }
+
+/// The condition of the index `events_by_people`, to the letter: what stands between the first two colons of the metadata is the role of
+/// the actor. It is read as text, because other writers may have stored text that Postgres accepts as JSON and can't read.
+const BY_PEOPLE: &str = r#"split_part(metadata::text, ':', 2) in ('"operator', '"support', '"finance', '"warehouse')"#;
 
 /// A string literal, whatever the text is and however the server is set up. No text in Postgres has a NUL, so such a text matches
 /// nothing.
@@ -112,6 +130,22 @@ mod tests {
         assert_eq!(literal("order"), "E'order'");
         assert_eq!(literal(r"a' or 'b\"), r"E'a'' or ''b\\'");
         assert_eq!(literal("a\0"), "null");
+    }
+
+    #[test]
+    fn the_actor_is_the_first_member_of_metadata() {
+        let all = crate::Metadata {
+            actor: Some("operator:ann".into()),
+            correlation_id: Some("c".into()),
+            causation_id: Some("d".into()),
+            traceparent: Some("t".into()),
+        };
+        let metadata = serde_json::to_string(&all).unwrap();
+        assert!(metadata.starts_with(r#"{"actor":"operator:ann""#), "{metadata}");
+        assert_eq!(metadata.split(':').nth(1), Some("\"operator"));
+        let filter = EventFilter { actor: Some("operator:a\"b'c\\".into()), ..EventFilter::default() };
+        let expected = r#"global_position > 0 and starts_with(metadata::text, E'{"actor":"operator:a\\"b''c\\\\"')"#;
+        assert_eq!(filter.condition(), expected);
     }
 
     #[test]

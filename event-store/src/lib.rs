@@ -22,6 +22,7 @@ mod filter;
 mod handle;
 pub mod hash_chain;
 mod idempotency;
+mod listing;
 mod metrics;
 pub mod read;
 mod repository;
@@ -39,6 +40,7 @@ pub use event::{BorrowedEvent, EventDecodeError, Metadata, NewEvent, StoredEvent
 pub use filter::EventFilter;
 pub use handle::{Command, ConflictRetryPolicy, Decision, HandleError, Handled};
 pub use idempotency::{IdempotencyKey, IdempotencyRecord, prune_idempotency_records};
+pub use listing::{LogDirection, LogPage, position_at};
 pub use metrics::EventStoreMetrics;
 pub use read::{ReadError, StreamVersion, Versioned};
 pub use stream_locks::{LockedStreams, StreamLocks};

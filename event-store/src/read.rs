@@ -233,7 +233,17 @@ pub async fn read_filtered(
     filter: &EventFilter,
     budget: Budget,
 ) -> Result<EventPage, sqlx::Error> {
-    let query = bounded_query(&filter.condition(), "global_position");
+    read_in_order(connection, filter, "global_position", budget).await
+}
+
+/// The same in another order.
+pub(crate) async fn read_in_order(
+    connection: &mut PgConnection,
+    filter: &EventFilter,
+    order: &str,
+    budget: Budget,
+) -> Result<EventPage, sqlx::Error> {
+    let query = bounded_query(&filter.condition(), order);
     // Not kept as a prepared statement: the filter's values are part of it.
     let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget)).persistent(false);
     page(query.fetch(connection), budget).await

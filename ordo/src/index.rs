@@ -54,7 +54,7 @@ const ALWAYS: [IndexLink; 3] = [
 const METRICS: IndexLink = link("GET", "/metrics", "what it counts, for Prometheus");
 
 /// The API, whichever process answers: several may stand behind one address.
-const API: [IndexLink; 8] = [
+const API: [IndexLink; 9] = [
     link("POST", "/orders", "an order is taken"),
     link("POST", "/stock/{sku}/receive", "units of a SKU came in"),
     link("GET", "/orders", "orders, by customer, SKU, status and day"),
@@ -62,11 +62,16 @@ const API: [IndexLink; 8] = [
     link("GET", "/orders/{id}/events", "what happened to an order"),
     link("GET", "/stock", "the SKUs that are counted"),
     link("GET", "/sales", "what was ordered, by the hour"),
+    link("GET", "/events", "what happened, page by page"),
     link("GET", "/events/stream", "what happens, as it happens"),
 ];
 /// The operate listener of `projections`.
-const OPERATE_READS: [IndexLink; 2] =
-    [link("GET", "/sagas", "orders that wait or are stuck"), link("GET", "/admin/replays", "rebuilds of read models")];
+const OPERATE_READS: [IndexLink; 4] = [
+    link("GET", "/sagas", "orders that wait or are stuck"),
+    link("GET", "/audit", "what people did"),
+    link("GET", "/read-models", "what answers are made of"),
+    link("GET", "/admin/replays", "rebuilds of read models"),
+];
 /// The operate listener of `webhooks`.
 const WEBHOOKS: IndexLink = link("GET", "/webhooks", "who is told of events");
 

@@ -1,5 +1,6 @@
 //! `ordo migrate`: the schema, the read models' tables, and the database's roles and the queues if asked for.
 
+mod indexes;
 mod roles;
 
 use anyhow::{Context, bail};
@@ -66,6 +67,7 @@ pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> 
     let mut owner = roles::as_owner(pool).await?;
     migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
     roles::take_over_read_models(&mut owner).await?;
+    indexes::build_missing(&mut owner).await?;
     owner.close().await?;
     let to_build = left_behind(pool, read_models).await?;
     projections::create_tables(read_models, &to_build).await.context(NO_TABLES)?;

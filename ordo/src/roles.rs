@@ -155,7 +155,11 @@ pub(crate) async fn start(
                 routes = routes
                     .merge(projections::routes(reading.clone(), &*for_reading, Some(sagas), slow.clone()))
                     .merge(projections::live_routes(reading.clone(), slow.clone(), live, stop.clone()));
-                operate = operate.merge(sagas::routes(reading.clone())).merge(replays.routes()).merge(parked.clone());
+                operate = operate
+                    .merge(sagas::routes(reading.clone()))
+                    .merge(projections::operate_routes(reading.clone(), &*for_reading, slow.clone()))
+                    .merge(replays.routes())
+                    .merge(parked.clone());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {

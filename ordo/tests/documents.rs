@@ -86,12 +86,14 @@ fn as_described(route: &str) -> String {
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 15] = [
     "/orders",
     "/customers",
     "/stock",
     "/sales",
     "/sagas",
+    "/audit",
+    "/read-models",
     "/webhooks",
     "/events",
     "/admin",

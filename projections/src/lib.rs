@@ -8,9 +8,11 @@
 mod amount_view;
 mod described;
 mod error;
+mod explorer;
 mod fold_context;
 mod keys;
 mod live;
+mod log;
 mod orders;
 mod parameters;
 mod parked_streams;
@@ -91,20 +93,32 @@ fn route_state(
     sagas: Option<Arc<dyn SagaReports>>,
     slow: SlowReads,
 ) -> ReadRouteState {
-    let live_table =
-        |projection: &ProjectionDefinition| (projection.name, read_models.table(projection.name, Generation::Live));
-    ReadRouteState::new(store, REGISTRY.iter().map(live_table).collect(), sagas, slow)
+    let tables = |projection: &ProjectionDefinition| {
+        let generations = [Generation::Live, Generation::Next, Generation::Previous];
+        (projection.name, generations.map(|generation| read_models.table(projection.name, generation)))
+    };
+    ReadRouteState::new(store, REGISTRY.iter().map(tables).collect(), sagas, slow)
 }
 
 fn reads_router() -> OpenApiRouter<ReadRouteState> {
     let routes = REGISTRY.iter().map(|projection| (projection.routes)());
-    routes.fold(timeline::routes(), OpenApiRouter::merge)
+    routes.fold(timeline::routes().merge(log::routes()), OpenApiRouter::merge)
 }
 
-/// How the OpenAPI document describes [`routes`], [`live_routes`] and those of [`HttpReplays`].
+/// The GET routes for those who run the platform.
+pub fn operate_routes(store: EventStore, read_models: &dyn GenerationStore, slow: SlowReads) -> OpenApiRouter {
+    operate_router().with_state(route_state(store, read_models, None, slow))
+}
+
+fn operate_router() -> OpenApiRouter<ReadRouteState> {
+    log::audit::routes().merge(explorer::routes())
+}
+
+/// How the OpenAPI document describes [`routes`], [`live_routes`], [`operate_routes`] and those of [`HttpReplays`].
 pub fn description() -> OpenApi {
     let mut description = reads_router().into_openapi();
     description.merge(live::router().into_openapi());
+    description.merge(operate_router().into_openapi());
     description.merge(replay::router().into_openapi());
     description.merge(parked_streams::description());
     description

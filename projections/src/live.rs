@@ -19,11 +19,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bounds::{CapacityShare, KeyedCapacity};
 use bytes::Bytes;
-use domain::order::OrderEvent;
-use domain::stock::StockEvent;
-use domain::streams::FOLLOWED_STREAM_TYPES;
 use error_chain::error_chain;
-use event_store::{EventFilter, EventStore};
+use event_store::EventStore;
 use futures_util::stream;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
@@ -37,6 +34,7 @@ use utoipa_axum::routes;
 use self::feed::SharedEventFeed;
 use self::follower::LiveStreamReader;
 use crate::described;
+use crate::log::selection;
 use crate::parameters::invalid;
 use crate::reads::{Caller, SlowReads, unavailable};
 
@@ -151,7 +149,8 @@ async fn events(
         (None, Some(after)) => position(after)?,
         (None, None) => None,
     };
-    let selection = selection(parameters)?;
+    let LiveStreamParameters { r#type, stream_type, stream_id, .. } = parameters;
+    let selection = selection(r#type.as_deref(), stream_type, stream_id)?;
     let principal = principal.map(|Extension(principal)| Arc::from(principal.identity()));
     let caller = (peer.map(|Extension(peer)| peer), principal);
     let slots = live.slots(&caller)?;
@@ -205,35 +204,6 @@ fn position(after: &str) -> Result<Option<i64>, Problem> {
     }
     let position = after.parse().ok().filter(|position| *position >= 0);
     position.map(Some).ok_or_else(|| invalid("after", "must be a position of the log, 0 for all of it, or end"))
-}
-
-fn selection(parameters: LiveStreamParameters) -> Result<EventFilter, Problem> {
-    let event_types: Vec<String> =
-        parameters.r#type.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect();
-    for (name, values) in [
-        ("type", event_types.iter().collect::<Vec<_>>()),
-        ("streamType", parameters.stream_type.iter().collect()),
-        ("streamId", parameters.stream_id.iter().collect()),
-    ] {
-        if values.iter().any(|value| value.is_empty()) {
-            return Err(invalid(name, "is given without a value"));
-        }
-    }
-    // Most likely a misspelling, and the client would wait forever.
-    if let Some(unknown) =
-        parameters.stream_type.as_ref().filter(|kind| !FOLLOWED_STREAM_TYPES.contains(&kind.as_str()))
-    {
-        let kinds = FOLLOWED_STREAM_TYPES.join(" and ");
-        return Err(invalid("streamType", format!("{unknown:?} is no kind of stream; there are {kinds}")));
-    }
-    // Streams of other applications in the same log are not for clients.
-    let stream_types =
-        parameters.stream_type.map_or_else(|| FOLLOWED_STREAM_TYPES.map(str::to_owned).to_vec(), |kind| vec![kind]);
-    let names = OrderEvent::NAMES.iter().chain(StockEvent::NAMES);
-    if let Some(unknown) = event_types.iter().find(|name| names.clone().all(|known| known != name)) {
-        return Err(invalid("type", format!("there is no event {unknown:?}")));
-    }
-    Ok(EventFilter { event_types, stream_types, stream_id: parameters.stream_id, ..EventFilter::default() })
 }
 
 /// The stream of one client.

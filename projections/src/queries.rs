@@ -14,6 +14,7 @@ use read_models::GenerationStore;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::log::audit::audit;
 use crate::orders::documents;
 use crate::orders::export::{ExportParameters, export_orders};
 use crate::orders::routes::{order_as_of, order_now, orders};
@@ -21,7 +22,7 @@ use crate::reads::{ReadRouteState, no_order};
 use crate::sales::routes::sold;
 use crate::stock::reservations::reservations;
 use crate::stock::routes::{all, sku_now};
-use crate::{SlowReads, timeline};
+use crate::{SlowReads, explorer, log, timeline};
 
 /// The questions that the GET routes answer, by the same functions. What a caller may not see is left out by whoever shows the answer,
 /// as the table of routes says. Cheap to clone.
@@ -125,11 +126,63 @@ impl ReadModelQueries {
         documents::show(state, path, QueryParameters::parse(""), caller.clone(), peer.map(Extension), pdf).await
     }
 
+    /// `GET /events`, with its query parameters.
+    pub async fn events(
+        &self,
+        query: &str,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, parameters) = (State(self.0.clone()), QueryParameters::parse(query));
+        let Json(page) = log::events(state, parameters, caller.clone(), peer.map(Extension), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
+    /// `GET /audit`, with its query parameters.
+    pub async fn audit(
+        &self,
+        query: &str,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let (state, parameters) = (State(self.0.clone()), QueryParameters::parse(query));
+        let Json(page) = audit(state, parameters, caller.clone(), peer.map(Extension), HeaderMap::new()).await?;
+        Ok(page)
+    }
+
     /// `GET /sales`, with its query parameters.
     pub async fn sales(&self, query: &str) -> Result<impl Serialize + use<>, Problem> {
         let parameters = QueryParameters::parse(query);
         let Json(view) = sold(State(self.0.clone()), parameters, HeaderMap::new()).await?;
         Ok(view)
+    }
+
+    /// `GET /read-models`.
+    pub async fn read_models(&self) -> Result<impl Serialize + use<>, Problem> {
+        let Json(page) = explorer::read_models(State(self.0.clone())).await?;
+        Ok(page)
+    }
+
+    /// `GET /read-models/{projection}/items`, with its query parameters.
+    pub async fn items(&self, projection: &str, query: &str) -> Result<impl Serialize + use<>, Problem> {
+        let (path, parameters) = (Ok(Path(projection.to_owned())), QueryParameters::parse(query));
+        let Json(page) = explorer::items(State(self.0.clone()), path, parameters).await?;
+        Ok(page)
+    }
+
+    /// `GET /read-models/{projection}/streams/{id}/steps`, with its query parameters.
+    pub async fn steps(
+        &self,
+        (projection, stream_id): (&str, &str),
+        query: &str,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+    ) -> Result<impl Serialize + use<>, Problem> {
+        let path = Ok(Path((projection.to_owned(), stream_id.to_owned())));
+        let parameters = QueryParameters::parse(query);
+        let peer = peer.map(Extension);
+        let Json(page) = explorer::steps::steps(State(self.0.clone()), path, parameters, caller.clone(), peer).await?;
+        Ok(page)
     }
 
     /// `GET /stock`, with its query parameters.

@@ -14,7 +14,7 @@ use domain::ids::{OrderId, Sku};
 use event_store::EventStore;
 use http::{HeaderMap, StatusCode, header};
 use problem::{ClientNetwork, Precondition, Problem, ProblemType};
-use read_models::{GenerationStore, GenerationTable, QueryError, ReadModelStoreError};
+use read_models::{Generation, GenerationStore, GenerationTable, QueryError, ReadModelStoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::orders::{EXPORTS, EXPORTS_PER_PRINCIPAL};
@@ -35,8 +35,11 @@ pub(crate) struct ReadRouteState {
     /// `None`: nobody is asked about sagas here.
     pub(crate) sagas: Option<Arc<dyn SagaReports>>,
     slow: SlowReads,
-    tables: Arc<HashMap<&'static str, Arc<dyn GenerationTable>>>,
+    tables: Arc<HashMap<&'static str, ReadModelTables>>,
 }
+
+/// The tables of a read model: live, next and previous. Not all need be there.
+pub(crate) type ReadModelTables = [Arc<dyn GenerationTable>; 3];
 
 /// The slow reads that each caller has under way: searches, exports, and what its live streams read of the past. All keep a processor busy, here
 /// or in Postgres. A caller has half of the processors for them, so that others find one free.
@@ -91,10 +94,10 @@ pub(crate) struct MinPositionQuery {
 }
 
 impl ReadRouteState {
-    /// `tables` are the live tables of all projections.
+    /// `tables` are the tables of all projections.
     pub(crate) fn new(
         store: EventStore,
-        tables: HashMap<&'static str, Arc<dyn GenerationTable>>,
+        tables: HashMap<&'static str, ReadModelTables>,
         sagas: Option<Arc<dyn SagaReports>>,
         slow: SlowReads,
     ) -> Self {
@@ -130,7 +133,17 @@ impl ReadRouteState {
 
     /// The live table of a projection of the registry.
     pub(crate) fn table(&self, projection: &str) -> &dyn GenerationTable {
-        &*self.tables[projection]
+        self.generation(projection, Generation::Live)
+    }
+
+    /// A table of a projection of the registry, which need not be there.
+    pub(crate) fn generation(&self, projection: &str, generation: Generation) -> &dyn GenerationTable {
+        let [live, next, previous] = &self.tables[projection];
+        &**match generation {
+            Generation::Live => live,
+            Generation::Next => next,
+            Generation::Previous => previous,
+        }
     }
 
     /// Waits until a projection has passed the position that the query or the header `Event-Position-Min` names.

@@ -67,13 +67,13 @@ const MAX_BYTES: i64 = 1 << 20;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TimelineEntry {
     /// The version of the order after it.
-    version: i64,
+    pub(crate) version: i64,
     /// Its place in the log.
     pub(crate) position: i64,
     #[serde(rename = "type")]
     pub(crate) event_type: String,
-    event_id: Uuid,
-    recorded_at: DateTime<Utc>,
+    pub(crate) event_id: Uuid,
+    pub(crate) recorded_at: DateTime<Utc>,
     /// Who caused it, and what: `actor`, `correlationId`, `causationId`, `traceparent`.
     #[schema(value_type = Object)]
     metadata: Box<RawValue>,
@@ -145,6 +145,13 @@ pub(crate) async fn page(
 fn version(cursor: String) -> Result<i64, &'static str> {
     let version = cursor.parse().ok().filter(|version| *version > 0);
     version.ok_or("must be the cursor of an earlier answer")
+}
+
+impl TimelineEntry {
+    /// What happened, as JSON.
+    pub(crate) fn data(&self) -> &str {
+        self.data.get()
+    }
 }
 
 impl TryFrom<StoredEvent> for TimelineEntry {

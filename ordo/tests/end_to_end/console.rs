@@ -69,7 +69,7 @@ async fn the_console_runs_alone() {
     assert_eq!(migrated.code, 0, "{}", migrated.err);
     let ordo = Ordo::serve("console", &settings).await;
     let console = Client::new(&ordo.console);
-    for path in ["/", "/orders", "/sagas", "/stock", "/parked-events"] {
+    for path in ["/", "/orders", "/sagas", "/stock", "/sales", "/log", "/audit", "/read-models", "/parked-events"] {
         let page = console.get(path).await;
         assert_eq!(page.status, 200, "{path}: {}", page.text());
     }

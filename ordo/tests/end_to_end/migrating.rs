@@ -31,6 +31,20 @@ async fn a_database_that_does_not_tell_its_schema_is_not_taken_for_one_that_lack
     assert!(refusal.contains("column \"version\" does not exist"), "{refusal}");
 }
 
+#[tokio::test]
+async fn the_index_of_what_people_did_is_built_where_the_migration_left_it_out() {
+    let database = testkit::database().await;
+    let spoiled = "update pg_index set indisvalid = false where indexrelid = 'events_by_people'::regclass";
+    for lack in ["drop index events_by_people", spoiled] {
+        tell(database.url(), lack).await;
+        migrate(database.url()).await;
+        let valid = "select indisvalid from pg_index where indexrelid = 'events_by_people'::regclass";
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(&mut connection).await.unwrap(), "{lack}");
+        connection.close().await.unwrap();
+    }
+}
+
 /// Why no role runs on it. Nobody minds that these databases would forget.
 async fn refusal(database: &str) -> String {
     let settings = [("DATABASE_URL", database), ("ORDO_LOG", "off")];

@@ -4,6 +4,8 @@
 mod along_the_log;
 mod combined;
 mod export;
+mod items;
+mod log;
 mod pages;
 mod sales;
 mod shop;

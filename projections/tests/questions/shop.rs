@@ -79,12 +79,9 @@ impl Shop {
         let database = testkit::database().await;
         projections::create_tables(&*testkit::read_models(database.pool()), &[]).await.unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        let of_anyone = Router::from(projections::routes(
-            store.clone(),
-            &*testkit::read_models(store.pool()),
-            None,
-            projections::SlowReads::default(),
-        ));
+        let (read_models, slow) = (testkit::read_models(store.pool()), projections::SlowReads::default());
+        let operate = projections::operate_routes(store.clone(), &*read_models, slow.clone());
+        let of_anyone = Router::from(projections::routes(store.clone(), &*read_models, None, slow).merge(operate));
         let routes = testkit::called_by_shop(of_anyone.clone());
         let mut shop = Self { database, routes, of_anyone, store, at_work: None };
         shop.go_on();

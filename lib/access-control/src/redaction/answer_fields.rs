@@ -6,6 +6,7 @@
 mod documents;
 mod edits;
 mod money;
+mod operations;
 mod replays;
 mod stock;
 #[cfg(test)]
@@ -376,7 +377,9 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/orders/{order_id}/mails", page_of!(MAIL)),
     ("GET", "/orders/{order_id}/documents", page_of!(documents::SUMMARY)),
     ("GET", "/orders/{order_id}/documents/{document_id}", Object(documents::DOCUMENT)),
+    ("GET", "/events", Object(&[("items", ALL, Event), ("cursor", ALL, Value)])),
     ("GET", "/events/stream", Event),
+    ("GET", "/audit", operations::AUDIT),
     ("GET", "/sagas", page_of!(WAITING_SAGA)),
     ("GET", "/orders/{order_id}/saga", Object(SAGAS_OF_ORDER)),
     ("GET", "/admin/replays", page_of!(replays::REPLAY)),

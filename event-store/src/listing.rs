@@ -1,0 +1,134 @@
+//! Pages of the log along its positions, in either direction.
+//!
+//! Positions follow the order of commits, so a reader that goes on where a page ended misses nothing. A page that few events match ends
+//! after a number of positions that were looked through, so that none takes long.
+
+use bounds::Budget;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use crate::event::StoredEvent;
+use crate::filter::EventFilter;
+use crate::read::{last_position, read_in_order};
+
+/// The most positions of the log that one page passes.
+const MAX_SCAN: i64 = 100_000;
+/// The most events by people that one page passes.
+const MAX_SCAN_BY_PEOPLE: i64 = 10_000;
+
+/// In which direction a page goes along the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogDirection {
+    OldestFirst,
+    NewestFirst,
+}
+
+/// A page of the log.
+#[derive(Debug, Default)]
+pub struct LogPage {
+    pub events: Vec<StoredEvent>,
+    /// The position up to which the log was looked through. Oldest first, the next page begins after it; newest first, it ends there.
+    /// `None`: the filter matches no further events that were in the log.
+    pub next: Option<i64>,
+}
+
+impl EventFilter {
+    /// The events that match, as many as fit into a budget, between `after` and `up_to`.
+    pub async fn page(
+        &self,
+        connection: &mut PgConnection,
+        direction: LogDirection,
+        budget: Budget,
+    ) -> Result<LogPage, sqlx::Error> {
+        let end = last_position(&mut *connection).await?;
+        let (low, high) = (self.after.max(0), self.up_to.map_or(end, |up_to| up_to.min(end)));
+        if low >= high {
+            return Ok(LogPage::default());
+        }
+        let (low_scanned, high_scanned) = self.scanned(connection, direction, low, high).await?;
+        let filter = Self { after: low_scanned, up_to: Some(high_scanned), ..self.clone() };
+        // Within a stream its versions are in the order of the log, and its index has them.
+        let column = if self.is_of_one_stream() { "sequence" } else { "global_position" };
+        let order = match direction {
+            LogDirection::OldestFirst => column.to_owned(),
+            LogDirection::NewestFirst => format!("{column} desc"),
+        };
+        let page = read_in_order(connection, &filter, &order, budget).await?;
+        let last = page.events.last().filter(|_| page.more).map(|last| last.position);
+        let next = match direction {
+            LogDirection::OldestFirst => last.unwrap_or(high_scanned),
+            LogDirection::NewestFirst => last.map_or(low_scanned, |last| last - 1),
+        };
+        let is_over = match direction {
+            LogDirection::OldestFirst => next >= high,
+            LogDirection::NewestFirst => next <= low,
+        };
+        Ok(LogPage { events: page.events, next: (!is_over).then_some(next) })
+    }
+
+    /// The part of a range that one page looks through.
+    async fn scanned(
+        &self,
+        connection: &mut PgConnection,
+        direction: LogDirection,
+        low: i64,
+        high: i64,
+    ) -> Result<(i64, i64), sqlx::Error> {
+        if self.is_of_one_stream() {
+            return Ok((low, high));
+        }
+        if !(self.by_people && has_index_of_people(connection).await?) {
+            return Ok(match direction {
+                LogDirection::OldestFirst => (low, high.min(low.saturating_add(MAX_SCAN))),
+                LogDirection::NewestFirst => (low.max(high - MAX_SCAN), high),
+            });
+        }
+        let range = Self { after: low, up_to: Some(high), by_people: true, ..Self::default() }.condition();
+        let (edge, order) = match direction {
+            LogDirection::OldestFirst => ("max(position)", "global_position"),
+            LogDirection::NewestFirst => ("min(position) - 1", "global_position desc"),
+        };
+        let edge = format!(
+            "select case when count(*) = {MAX_SCAN_BY_PEOPLE} then {edge} end from (
+                select global_position as position from events where {range} order by {order} limit {MAX_SCAN_BY_PEOPLE}
+             ) as scanned"
+        );
+        let edge: Option<i64> = sqlx::query_scalar(&edge).persistent(false).fetch_one(connection).await?;
+        Ok(match (edge, direction) {
+            (None, _) => (low, high),
+            (Some(edge), LogDirection::OldestFirst) => (low, edge),
+            (Some(edge), LogDirection::NewestFirst) => (edge, high),
+        })
+    }
+
+    fn is_of_one_stream(&self) -> bool {
+        self.stream_id.is_some() && self.stream_types.len() == 1
+    }
+}
+
+/// Whether the index of the events by people is there. In a long log it is built after the schema has been brought up to date.
+async fn has_index_of_people(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let valid =
+        "select exists (select from pg_index where indexrelid = to_regclass('events_by_people') and indisvalid)";
+    sqlx::query_scalar(valid).fetch_one(connection).await
+}
+
+/// The position of the first event that was recorded at an instant or later, as far as recorded times follow positions; after the end of
+/// the log if there is none. It is looked up by bisection, for which the log needs no index: where the clock was set back, it is one of
+/// several such positions.
+pub async fn position_at(connection: &mut PgConnection, instant: DateTime<Utc>) -> Result<i64, sqlx::Error> {
+    let (mut low, mut high) = (1, last_position(&mut *connection).await? + 1);
+    let probe =
+        "select global_position, recorded_at from events where global_position >= $1 order by global_position limit 1";
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let found: Option<(i64, DateTime<Utc>)> =
+            sqlx::query_as(probe).bind(middle).fetch_optional(&mut *connection).await?;
+        match found {
+            // Transactions that came to nothing leave gaps.
+            Some((position, recorded_at)) if recorded_at < instant => low = position + 1,
+            Some(_) | None => high = middle,
+        }
+    }
+    Ok(low)
+}
