@@ -29,6 +29,15 @@ impl Text {
         tone(&self.0)
     }
 
+    /// Its first characters, if it is longer.
+    pub(crate) fn cut(mut self, longest: usize) -> Self {
+        if let Some((end, _)) = self.0.char_indices().nth(longest) {
+            self.0.truncate(end);
+            self.0.push('…');
+        }
+        self
+    }
+
     /// The text as a part of a path.
     pub(crate) fn in_path(&self) -> String {
         url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>().replace('+', "%20")
@@ -175,6 +184,12 @@ mod tests {
             (words("partiallyShipped"), words("capturePayment")),
             ("partially shipped".into(), "capture payment".into())
         );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_its_characters() {
+        assert_eq!(Text::from("äöü").cut(2), Text::from("äö…"));
+        assert_eq!(Text::from("äöü").cut(3), Text::from("äöü"));
     }
 
     #[test]

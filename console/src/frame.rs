@@ -28,12 +28,15 @@ pub(crate) struct NavigationLink {
 }
 
 /// The pages of the navigation: path, name, and the route of the API that says who may see it; `None`: everyone.
-const PAGES: [(&str, &str, Option<&str>); 6] = [
+const PAGES: [(&str, &str, Option<&str>); 9] = [
     ("/", "Home", None),
     ("/orders", "Orders", Some("/orders")),
     ("/sagas", "Sagas", Some("/sagas")),
     ("/sales", "Sales", Some("/sales")),
     ("/stock", "Stock", Some("/stock")),
+    ("/log", "Log", Some("/events")),
+    ("/read-models", "Read models", Some("/read-models")),
+    ("/audit", "Audit", Some("/audit")),
     ("/parked-events", "Parked events", Some("/sagas")),
 ];
 

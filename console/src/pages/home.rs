@@ -22,11 +22,14 @@ use super::query;
 use crate::Console;
 use crate::admission::Reader;
 use crate::answer::{error_text, shown, told};
+use crate::chart::BarChart;
 use crate::display::{Instant, Text, how_long};
 use crate::frame::Frame;
 
-/// How many orders of the last minute are counted.
+/// How many of the latest orders are counted by the minute. Open pages have it done each second.
 const COUNTED: &str = "200";
+/// The minutes of the chart of orders.
+const MINUTES: usize = 60;
 /// How long a figure may take to find out.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How old the oldest unhandled event of a subscription is that keeps up.
@@ -91,13 +94,15 @@ struct Figures {
     dead_letters: Vec<DeadLetterCount>,
 }
 
-/// The orders that were created within the last minute.
+/// The orders that were created within the last minute, and those of the minutes before.
 struct OrdersOfMinute {
     count: usize,
     /// Whether there are more.
     is_more: bool,
     /// The question of the list.
     query: String,
+    /// Orders a minute, as far back as they were counted. `None`: not even a minute was.
+    chart: Option<BarChart>,
 }
 
 struct SubscriptionRow {
@@ -120,8 +125,14 @@ struct DeadLetterCount {
 
 #[derive(Deserialize)]
 struct CountedOrders {
-    items: Vec<IgnoredAny>,
+    items: Vec<CountedOrder>,
     cursor: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CountedOrder {
+    created_at: Instant,
 }
 
 pub(crate) async fn show(
@@ -204,12 +215,30 @@ async fn in_time<T>(read: impl Future<Output = Result<T, Problem>>) -> Result<T,
 impl OrdersOfMinute {
     async fn read(console: &Console, reader: &Reader) -> Result<Self, Problem> {
         let caller = reader.at("/orders")?;
-        let since = Instant(Instant::now().0 - TimeDelta::minutes(1)).iso();
-        let asked = query([("from", since.as_str()), ("limit", COUNTED)]);
+        let now = Instant::now();
+        let before = |minutes| Instant(now.0 - TimeDelta::minutes(minutes)).iso();
+        let asked = query([("from", before(60).as_str()), ("limit", COUNTED)]);
         let found = console.0.queries.orders(&asked, &caller.0, reader.peer).await?;
         let found: CountedOrders = shown(&caller, &found)?;
-        let query = query([("from", since.as_str())]);
-        Ok(Self { count: found.items.len(), is_more: found.cursor.is_some(), query })
+        let created: Vec<_> = found.items.iter().map(|order| order.created_at).collect();
+        Ok(Self::of(now, &created, found.cursor.is_some(), query([("from", before(1).as_str())])))
+    }
+
+    /// `created`: when orders were created, the newest first. `is_cut`: there are older ones within the hour.
+    fn of(now: Instant, created: &[Instant], is_cut: bool, query: String) -> Self {
+        let minutes_ago = |at: &Instant| usize::try_from((now.0 - at.0).num_minutes()).unwrap_or(0);
+        let mut a_minute = [0_i128; MINUTES];
+        for minute in created.iter().map(minutes_ago).filter(|minute| *minute < MINUTES) {
+            a_minute[minute] += 1;
+        }
+        // The last minute that was looked at may have more.
+        let known = if is_cut { created.last().map_or(0, minutes_ago) } else { MINUTES };
+        let bar = |minute: usize| (format!("{minute} min ago"), vec![("authorized", a_minute[minute])]);
+        let title = format!("Orders a minute, the last {known} minutes");
+        let chart = (known > 0)
+            .then(|| BarChart::of(title, (0..known.min(MINUTES)).rev().map(bar).collect(), |count| count.to_string()));
+        let count = created.iter().filter(|at| minutes_ago(at) == 0).count();
+        Self { count, is_more: is_cut && known == 0, query, chart }
     }
 }
 
@@ -222,4 +251,30 @@ fn seconds(seconds: f64) -> String {
 pub(super) fn unavailable(error: sqlx::Error) -> Problem {
     let problem = Problem::new(ProblemType::DatabaseUnavailable, "the database failed");
     problem.retry_after(Duration::from_secs(1)).caused_by(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of orders that were created so many seconds ago.
+    fn of(seconds: &[i64], is_cut: bool) -> OrdersOfMinute {
+        let now = Instant::now();
+        let created: Vec<_> = seconds.iter().map(|ago| Instant(now.0 - TimeDelta::seconds(*ago))).collect();
+        OrdersOfMinute::of(now, &created, is_cut, String::new())
+    }
+
+    #[test]
+    fn orders_are_counted_by_the_minute_as_far_as_they_are_known() {
+        let all = of(&[1, 59, 61, 130, 3_700], false);
+        let chart = all.chart.unwrap();
+        assert_eq!((all.count, all.is_more, chart.bars.len(), chart.highest.as_str()), (2, false, 60, "2"));
+        assert_eq!(chart.bars[59].label, "0 min ago: 2");
+        // Of the third minute not all may be known.
+        let some = of(&[1, 61, 130], true);
+        assert_eq!((some.count, some.is_more, some.chart.unwrap().bars.len()), (1, false, 2));
+        let many = of(&[1, 2, 3], true);
+        assert_eq!((many.count, many.is_more, many.chart.is_none()), (3, true, true));
+        assert_eq!(of(&[], false).chart.unwrap().highest, "0");
+    }
 }

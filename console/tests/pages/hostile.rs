@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, as_role};
 
 /// Every page that shows something of orders.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 14] = [
     "/",
     "/orders/hostile/changes?from=1&to=2",
     "/orders",
@@ -18,7 +18,20 @@ const PAGES: [&str; 10] = [
     "/orders/hostile/events/1",
     "/sagas",
     "/sales",
+    "/log",
+    "/log/1",
+    "/log/2",
+    "/audit",
     "/parked-events",
+];
+
+/// The same, of what holds everything.
+const PAGES_OF_ITEMS: [&str; 5] = [
+    "/read-models?streamId=%3Cscript%3Ealert(1)%3C/script%3E",
+    "/read-models/orders",
+    "/read-models/orders?pk=ORDER%23hostile&sk=%23",
+    "/read-models/orders?pk=%3Cscript%3Ealert(1)%3C/script%3E",
+    "/read-models/steps?projection=orders&streamId=hostile",
 ];
 
 fn hostile() -> Value {
@@ -38,7 +51,7 @@ async fn fixture() -> Fixture {
     let notes = "=cmd|secret note \u{202e}txet\u{1b}[2J\n<svg onload=alert(3)>".to_owned();
     fixture.order(&hostile(), |content| OrderCreated { notes: Some(notes.clone()), ..content }).await;
     let note = json!({ "NoteAdded": { "noteId": "n-1", "text": "<script>secret</script> \u{202e}", "author": "<b>secret</b>" } });
-    fixture.happen("hostile", &[note], None).await;
+    fixture.happen("hostile", &[note], Some("support:<img src=x> \u{202e}")).await;
     let error = "<script>alert('error of secret@example.com')</script>";
     let stuck = "insert into saga_work (saga, order_id, step, failures, due_at, last_error, stuck)
                  values ('order_fulfilment', 'hostile', 'reserve_stock', 3, 'infinity', $1, true)";
@@ -78,7 +91,7 @@ fn check_page(path: &str, page: &Answer) {
 async fn what_clients_wrote_is_text_on_every_page() {
     let fixture = fixture().await;
     let operator = as_role(Role::Operator);
-    for path in PAGES {
+    for path in PAGES.into_iter().chain(PAGES_OF_ITEMS) {
         check_page(path, &fixture.page(path, &operator).await);
     }
     let order = fixture.page("/orders/hostile", &operator).await.body;
@@ -114,6 +127,9 @@ async fn an_auditor_sees_no_personal_data() {
         for secret in ["secret", "=cmd"] {
             assert!(!text.contains(secret), "{path} tells {secret}: {text}");
         }
+    }
+    for path in PAGES_OF_ITEMS {
+        assert_eq!(fixture.page(path, &auditor).await.status, StatusCode::FORBIDDEN, "{path}");
     }
     assert!(fixture.page("/orders/hostile", &auditor).await.body.contains("***"));
     let by_words = fixture.page("/orders?q=secret", &auditor).await;

@@ -21,6 +21,19 @@ async fn a_question_that_is_wrong_is_told_beside_its_form() {
     let page = fixture.page("/sales?from=2026-01-01&to=2026-12-31&status=lost", &operator).await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.body.contains("at most 92 days") && page.body.contains("status must be one of"), "{}", page.body);
+    let page = fixture.page("/log?streamId=o-1&from=yesterday", &operator).await;
+    assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        page.body.contains("streamType is required with streamId") && page.body.contains("from must be"),
+        "{}",
+        page.body
+    );
+    let page = fixture.page("/audit?actor=shop:web", &operator).await;
+    assert!(
+        page.status == StatusCode::UNPROCESSABLE_ENTITY && page.body.contains("actor must be operator"),
+        "{}",
+        page.body
+    );
     for path in [
         "/sagas?state=lost",
         "/sagas?cursor=x",
@@ -173,5 +186,58 @@ async fn sales_are_figures_and_charts_without_a_script() {
     assert!(hours.contains("By the hour") && !hours.split_once("<body>").unwrap().1.contains("<script"), "{hours}");
     let none = fixture.page(&format!("/sales?day={today}&status=confirmed"), &finance).await.body;
     assert!(none.contains("Nothing was ordered"), "{none}");
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn the_log_is_gone_through_and_an_event_shown_with_its_causes() {
+    let fixture = Fixture::new().await;
+    let operator = as_role(Role::Operator);
+    fixture.order(&testkit::demo_order("o-1"), |content| content).await;
+    let held = serde_json::json!({ "OrderHeld": { "holdId": "h-1", "reason": "looks like fraud" } });
+    fixture.happen("o-1", &[held], Some("support:bob")).await;
+    let insert =
+        "insert into events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+                  select 'order', 'o-1', 3, 'OrderReleased', '1.0', '{\"OrderReleased\":{\"holdId\":\"h-1\"}}',
+                         json_build_object('actor', 'operator:ann', 'correlationId', event_id, 'causationId', event_id)
+                    from events where global_position = 2";
+    sqlx::query(insert).execute(fixture.database.pool()).await.unwrap();
+    let newest = fixture.page("/log?limit=1", &operator).await.body;
+    assert!(
+        newest.contains("/log/3\"") && newest.contains("order released") && newest.contains("rel=\"next\""),
+        "{newest}"
+    );
+    let of_type = fixture.page("/log?type=OrderHeld&streamType=&sort=position", &operator).await.body;
+    assert!(of_type.contains("/log/2\"") && !of_type.contains("/log/1\""), "{of_type}");
+    let event = fixture.page("/log/2", &operator).await.body;
+    for shown in [
+        "looks like fraud",
+        "support:bob",
+        "class=\"depth-0\" aria-current=\"true\"",
+        "class=\"depth-1\"",
+        "because of 2",
+    ] {
+        assert!(event.contains(shown), "{shown}: {event}");
+    }
+    for missing in ["/log/4", "/log/0", "/log/-1", "/log/x"] {
+        assert_eq!(fixture.page(missing, &operator).await.status, StatusCode::NOT_FOUND, "{missing}");
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn what_people_did_is_shown_to_operators_and_without_words_to_auditors() {
+    let fixture = Fixture::new().await;
+    fixture.order(&testkit::demo_order("o-1"), |content| content).await;
+    let held = serde_json::json!({ "OrderHeld": { "holdId": "h-1", "reason": "looks like fraud" } });
+    fixture.happen("o-1", &[held], Some("support:bob")).await;
+    let all = fixture.page("/audit", &as_role(Role::Operator)).await.body;
+    for shown in ["/audit?actor=support%3Abob", "order held", "looks like fraud", "/orders/o-1", "/log/2"] {
+        assert!(all.contains(shown), "{shown}: {all}");
+    }
+    let other = fixture.page("/audit?actor=operator:ann", &as_role(Role::Operator)).await.body;
+    assert!(other.contains("<p>Nothing.</p>"), "{other}");
+    let masked = fixture.page("/audit", &as_role(Role::Auditor)).await.body;
+    assert!(masked.contains("support:bob") && masked.contains("***") && !masked.contains("fraud"), "{masked}");
     fixture.end().await;
 }

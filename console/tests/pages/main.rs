@@ -8,6 +8,7 @@ mod lists;
 mod live;
 mod open_id;
 mod order;
+mod read_models;
 mod sessions;
 mod stock;
 mod support;

@@ -64,7 +64,7 @@ pub(crate) async fn show(
     let changes = JsonLeafChange::between(&old, &new);
     let is_cut = changes.len() > SHOWN;
     let change = |change: &JsonLeafChange| {
-        let [old, new] = change.in_words().map(|text| text.map(cut));
+        let [old, new] = change.in_words().map(|text| text.map(|text| Text::from(text).cut(LONGEST)));
         LeafChange { path: change.path.as_str().into(), old, new }
     };
     crate::long_page(ChangesTemplate {
@@ -76,13 +76,4 @@ pub(crate) async fn show(
         is_cut,
     })
     .await
-}
-
-/// The beginning of a long text.
-fn cut(mut text: String) -> Text {
-    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text.into()
 }
