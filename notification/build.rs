@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let module = format!("locale_{}", locale.to_lowercase().replace('-', "_"));
         writeln!(code, "mail_locale! {{ {module} {locale:?}")?;
-        for part in ["money", "date", "rejection", "more_lines"] {
+        for part in ["money", "date", "rejection", "more_lines", "waiting"] {
             writeln!(code, "    \"{locale}/{part}.txt\"")?;
         }
         for mail in whole.iter().filter_map(|file| file.strip_suffix(".subject.txt")) {

@@ -60,7 +60,7 @@ pub use command::{
 };
 pub use decide::decide;
 pub use documents::{DocumentCause, DocumentFacts, DueDocument, OrderDocument};
-pub use edits::{EditPreview, OrderEdit, OrderEditStatus};
+pub use edits::{EditOutcome, EditPreview, EditedQuantity, OrderEdit, OrderEditStatus};
 pub use error::OrderError;
 pub use event::OrderEvent;
 pub use evolve::evolve;
@@ -68,7 +68,7 @@ pub use holds::Hold;
 pub use limits::OrderGrowthLimits;
 pub use lines::LineUnitCounts;
 pub use mails::{MailOutcome, MailWithOutcome};
-pub use manual_refunds::ManualRefund;
+pub use manual_refunds::{ManualRefund, ManualRelease};
 pub use payments::{AuthorizationState, Payment, ShipmentCapture};
 pub use returns::{Return, ReturnReceipt};
 pub use sourcing::{NeededUnits, choose_locations, choose_locations_or_backorder};

@@ -100,7 +100,9 @@ impl Mail {
             | NotificationTemplate::OrderRejected
             | NotificationTemplate::OrderCancelled
             | NotificationTemplate::OrderShipped
-            | NotificationTemplate::OrderRefunded => self.to.first().map_or("", EmailAddress::as_str),
+            | NotificationTemplate::OrderRefunded
+            | NotificationTemplate::OrderEdited
+            | NotificationTemplate::PaymentReleased => self.to.first().map_or("", EmailAddress::as_str),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! An order that nobody placed, for people who look at mails.
 
 use messaging::{
-    NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, ParcelTracking, PostalAddress,
-    ShipmentTracking, TotalParts,
+    DocumentLink, EditDetails, EditedLine, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine,
+    ParcelTracking, PostalAddress, ShipmentTracking, TotalParts,
 };
 use uuid::Uuid;
 
@@ -11,6 +11,7 @@ pub fn sample_request(template: NotificationTemplate) -> NotificationRequested {
     let some = |text: &str| Some(text.to_owned());
     let is_undone = matches!(template, NotificationTemplate::OrderRejected | NotificationTemplate::OrderCancelled);
     let is_refund = template == NotificationTemplate::OrderRefunded;
+    let gives_back = is_refund || template == NotificationTemplate::PaymentReleased;
     NotificationRequested {
         notification_id: Uuid::nil(),
         attempt: 1,
@@ -33,7 +34,7 @@ pub fn sample_request(template: NotificationTemplate) -> NotificationRequested {
         shipment: (template == NotificationTemplate::OrderShipped).then(|| {
             ShipmentTracking::of(vec![ParcelTracking { carrier: some("DHL"), tracking: some("00340434161094042557") }])
         }),
-        refund_amount: is_refund.then(|| "129.90".to_owned()),
+        refund_amount: gives_back.then(|| "129.90".to_owned()),
         paid_elsewhere: false,
         retry_failed: false,
         withdraw: false,
@@ -64,17 +65,46 @@ fn details(template: NotificationTemplate) -> OrderDetails {
         estimated_delivery: some("2026-12-03"),
         shipping_address: Some(address("Ada Lovelace", "Hauptstr. 5")),
         billing_address: Some(address("Lovelace GmbH", "Nebenstr. 7")),
+        edit: None,
+        document: None,
     };
     match template {
         NotificationTemplate::OrderConfirmed => whole,
         NotificationTemplate::StaffNewOrder => OrderDetails { customer_name: some("Ada Lovelace"), ..whole },
-        NotificationTemplate::OrderShipped => {
-            OrderDetails { shipping_address: whole.shipping_address, ..OrderDetails::default() }
-        }
+        NotificationTemplate::OrderShipped => OrderDetails {
+            shipping_address: whole.shipping_address,
+            document: document("INV"),
+            ..OrderDetails::default()
+        },
         NotificationTemplate::OrderRejected | NotificationTemplate::OrderCancelled => {
             OrderDetails { totals: whole.totals, shipping_method: whole.shipping_method, ..OrderDetails::default() }
         }
-        NotificationTemplate::OrderRefunded => OrderDetails::default(),
+        NotificationTemplate::OrderRefunded => OrderDetails { document: document("CN"), ..OrderDetails::default() },
+        NotificationTemplate::OrderEdited => OrderDetails { edit: Some(edit()), ..whole },
+        NotificationTemplate::PaymentReleased => OrderDetails::default(),
+    }
+}
+
+/// An invoice or a credit note.
+fn document(prefix: &str) -> Option<DocumentLink> {
+    let number = format!("{prefix}-2026-000042");
+    Some(DocumentLink { url: format!("https://shop.example/documents/{number}"), number })
+}
+
+/// A desk that was added.
+fn edit() -> EditDetails {
+    let desk = EditedLine {
+        sku: "desk".into(),
+        title: "Desk, Oak".into(),
+        quantity_before: "0".into(),
+        quantity: "1".into(),
+        unit: None,
+    };
+    EditDetails {
+        total_before: "105.40".into(),
+        lines: vec![desk],
+        added_payment: Some("1183.00".into()),
+        ..EditDetails::default()
     }
 }
 
@@ -86,5 +116,6 @@ fn line(sku: &str, title: &str, quantity: u32, unit_price: &str, line_total: &st
         measure: None,
         unit_price: unit_price.to_owned(),
         line_total: line_total.to_owned(),
+        waiting: None,
     }
 }

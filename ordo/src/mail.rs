@@ -76,7 +76,7 @@ async fn of_order(
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
     let store = EventStore::start(pool, AppendQueueSettings::default());
-    let request = sagas::mail_request(&store, order, template).await;
+    let request = sagas::mail_request(&store, order, template, settings.document_url.as_ref()).await;
     store.close().await;
     let mut request = request?;
     if template == NotificationTemplate::StaffNewOrder {

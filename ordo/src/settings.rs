@@ -30,6 +30,7 @@ use domain::ids::LocationId;
 use domain::order::OrderGrowthLimits;
 use domain::order_number::OrderNumberFormat;
 use messaging::{ConsumerSettings, ExponentialBackoff, MessageSigningKeys};
+use sagas::DocumentUrl;
 
 pub use self::access::AccessPolicySettings;
 pub use self::choices::{LogFormat, PlatformRole, ReadModelStoreKind};
@@ -132,6 +133,8 @@ pub struct Settings {
     pub seller: Option<Seller>,
     /// How the series of order numbers are named; `None`: orders get no numbers.
     pub order_numbers: Option<OrderNumberFormat>,
+    /// Where customers find their invoices and credit notes; `None`: mails link to none.
+    pub document_url: Option<DocumentUrl>,
     /// Which credentials are accepted.
     pub authentication: AuthenticationSettings,
     /// Which log lines are written, as tracing's filter directives.

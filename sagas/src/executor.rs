@@ -165,7 +165,9 @@ impl SagaExecutor<'_> {
                 tracing::error!(order_id, step = step.name(), "saga is stuck without an answer");
                 SagaTimer::stuck(key, step, tried, "there is no answer".to_owned())
             }
-            Ok(StepProgress::Running(wait)) => SagaTimer::in_progress(key, step, tried, wait),
+            Ok(StepProgress::Running(wait) | StepProgress::Waiting(wait)) => {
+                SagaTimer::in_progress(key, step, tried, wait)
+            }
             Err(error) => {
                 let is_over = !matches!(error, StepError::Unreachable(_)) && self.is_past_deadline(tried);
                 let text = error.to_string();
@@ -214,7 +216,7 @@ impl SagaExecutor<'_> {
             let (key, is_concerned) = (self.key(&order), (self.saga.concerns)(&order.order));
             let seen = order.version;
             match wake_up.filter(|_| is_concerned) {
-                Some(wake_up) => schedule.wake_ups.push(wake_up.seeing(seen)),
+                Some(wake_up) => schedule.wake_ups.push(wake_up.seeing(seen, order.mail_owed_since)),
                 None if is_concerned || self.waiting.contains_key(&key) => {
                     schedule.ended.push(TimerRemoval { key, seen });
                 }

@@ -55,10 +55,11 @@ use tokio_util::sync::CancellationToken;
 pub use mail_preview::{MailRequestError, mail_request};
 pub use mail_requests::mail_lag;
 pub use metrics::SagaMetrics;
+pub use notify_customer::{AwaitedByMails, DocumentUrl};
 pub use routes::{description, read_report, read_waiting, routes};
 pub use saga::{NextStep, Saga, Step, StepKind, StepUndo};
 
-/// The sagas of an order, in the order in which they run.
+/// The sagas of an order, in the order in which they are shown.
 pub static SAGAS: [&Saga; 3] = [&order_fulfilment::SAGA, &order_edits::SAGA, &order_refunds::SAGA];
 
 /// What the sagas work with.
@@ -90,6 +91,10 @@ pub struct SagaSettings {
     pub payment_call_timeout: Duration,
     /// Whether the shop's staff get a mail about each order that is confirmed.
     pub mail_staff: bool,
+    /// What mails wait for.
+    pub awaited_by_mails: AwaitedByMails,
+    /// The shop's page of a document. `None`: mails link to none.
+    pub document_url: Option<DocumentUrl>,
 }
 
 impl Default for SagaSettings {
@@ -101,6 +106,8 @@ impl Default for SagaSettings {
             step_deadline: Duration::from_secs(600),
             payment_call_timeout: Duration::from_secs(5),
             mail_staff: false,
+            awaited_by_mails: AwaitedByMails::default(),
+            document_url: None,
         }
     }
 }

@@ -5,7 +5,7 @@ use event_store::EventStore;
 use messaging::{NotificationRequested, NotificationTemplate};
 use uuid::Uuid;
 
-use crate::notify_customer::content;
+use crate::notify_customer::{DocumentUrl, content};
 use crate::order_session::OrderSession;
 use crate::reply_consumer::template as template_of;
 
@@ -24,6 +24,7 @@ pub async fn mail_request(
     store: &EventStore,
     order_id: &str,
     template: NotificationTemplate,
+    document_url: Option<&DocumentUrl>,
 ) -> Result<NotificationRequested, MailRequestError> {
     let order = OrderSession::read(store, order_id)
         .await
@@ -31,5 +32,5 @@ pub async fn mail_request(
     let order = order.ok_or_else(|| MailRequestError::NoSuchOrder(order_id.to_owned()))?;
     let template = template_of(template);
     let nth = order.mail_triggers.count(template).saturating_sub(1);
-    Ok(content(&order, &OwedMail { template, nth, notification_id: Uuid::nil(), cause: Uuid::nil() }, 1))
+    Ok(content(&order, &OwedMail { template, nth, notification_id: Uuid::nil(), cause: Uuid::nil() }, 1, document_url))
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome};
 use crate::timers::StepAttempts;
-use crate::{SagaContext, unit_of_work};
+use crate::{SagaContext, SagaSettings, unit_of_work};
 
 /// How long the queue may take for the requests of a batch.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ impl PendingMailRequest {
 /// of what is not stored.
 pub(crate) async fn send_requests(
     context: &SagaContext,
-    request: fn(&mut OrderSession, &mut PendingMailRequest) -> StepOutcome,
+    request: fn(&mut OrderSession, &SagaSettings, &mut PendingMailRequest) -> StepOutcome,
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {
     let (mut results, mut requesting, mut requests) = (Vec::with_capacity(orders.len()), Vec::new(), Vec::new());
@@ -56,7 +56,7 @@ pub(crate) async fn send_requests(
             continue;
         }
         let mut outbox = PendingMailRequest::default();
-        let outcome = request(&mut order, &mut outbox);
+        let outcome = request(&mut order, &context.settings, &mut outbox);
         for event in order.unstored() {
             if let OrderEvent::NotificationFailed(failed) = event {
                 context.metrics.mail_outcome(failed.template, MailOutcome::Failed);

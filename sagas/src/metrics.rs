@@ -151,6 +151,7 @@ impl SagaMetrics {
             Ok(StepProgress::Advanced) => "done",
             Ok(StepProgress::RequestSent) => "asked",
             Ok(StepProgress::Running(_)) => "under_way",
+            Ok(StepProgress::Waiting(_)) => "waiting",
             Ok(StepProgress::LeftToPerson) => "left_to_person",
             Err(StepError::Failed(_) | StepError::Unreachable(_)) => "failed",
             Err(StepError::Stuck(_)) => "stuck",

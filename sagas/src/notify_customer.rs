@@ -1,19 +1,25 @@
 //! Tells the customer what became of the order: a request to notification over SQS, which answers over SQS.
 
+mod lines;
+mod links;
+mod waits;
+
 use domain::money::Money;
-use domain::order::event::{
-    Address, LineQuantity, MailTemplate, NotificationFailed, OrderCreated, OrderLine, OrderPayment, RejectionReason,
-};
+use domain::order::event::{Address, MailTemplate, NotificationFailed, OrderCreated, OrderPayment, RejectionReason};
 use domain::order::mail_triggers::OwedMail;
 use domain::order::saga::SagaStep;
-use domain::order::{OrderCommand, OrderTotals, PlacedOrder, UndoReason};
-use domain::quantity::Quantity;
+use domain::order::{ManualRelease, OrderCommand, OrderEdit, OrderTotals, PlacedOrder, Refund, Shipment, UndoReason};
 use messaging::{
-    CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OrderedLine, OrderedMeasure,
-    OutgoingMessage, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
+    CloudEvent, NotificationRequested, NotificationTemplate, OrderDetails, OutgoingMessage, ParcelTracking,
+    PostalAddress, RejectionCause, ShipmentTracking, TotalParts,
 };
 use uuid::Uuid;
 
+use self::lines::{edit_details, lines};
+pub use self::links::DocumentUrl;
+use self::links::document_link;
+pub use self::waits::AwaitedByMails;
+use crate::SagaSettings;
 use crate::mail_requests::PendingMailRequest;
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome, StepProgress};
@@ -38,15 +44,16 @@ fn owes_mail(order: &PlacedOrder, of_refunds: bool) -> bool {
 /// How often a mail is requested before it is given up. With the wait doubled each time up to ten minutes, that takes about an hour and
 /// a half: longer than notification is down without anyone noticing.
 const MAX_REQUESTS: u32 = 14;
-/// The most bytes of lines in a request. The rest of it stays well below the 256 KiB that every SQS takes.
-const MAX_LINE_BYTES: usize = 192 * 1024;
 /// The most characters of a reason. A mail shows no more.
 const MAX_REASON_CHARACTERS: usize = 500;
 
-fn notify_customer(order: &mut OrderSession, outbox: &mut PendingMailRequest) -> StepOutcome {
+fn notify_customer(order: &mut OrderSession, settings: &SagaSettings, outbox: &mut PendingMailRequest) -> StepOutcome {
     let mail = order.mail_triggers.owed_mail(&order.order).map_err(|error| StepError::new(&error))?;
+    if let Some(wait) = waits::wait(order, &mail, &settings.awaited_by_mails) {
+        return Ok(StepProgress::Waiting(wait));
+    }
     if order.requests_sent < MAX_REQUESTS {
-        outbox.put(request(order, &mail)?);
+        outbox.put(request(order, &mail, settings.document_url.as_ref())?);
         return Ok(StepProgress::RequestSent);
     }
     give_up(order, &mail)?;
@@ -70,12 +77,16 @@ fn give_up(order: &mut OrderSession, mail: &OwedMail) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, for the order's number if
-/// it came meanwhile, for the parcels of a shipment if they were corrected, and for the lines of an order that was edited. Whichever is
-/// sent first is the customer's mail.
-fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, StepError> {
+/// The message that requests a mail. It is the same to the letter each time, but for the number of the attempt, for the order's number and
+/// the document if they came meanwhile, for the parcels of a shipment if they were corrected, and for the lines of an order that was edited
+/// or of which something was shipped or cancelled. Whichever is sent first is the customer's mail.
+fn request(
+    order: &OrderSession,
+    mail: &OwedMail,
+    document_url: Option<&DocumentUrl>,
+) -> Result<OutgoingMessage, StepError> {
     let attempt = order.requests_sent + 1;
-    let content = content(order, mail, attempt);
+    let content = content(order, mail, attempt, document_url);
     let withdraws = content.withdraw;
     let event =
         CloudEvent::new(&order.order_id, time_of(mail.cause), content).traced(order.metadata.traceparent.clone());
@@ -89,32 +100,24 @@ fn request(order: &OrderSession, mail: &OwedMail) -> Result<OutgoingMessage, Ste
         | MailTemplate::OrderRejected
         | MailTemplate::OrderCancelled
         | MailTemplate::OrderShipped
-        | MailTemplate::OrderRefunded => request.group_id,
+        | MailTemplate::OrderRefunded
+        | MailTemplate::OrderEdited
+        | MailTemplate::PaymentReleased => request.group_id,
     };
     Ok(OutgoingMessage { dedup_id, group_id, ..request })
 }
 
-pub(crate) fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> NotificationRequested {
+pub(crate) fn content(
+    session: &OrderSession,
+    mail: &OwedMail,
+    attempt: u32,
+    document_url: Option<&DocumentUrl>,
+) -> NotificationRequested {
     let (order_id, order) = (&session.order_id, &session.order);
     let content = &order.content;
     let currency = content.currency;
-    let shipment = match mail.template {
-        MailTemplate::OrderShipped => order.shipments.get(mail.nth),
-        MailTemplate::OrderConfirmed
-        | MailTemplate::OrderRejected
-        | MailTemplate::OrderCancelled
-        | MailTemplate::OrderRefunded
-        | MailTemplate::StaffNewOrder => None,
-    };
-    let (lines, omitted_lines) = lines(order, shipment.map(|shipment| &shipment.lines[..]));
-    let refund = match mail.template {
-        MailTemplate::OrderRefunded => order.refunds.iter().filter(|refund| refund.settled).nth(mail.nth),
-        MailTemplate::OrderConfirmed
-        | MailTemplate::OrderRejected
-        | MailTemplate::OrderCancelled
-        | MailTemplate::OrderShipped
-        | MailTemplate::StaffNewOrder => None,
-    };
+    let MailSubject { shipment, refund, release, edit } = MailSubject::of(order, mail);
+    let (lines, omitted_lines) = lines(order, mail.template, shipment.map(|shipment| &shipment.lines[..]));
     let reason = refund.map_or_else(|| why_undone(order), |refund| refund.reason.clone());
     let reason = reason.map(|reason| reason.chars().take(MAX_REASON_CHARACTERS).collect());
     let is_undone = matches!(mail.template, MailTemplate::OrderRejected | MailTemplate::OrderCancelled);
@@ -134,24 +137,61 @@ pub(crate) fn content(session: &OrderSession, mail: &OwedMail, attempt: u32) -> 
         total_amount: content.total().to_string(),
         omitted_lines,
         lines,
-        details: order_details(content, mail.template),
+        details: OrderDetails {
+            edit: edit.and_then(|edit| edit_details(order, edit)),
+            document: document_url.and_then(|url| document_link((order_id, order), mail, url)),
+            ..order_details(content, mail.template)
+        },
         reason,
         rejection: rejection(order).filter(|_| refund.is_none()),
         shipment: shipment.map(|it| ShipmentTracking::of(it.parcels.iter().map(parcel).collect())),
-        paid_elsewhere: is_undone && content.payments.iter().any(OrderPayment::is_paid_elsewhere),
+        paid_elsewhere: match release {
+            Some(release) => order.was_given_back(release),
+            None => is_undone && content.payments.iter().any(OrderPayment::is_paid_elsewhere),
+        },
         retry_failed: false,
         withdraw,
-        refund_amount: refund.map(|refund| Money::from_minor(refund.amount_minor, currency).to_string()),
+        refund_amount: refund
+            .map(|refund| refund.amount_minor)
+            .or(release.map(|release| release.amount_minor))
+            .map(|minor| Money::from_minor(minor, currency).to_string()),
+    }
+}
+
+/// What of the order a mail is about, beside all of it.
+#[derive(Default)]
+struct MailSubject<'a> {
+    shipment: Option<&'a Shipment>,
+    refund: Option<&'a Refund>,
+    release: Option<&'a ManualRelease>,
+    edit: Option<&'a OrderEdit>,
+}
+
+impl<'a> MailSubject<'a> {
+    fn of(order: &'a PlacedOrder, mail: &OwedMail) -> Self {
+        let nothing = Self::default();
+        match mail.template {
+            MailTemplate::OrderShipped => Self { shipment: order.shipments.get(mail.nth), ..nothing },
+            MailTemplate::OrderRefunded => {
+                Self { refund: order.refunds.iter().filter(|refund| refund.settled).nth(mail.nth), ..nothing }
+            }
+            MailTemplate::PaymentReleased => Self { release: order.manual_releases.get(mail.nth), ..nothing },
+            MailTemplate::OrderEdited => Self { edit: order.edits_to_mail().nth(mail.nth), ..nothing },
+            MailTemplate::OrderConfirmed
+            | MailTemplate::OrderRejected
+            | MailTemplate::OrderCancelled
+            | MailTemplate::StaffNewOrder => nothing,
+        }
     }
 }
 
 /// What the mail shows of the order beside its lines. Addresses are where the customer can still see to it that they are right.
 fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails {
     let (shows_shipping, shows_billing, shows_totals) = match template {
-        MailTemplate::OrderConfirmed | MailTemplate::StaffNewOrder => (true, true, true),
+        MailTemplate::OrderConfirmed | MailTemplate::OrderEdited | MailTemplate::StaffNewOrder => (true, true, true),
         MailTemplate::OrderShipped => (true, false, false),
         MailTemplate::OrderRejected | MailTemplate::OrderCancelled => (false, false, true),
-        MailTemplate::OrderRefunded => (false, false, false),
+        MailTemplate::OrderRefunded | MailTemplate::PaymentReleased => (false, false, false),
     };
     let address = |address: &Option<Box<Address>>| address.as_deref().map(postal_address);
     let customer = content.customer.as_ref().filter(|_| template == MailTemplate::StaffNewOrder);
@@ -166,6 +206,8 @@ fn order_details(content: &OrderCreated, template: MailTemplate) -> OrderDetails
             .and_then(|shipping| shipping.estimated_delivery.clone()),
         shipping_address: Some(&content.shipping_address).filter(|_| shows_shipping).and_then(address),
         billing_address: Some(&content.billing_address).filter(|_| shows_billing).and_then(address),
+        edit: None,
+        document: None,
     }
 }
 
@@ -230,6 +272,8 @@ fn wire_template(template: MailTemplate) -> NotificationTemplate {
         MailTemplate::OrderCancelled => NotificationTemplate::OrderCancelled,
         MailTemplate::OrderShipped => NotificationTemplate::OrderShipped,
         MailTemplate::OrderRefunded => NotificationTemplate::OrderRefunded,
+        MailTemplate::OrderEdited => NotificationTemplate::OrderEdited,
+        MailTemplate::PaymentReleased => NotificationTemplate::PaymentReleased,
         MailTemplate::StaffNewOrder => NotificationTemplate::StaffNewOrder,
     }
 }
@@ -241,59 +285,6 @@ fn time_of(event_id: Uuid) -> chrono::DateTime<chrono::Utc> {
         chrono::DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
     });
     at.unwrap_or_default()
-}
-
-/// The lines that the mail shows, as many as a message holds, and how many more there are.
-fn lines(order: &PlacedOrder, only: Option<&[LineQuantity]>) -> (Vec<OrderedLine>, u32) {
-    let currency = order.content.currency;
-    let all: Vec<(u32, &OrderLine)> = match only {
-        // A line that an edit removed has no units.
-        None => order.content.lines.iter().map(|line| (line.quantity, line)).filter(|(units, _)| *units > 0).collect(),
-        Some(only) => {
-            let line = |it: &LineQuantity| {
-                let (_, line) = order.numbered_lines().find(|(number, _)| *number == it.line_number)?;
-                Some((it.quantity, line))
-            };
-            only.iter().filter_map(line).collect()
-        }
-    };
-    let mut bytes = 0;
-    let shown = all.iter().map(|(quantity, line)| OrderedLine {
-        sku: line.sku.to_string(),
-        title: title(line),
-        quantity: if line.unit.is_some() { 1 } else { *quantity },
-        measure: line.unit.map(|unit| OrderedMeasure {
-            quantity: Quantity::of(*quantity, Some(unit)).to_string(),
-            unit: unit.to_string(),
-        }),
-        unit_price: line.unit_price(currency).to_string(),
-        line_total: Money::from_minor(line.price_minor(*quantity), currency).to_string(),
-    });
-    // Quotes and control characters are longer in JSON than here, six times at the most.
-    let fits = |line: &OrderedLine| {
-        bytes += 200
-            + [&line.sku, &line.title].map(|text| text.chars().map(json_bytes).sum::<usize>()).iter().sum::<usize>();
-        bytes <= MAX_LINE_BYTES
-    };
-    let shown: Vec<OrderedLine> = shown.take_while(fits).collect();
-    let omitted = u32::try_from(all.len() - shown.len()).unwrap_or(u32::MAX);
-    (shown, omitted)
-}
-
-/// The title, and which variant of the goods it is: those who pack have to tell them apart.
-fn title(line: &OrderLine) -> String {
-    match &line.variant {
-        Some(variant) => format!("{} ({variant})", line.title),
-        None => line.title.clone(),
-    }
-}
-
-fn json_bytes(character: char) -> usize {
-    match character {
-        '"' | '\\' => 2,
-        '\0'..='\u{1f}' => 6,
-        other => other.len_utf8(),
-    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub(crate) struct OrderSession {
     pub(crate) mail_triggers: MailTriggers,
     /// The version since which the mail is owed that is owed now, or since which none is.
     pub(crate) mail_owed_since: i64,
+    /// When that was, by the database's clock.
+    pub(crate) mail_owed_at: DateTime<Utc>,
     /// How often the request of the current step was sent already.
     pub(crate) requests_sent: u32,
     /// The step that made the first decision that is not stored.
@@ -44,8 +46,8 @@ impl OrderSession {
     pub(crate) fn open<'a>(
         events: impl IntoIterator<Item = &'a StoredEvent>,
     ) -> Result<Option<Self>, EventDecodeError> {
-        let (mut order, mut mail_triggers, mut mail_owed_since, mut last) =
-            (Order::Absent, MailTriggers::default(), 0, None);
+        let (mut order, mut mail_triggers, mut last) = (Order::Absent, MailTriggers::default(), None);
+        let (mut mail_owed_since, mut mail_owed_at) = (0, DateTime::<Utc>::UNIX_EPOCH);
         for stored in events {
             last = Some(stored);
             let event = stored.decode::<Order>()?;
@@ -53,7 +55,7 @@ impl OrderSession {
             let (owed, is_resend) = (owed_mail(&order), MailTrigger::of(&event) == Some(MailTrigger::Resend));
             domain::order::evolve(&mut order, event);
             if is_resend || owed != owed_mail(&order) {
-                mail_owed_since = stored.version;
+                (mail_owed_since, mail_owed_at) = (stored.version, stored.recorded_at);
             }
         }
         let (Order::Placed(order), Some(last)) = (order, last) else { return Ok(None) };
@@ -63,6 +65,7 @@ impl OrderSession {
             version: last.version,
             mail_triggers,
             mail_owed_since,
+            mail_owed_at,
             requests_sent: 0,
             unstored_since: None,
             metadata: Metadata::caused_by(last, crate::SAGAS[0].name),
@@ -93,6 +96,7 @@ impl OrderSession {
             self.events.push(event);
             if owed != self.order.owed_mail() {
                 self.mail_owed_since = self.version + i64::try_from(self.events.len()).unwrap_or(i64::MAX);
+                self.mail_owed_at = self.now;
             }
         }
         Ok(())

@@ -18,6 +18,8 @@ pub(crate) enum StepProgress {
     RequestSent,
     /// A call is still running and will record its answer. After this time the step is tried again.
     Running(Duration),
+    /// What it needs is added to the order by somebody else. After this time it is looked at again.
+    Waiting(Duration),
     /// A person has to do it. What they did will be an event on the order.
     LeftToPerson,
 }

@@ -244,6 +244,8 @@ pub(crate) fn template(template: NotificationTemplate) -> MailTemplate {
         NotificationTemplate::OrderCancelled => MailTemplate::OrderCancelled,
         NotificationTemplate::OrderShipped => MailTemplate::OrderShipped,
         NotificationTemplate::OrderRefunded => MailTemplate::OrderRefunded,
+        NotificationTemplate::OrderEdited => MailTemplate::OrderEdited,
+        NotificationTemplate::PaymentReleased => MailTemplate::PaymentReleased,
         NotificationTemplate::StaffNewOrder => MailTemplate::StaffNewOrder,
     }
 }

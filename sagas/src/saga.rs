@@ -14,7 +14,8 @@ use crate::outcome::StepOutcome;
 use crate::provider_call::ProviderCallPlan;
 use crate::stock_ledger::StockLedger;
 
-/// The events that say which number an order or a document of it has. They open no step and end none.
+/// The events that say which number an order or a document of it has. They open no step and end none. A mail that waits for one looks by
+/// itself.
 pub(crate) const NUMBER_EVENTS: [&str; 3] = ["OrderNumbered", "InvoiceIssued", "CreditNoteIssued"];
 
 /// A saga: its steps, in the order in which they are due.
@@ -84,7 +85,7 @@ pub(crate) enum StepHandler {
     /// Calls the payment provider. Earlier decisions are stored before that.
     CallProvider(fn(&OrderSession, Arc<dyn PaymentGateway>) -> ProviderCallPlan),
     /// Requests a mail. Earlier decisions are stored before that.
-    RequestMail(fn(&mut OrderSession, &mut PendingMailRequest) -> StepOutcome),
+    RequestMail(fn(&mut OrderSession, &SagaSettings, &mut PendingMailRequest) -> StepOutcome),
 }
 
 /// What is next for an order.

@@ -13,10 +13,13 @@ use crate::executor::SagaExecutor;
 use crate::order_session::OrderSession;
 use crate::saga::NUMBER_EVENTS;
 use crate::timers::{self, TimerChanges, TimerRemoval};
-use crate::{SAGAS, SagaContext};
+use crate::{SAGAS, Saga, SagaContext, order_edits, order_fulfilment, order_refunds};
 
 /// The name of the subscription. It is that of the first saga, because there was only one once.
 const SUBSCRIPTION: &str = "order_fulfilment";
+/// The sagas in the order in which an event goes to them. The mail about an edit is one of those that fulfilment sends, and no saga hears
+/// of what another does.
+static IN_TURN: [&Saga; 3] = [&order_edits::SAGA, &order_fulfilment::SAGA, &order_refunds::SAGA];
 /// The event of an operator's decision.
 const INTERVENED: &str = "OperatorIntervened";
 
@@ -49,7 +52,7 @@ impl Subscriber for SagaSubscriber {
         for event in streams.values().flatten().filter(|event| is_number(event)) {
             event.decode::<Order>()?;
         }
-        // The saga that recorded an event has gone on from it already, and no saga waits for a number.
+        // The saga that recorded an event has gone on from it already, and what waits for a number looks by itself.
         streams.retain(|_, events| !events.iter().all(|event| is_by_saga(event) || is_number(event)));
         if streams.is_empty() {
             return Ok(());
@@ -73,14 +76,14 @@ impl Subscriber for SagaSubscriber {
             for ((), events) in unread.read_batch(&self.context.store).await? {
                 orders.extend(OrderSession::open(&events)?);
             }
-            for saga in SAGAS {
+            for saga in IN_TURN {
                 let executor = SagaExecutor { context: &self.context, saga, waiting: &HashMap::new(), now };
                 orders = executor.run(orders, &mut schedule).await;
             }
             // A decision of an operator begins the attempts and the deadline anew.
             for order in orders.drain(..).filter(|order| intervened.contains(order.order_id.as_str())) {
                 let ended =
-                    |saga: &crate::Saga| TimerRemoval { key: (saga.name, order.order_id.clone()), seen: order.version };
+                    |saga: &Saga| TimerRemoval { key: (saga.name, order.order_id.clone()), seen: order.version };
                 schedule.ended.extend(SAGAS.map(ended));
             }
             if unread.is_empty() {

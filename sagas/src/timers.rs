@@ -60,6 +60,8 @@ pub(crate) struct SagaTimer {
     stuck: bool,
     last_error: Option<String>,
     seen: i64,
+    /// The version since which the mail is owed that the step is about; 0: it is about none.
+    owed_since: i64,
 }
 
 /// A saga that waits for nothing, by this version of its order: its row is removed.
@@ -133,9 +135,10 @@ impl SagaTimer {
         self
     }
 
-    /// Says which version of the order the writer knows.
-    pub(crate) fn seeing(self, seen: i64) -> Self {
-        Self { seen, ..self }
+    /// Says which version of the order the writer knows, and since which version the mail is owed that is owed next.
+    pub(crate) fn seeing(self, seen: i64, mail_owed_since: i64) -> Self {
+        let owed_since = if self.step == SagaStep::NotifyCustomer.name() { mail_owed_since } else { 0 };
+        Self { seen, owed_since, ..self }
     }
 
     fn failed(self, error: String) -> Self {
@@ -151,8 +154,8 @@ impl SagaTimer {
 
     fn new((saga, order_id): SagaInstanceKey, step: &str) -> Self {
         let step = step.to_owned();
-        let (requests_sent, failures, wait, stuck, last_error, seen) = (0, 0, None, false, None, 0);
-        Self { saga, order_id, step, requests_sent, failures, wait, stuck, last_error, seen }
+        let (requests_sent, failures, wait, stuck, last_error, seen, owed_since) = (0, 0, None, false, None, 0, 0);
+        Self { saga, order_id, step, requests_sent, failures, wait, stuck, last_error, seen, owed_since }
     }
 }
 
@@ -172,19 +175,22 @@ fn storable(error: &str) -> String {
     error.chars().filter(|character| *character != '\0').take(MAX_ERROR).collect()
 }
 
-/// The rows to write, from the nine arrays that [`bind_rows`] binds.
+/// The rows to write, from the ten arrays that [`bind_rows`] binds.
 const ROWS: &str = "(select saga, order_id, step, sent, failures,
-            coalesce(clock_timestamp() + wait * interval '1 millisecond', 'infinity') as due_at, stuck, last_error, seen
-       from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::bigint[], $7::bool[], $8::text[], $9::bigint[])
-            as given(saga, order_id, step, sent, failures, wait, stuck, last_error, seen))";
+            coalesce(clock_timestamp() + wait * interval '1 millisecond', 'infinity') as due_at, stuck, last_error, seen, owed_since
+       from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::int[], $6::bigint[], $7::bool[], $8::text[], $9::bigint[],
+                   $10::bigint[])
+            as given(saga, order_id, step, sent, failures, wait, stuck, last_error, seen, owed_since))";
 
-/// The assignments that replace a row `w` by another. If that is about the same step, it keeps the time since which the saga is there.
-fn replacement(new: &str) -> String {
+/// The assignments that replace a row `w` by another, whose mail is owed since the version `owed_since`. If that is about the same step,
+/// and about the same mail, it keeps the time since which the saga is there: a row is about a mail that was owed when it was written.
+fn replacement(new: &str, owed_since: &str) -> String {
+    let is_same = format!("w.step = {new}.step and w.seen >= {owed_since}");
     format!(
         "(step, sent, failures, due_at, stuck, last_error, seen, claimed_by, claimed_until, since) =
             ({new}.step, {new}.sent, {new}.failures, {new}.due_at, {new}.stuck,
-             coalesce({new}.last_error, case when w.step = {new}.step then w.last_error end), {new}.seen, null, null,
-             case when w.step = {new}.step then w.since else now() end)"
+             coalesce({new}.last_error, case when {is_same} then w.last_error end), {new}.seen, null, null,
+             case when {is_same} then w.since else now() end)"
     )
 }
 
@@ -200,6 +206,7 @@ fn bind_rows<'q>(query: &'q str, rows: &'q [SagaTimer]) -> Query<'q, Postgres, P
         .bind(rows.iter().map(|row| row.stuck).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.last_error.as_deref().map(storable)).collect::<Vec<_>>())
         .bind(rows.iter().map(|row| row.seen).collect::<Vec<_>>())
+        .bind(rows.iter().map(|row| row.owed_since).collect::<Vec<_>>())
 }
 
 /// Writes rows, apart from those whose last writer knew more of the order.
@@ -209,11 +216,14 @@ pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<SagaT
     }
     // All writers lock their rows in the same order.
     rows.sort_by(|one, other| (one.saga, &one.order_id).cmp(&(other.saga, &other.order_id)));
+    // `excluded` has what the table has.
+    let owed_since = "(select given.owed_since from unnest($1::text[], $2::text[], $10::bigint[]) as given(saga, order_id, owed_since)
+                        where given.saga = excluded.saga and given.order_id = excluded.order_id)";
     let query = format!(
         "insert into saga_work as w (saga, order_id, step, sent, failures, due_at, stuck, last_error, seen)
-         select * from {ROWS} as fresh
+         select saga, order_id, step, sent, failures, due_at, stuck, last_error, seen from {ROWS} as fresh
          on conflict (saga, order_id) do update set {} where w.seen <= excluded.seen",
-        replacement("excluded")
+        replacement("excluded", owed_since)
     );
     bind_rows(&query, &rows).execute(transaction).await?;
     Ok(())
@@ -250,7 +260,8 @@ pub(crate) async fn ensure(
         "insert into saga_work as w (saga, order_id, step, due_at, seen) values ($1, $2, $3, now(), $4)
          on conflict (saga, order_id) do update
             set seen = excluded.seen, due_at = case when w.stuck then excluded.due_at else w.due_at end,
-                sent = case when w.step = excluded.step and w.seen >= $5 then w.sent else 0 end
+                sent = case when w.step = excluded.step and w.seen >= $5 then w.sent else 0 end,
+                since = case when w.step = excluded.step and w.seen < $5 then now() else w.since end
           where w.seen < excluded.seen",
     )
     .bind(saga)

@@ -3,11 +3,13 @@
 //! An edit never changes what was shipped, nor what that costs. So it never changes what was captured. `preview` checks that, and says
 //! what an edit would do.
 
+mod outcome;
 mod preview;
 mod units;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::outcome::{EditOutcome, EditedQuantity};
 pub use self::preview::EditPreview;
 use super::command::{MeansOfPayment, RequestEdit};
 use super::error::OrderError;
@@ -33,6 +35,12 @@ pub struct OrderEdit {
     /// What was asked for. Not stored: only commands and sagas need it, and they fold orders from their events.
     #[serde(skip)]
     pub requested: Option<Box<OrderEditRequested>>,
+    /// What it changed, once it is applied. Not stored: only sagas need it, and they fold orders from their events.
+    #[serde(skip)]
+    pub outcome: Option<Box<EditOutcome>>,
+    /// Whether the customer gets a mail about what it changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mails_customer: bool,
     /// About how many bytes it takes in the log.
     pub bytes: u64,
 }
@@ -111,6 +119,11 @@ impl PlacedOrder {
         self.edits.iter().any(|edit| edit.status == OrderEditStatus::Applied)
     }
 
+    /// The edits that the customer is told of, in the order in which they were made.
+    pub fn edits_to_mail(&self) -> impl Iterator<Item = &OrderEdit> {
+        self.edits.iter().filter(|edit| edit.mails_customer)
+    }
+
     /// What was posted, before any edit. Only a fold of all events has it.
     pub fn as_posted(&self) -> &OrderCreated {
         self.posted.as_deref().unwrap_or(&self.content)
@@ -144,6 +157,7 @@ impl PlacedOrder {
                     total_minor: requested.total_minor,
                     units_before: self.units_before(&units),
                     units,
+                    mail_customer: true,
                 })])
             }
             (OrderEditStatus::Requested | OrderEditStatus::Rejected, _) => Err(OrderError::Stale),
@@ -176,12 +190,14 @@ impl PlacedOrder {
             payment_number: requested.payment.as_ref().map(|payment| payment.payment_number),
             bytes: requested.bytes(),
             requested: Some(Box::new(requested)),
+            outcome: None,
+            mails_customer: false,
         });
     }
 
     pub(super) fn apply_edited(&mut self, edited: OrderEdited) {
-        let Some(edit) = self.edits.iter_mut().find(|edit| edit.id == edited.edit_id) else { return };
-        edit.status = OrderEditStatus::Applied;
+        let Some(at) = self.edits.iter().position(|edit| edit.id == edited.edit_id) else { return };
+        let before = self.before_edit();
         if self.posted.is_none() {
             self.posted = Some(Box::new(self.content.clone()));
         }
@@ -190,6 +206,11 @@ impl PlacedOrder {
         self.content.apply_changes(edited.changes, edited.total_minor);
         self.counts.resize_with(self.content.lines.len(), Default::default);
         self.count_reserved(&edited.units);
+        let outcome = self.outcome_of_edit(before);
+        if let Some(edit) = self.edits.get_mut(at) {
+            (edit.status, edit.mails_customer) = (OrderEditStatus::Applied, edited.mail_customer);
+            edit.outcome = Some(Box::new(outcome));
+        }
     }
 
     pub(super) fn apply_edit_rejected(&mut self, rejected: &OrderEditRejected) {

@@ -54,7 +54,10 @@ impl PlacedOrder {
             OrderEvent::PaymentOutcomeUnknown(unknown) => {
                 self.set_authorization(unknown.payment_number, AuthorizationState::Unknown);
             }
-            OrderEvent::PaymentVoided(voided) => self.void_payment(voided.payment_number),
+            OrderEvent::PaymentVoided(voided) => {
+                self.note_release(&voided);
+                self.void_payment(voided.payment_number);
+            }
             OrderEvent::PaymentCaptured(captured) => {
                 if let Some(payment) = self.payment_mut(captured.payment_number) {
                     payment.captured_minor += captured.amount_minor;

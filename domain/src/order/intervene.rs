@@ -221,12 +221,15 @@ fn succeeded(
         let refunded = PaymentRefunded { refund_id, amount_minor, reference: reference.clone(), payment_number };
         OrderEvent::PaymentRefunded(refunded)
     };
+    // Of an authorization without a recorded answer nobody knows how much was held.
+    let released_minor = payment.map(Payment::held_minor).filter(|held| *held > 0);
+    let voided = || OrderEvent::PaymentVoided(PaymentVoided { payment_number, released_minor });
     let event = match step {
         SagaStep::AuthorizePayment => payment.map(|payment| {
             let (reference, amount_minor) = (reference.clone(), payment.amount_minor);
             OrderEvent::PaymentAuthorized(PaymentAuthorized { reference, amount_minor, payment_number })
         }),
-        SagaStep::VoidPayment | SagaStep::VoidRest => Some(OrderEvent::PaymentVoided(PaymentVoided { payment_number })),
+        SagaStep::VoidPayment | SagaStep::VoidRest => Some(voided()),
         SagaStep::CapturePayment => order.next_capture().map(|(shipment, capture)| {
             OrderEvent::PaymentCaptured(PaymentCaptured {
                 shipment_id: shipment.id.clone(),
@@ -242,7 +245,7 @@ fn succeeded(
                 .filter(|it| payment.is_some_and(|payment| it.payment_number() == payment.number));
             match of_payment.next() {
                 Some(ManualRefund::Refund(refund)) => Some(refund).filter(|it| it.amount_minor <= kept_minor).map(made),
-                Some(ManualRefund::Rest(_)) => Some(OrderEvent::PaymentVoided(PaymentVoided { payment_number })),
+                Some(ManualRefund::Rest(_)) => Some(voided()),
                 None => None,
             }
         }

@@ -6,8 +6,8 @@
 use uuid::Uuid;
 
 use super::event::{
-    FulfilmentEvent, LifecycleEvent, MailTemplate, NotificationEvent, OperatorEvent, OrderEvent, OrderSubject,
-    RefundEvent,
+    EditEvent, FulfilmentEvent, LifecycleEvent, MailTemplate, NotificationEvent, OperatorEvent, OrderEvent,
+    OrderSubject, PaymentEvent, RefundEvent,
 };
 use super::saga::{OperatorDecision, SagaStep};
 use super::state::PlacedOrder;
@@ -67,6 +67,12 @@ impl MailTrigger {
             OrderSubject::Lifecycle(LifecycleEvent::OrderCancelled(_)) => mail(MailTemplate::OrderCancelled),
             OrderSubject::Fulfilment(FulfilmentEvent::OrderShipped(_)) => mail(MailTemplate::OrderShipped),
             OrderSubject::Refund(RefundEvent::PaymentRefunded(_)) => mail(MailTemplate::OrderRefunded),
+            OrderSubject::Edit(EditEvent::OrderEdited(it)) => {
+                it.mail_customer.then_some(Self::Mail(MailTemplate::OrderEdited))
+            }
+            OrderSubject::Payment(PaymentEvent::PaymentVoided(it)) => {
+                it.released_minor.map(|_| Self::Mail(MailTemplate::PaymentReleased))
+            }
             OrderSubject::Notification(NotificationEvent::MailResendRequested(it)) => {
                 Some(Self::ResendOf { template: it.template, nth: it.nth })
             }
@@ -80,8 +86,13 @@ impl MailTrigger {
                 | LifecycleEvent::CancellationRequested(_),
             )
             | OrderSubject::Reservation(_)
-            | OrderSubject::Payment(_)
-            | OrderSubject::Edit(_)
+            | OrderSubject::Payment(
+                PaymentEvent::PaymentAuthorized(_)
+                | PaymentEvent::PaymentDeclined(_)
+                | PaymentEvent::PaymentOutcomeUnknown(_)
+                | PaymentEvent::PaymentCaptured(_),
+            )
+            | OrderSubject::Edit(EditEvent::OrderEditRequested(_) | EditEvent::OrderEditRejected(_))
             | OrderSubject::Fulfilment(
                 FulfilmentEvent::LinesCancelled(_)
                 | FulfilmentEvent::ShipmentDelivered(_)

@@ -70,14 +70,16 @@ pub enum MailOutcome {
 impl PlacedOrder {
     /// How many mails of each template the order calls for. The outcome of a confirmation that is withdrawn has to be known, too, the
     /// customer's and that of staff. It is asked for last, because it is mostly known by then.
-    fn mails_owed(&self) -> [(MailTemplate, usize); 7] {
+    fn mails_owed(&self) -> [(MailTemplate, usize); 9] {
         let stands = matches!(self.status, OrderStatus::Confirmed | OrderStatus::Completed) && self.undoing.is_none();
         [
             (MailTemplate::OrderConfirmed, usize::from(stands)),
+            (MailTemplate::OrderEdited, if stands { self.edits_to_mail().count() } else { 0 }),
             (MailTemplate::OrderRejected, usize::from(self.status == OrderStatus::Rejected)),
             (MailTemplate::OrderCancelled, usize::from(self.status == OrderStatus::Cancelled)),
             (MailTemplate::OrderShipped, self.shipments.len()),
             (MailTemplate::OrderRefunded, self.refunds.iter().filter(|refund| refund.settled).count()),
+            (MailTemplate::PaymentReleased, self.manual_releases.len()),
             (MailTemplate::OrderConfirmed, usize::from(self.was_promised)),
             // Last, so that no customer waits for it.
             (MailTemplate::StaffNewOrder, usize::from((stands || self.was_promised) && self.mails_staff)),
@@ -86,7 +88,8 @@ impl PlacedOrder {
 
     /// Whether mails of this template must not go out any more, because they would not be true.
     pub fn is_withdrawn(&self, template: MailTemplate) -> bool {
-        let of_confirmed = matches!(template, MailTemplate::OrderConfirmed | MailTemplate::StaffNewOrder);
+        let of_confirmed =
+            matches!(template, MailTemplate::OrderConfirmed | MailTemplate::OrderEdited | MailTemplate::StaffNewOrder);
         of_confirmed && self.status == OrderStatus::Cancelled
     }
 

@@ -1,5 +1,8 @@
 //! Money that was paid elsewhere and has to go back: a person gives it back. And which payment each step of a saga is about.
 
+use serde::{Deserialize, Serialize};
+
+use super::event::OrderPayment;
 use super::payments::Payment;
 use super::saga::SagaStep;
 use super::state::{PlacedOrder, Refund};
@@ -12,6 +15,15 @@ pub enum ManualRefund<'a> {
     Refund(&'a Refund),
     /// What will never be captured of a payment: the order was undone, or lines of it were cancelled.
     Rest(&'a Payment),
+}
+
+/// Money of a payment that was not captured, and that a person set free. Of a payment that was made elsewhere: gave back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManualRelease {
+    /// The payment.
+    pub payment_number: u32,
+    /// How much, in minor units.
+    pub amount_minor: i64,
 }
 
 impl ManualRefund<'_> {
@@ -36,6 +48,12 @@ impl PlacedOrder {
     /// Whether a person has to make the refund.
     pub fn is_manual(&self, refund: &Refund) -> bool {
         self.numbered(refund.payment_number).is_some_and(Payment::is_paid_elsewhere)
+    }
+
+    /// Whether the payment was made elsewhere, so that the money went back and was not only set free.
+    pub fn was_given_back(&self, release: &ManualRelease) -> bool {
+        let at = usize::try_from(release.payment_number).ok().and_then(|number| number.checked_sub(1));
+        at.and_then(|at| self.content.payments.get(at)).is_some_and(OrderPayment::is_paid_elsewhere)
     }
 
     /// What a person has to give back now.

@@ -12,6 +12,7 @@ use super::event::{
 use super::holds::Hold;
 use super::lines::LineUnitCounts;
 use super::mails::MailWithOutcome;
+use super::manual_refunds::ManualRelease;
 use super::payments::{Payment, ShipmentCapture};
 use super::returns::Return;
 use super::stored_payments;
@@ -70,6 +71,9 @@ pub struct PlacedOrder {
     /// The refunds that an operator gave up. If the provider turns out to have made one, it moves to the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given_up: Vec<Refund>,
+    /// What people set free or gave back of payments, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manual_releases: Vec<ManualRelease>,
     /// The mails that have an outcome, by template, oldest first.
     pub mails: BTreeMap<MailTemplate, Vec<MailWithOutcome>>,
     /// How many events had mails sent again, of one mail or of all that were given up. Not stored: only sagas need it, and they fold
@@ -244,6 +248,7 @@ impl PlacedOrder {
             returns: vec![],
             refunds: vec![],
             given_up: vec![],
+            manual_releases: vec![],
             mails: BTreeMap::new(),
             resends: 0,
             was_promised: false,

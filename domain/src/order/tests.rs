@@ -16,6 +16,7 @@ mod operator_mails;
 mod operators;
 mod payment_sums;
 mod payments;
+mod release_mails;
 mod resent_mails;
 mod returns;
 mod staff_mails;
@@ -157,7 +158,7 @@ fn every_event() -> Vec<OrderEvent> {
             payment_number: None,
             reason: "no answer within 3 s".into(),
         }),
-        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None, released_minor: None }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
             payment_number: None,
             shipment_id: shipment_id.clone(),
@@ -212,6 +213,7 @@ fn every_event() -> Vec<OrderEvent> {
                 location: LocationId::default(),
             }],
             units_before: vec![],
+            mail_customer: true,
         }),
         OrderEvent::OrderEditRejected(OrderEditRejected {
             edit_id: EditId::parse("d-1").unwrap(),

@@ -207,14 +207,14 @@ impl Redaction {
         Ok(())
     }
 
-    /// Whether an element of a list is left out: for whom packs, the mail about a refund, and that an order has more refunds; for
+    /// Whether an element of a list is left out: for whom packs, the mails about money that goes back, and that an order has more refunds; for
     /// customers, the mail to staff and the events that tell of it.
     fn leaves_out(self, element: &RawValue) -> bool {
-        const OF_REFUND: &str = "\"order-refunded\"";
+        const OF_REFUND: [&str; 2] = ["\"order-refunded\"", "\"payment-released\""];
         const TO_STAFF: &str = "\"staff-new-order\"";
         let text = element.get();
         match self {
-            Self::Payments => text == "\"refunds\"" || is_mail(text, OF_REFUND),
+            Self::Payments => text == "\"refunds\"" || OF_REFUND.iter().any(|mail| is_mail(text, mail)),
             Self::Internals => is_mail(text, TO_STAFF) || is_event_of_mail(text, TO_STAFF),
             Self::PersonalData | Self::Secrets => false,
         }

@@ -4,9 +4,12 @@
 //! [`NotificationSent`] or [`NotificationFailed`] on `ordo-replies.fifo`. Field names are camelCase on the wire. Every
 //! contract has a golden file, the request one for each mail.
 
+mod parts;
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use self::parts::{DocumentLink, EditDetails, EditedLine, WaitingUnits};
 use crate::envelope::{CloudEvent, EnvelopeError, MessageContract, RawCloudEvent};
 
 /// A request for a mail about an order. It has everything that the mail needs: notification looks nothing up.
@@ -54,10 +57,12 @@ pub struct NotificationRequested {
     /// For a shipped order: its parcels. `lines` are then what was shipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shipment: Option<ShipmentTracking>,
-    /// What the customer gets back, as a decimal: for a refund, and for a cancelled order that had been charged.
+    /// What the customer gets back, as a decimal: for a refund, and for a cancelled order that had been charged. For money that a person
+    /// released: how much that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refund_amount: Option<String>,
-    /// For a rejected or cancelled order: whether some of it was paid elsewhere, so that the mail can't say that nothing is charged.
+    /// For a rejected or cancelled order: whether some of it was paid elsewhere, so that the mail can't say that nothing is charged. For
+    /// money that a person released: whether it was paid elsewhere, and so was given back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paid_elsewhere: bool,
     /// Whether to try again a mail that is recorded as failed, because an operator wants it.
@@ -89,6 +94,12 @@ pub struct OrderDetails {
     pub shipping_address: Option<PostalAddress>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billing_address: Option<PostalAddress>,
+    /// What changed, in a mail about an edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edit: Option<EditDetails>,
+    /// The document of what the mail tells: the invoice of a shipment, the credit note of a refund.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<DocumentLink>,
 }
 
 /// Why the platform rejected an order.
@@ -202,6 +213,9 @@ pub struct OrderedLine {
     pub unit_price: String,
     /// Quantity times unit price, as a decimal.
     pub line_total: String,
+    /// Those of it that are not in stock yet, in mails about an order that is not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingUnits>,
 }
 
 /// So much of a unit of measure.
@@ -224,17 +238,21 @@ pub enum NotificationTemplate {
     OrderCancelled,
     OrderShipped,
     OrderRefunded,
+    OrderEdited,
+    PaymentReleased,
     /// To the shop's staff, whose addresses notification knows.
     StaffNewOrder,
 }
 
 impl NotificationTemplate {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::OrderConfirmed,
         Self::OrderRejected,
         Self::OrderCancelled,
         Self::OrderShipped,
         Self::OrderRefunded,
+        Self::OrderEdited,
+        Self::PaymentReleased,
         Self::StaffNewOrder,
     ];
 
@@ -246,6 +264,8 @@ impl NotificationTemplate {
             Self::OrderCancelled => "order-cancelled",
             Self::OrderShipped => "order-shipped",
             Self::OrderRefunded => "order-refunded",
+            Self::OrderEdited => "order-edited",
+            Self::PaymentReleased => "payment-released",
             Self::StaffNewOrder => "staff-new-order",
         }
     }

@@ -28,9 +28,9 @@ pub use consumer::{
     ReceivedMessage,
 };
 pub use contract::{
-    NotificationAnswer, NotificationFailed, NotificationRequested, NotificationSent, NotificationTemplate,
-    OrderDetails, OrderedLine, OrderedMeasure, ParcelTracking, PostalAddress, RejectionCause, ShipmentTracking,
-    TotalParts,
+    DocumentLink, EditDetails, EditedLine, NotificationAnswer, NotificationFailed, NotificationRequested,
+    NotificationSent, NotificationTemplate, OrderDetails, OrderedLine, OrderedMeasure, ParcelTracking, PostalAddress,
+    RejectionCause, ShipmentTracking, TotalParts, WaitingUnits,
 };
 pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 pub use envelope::{CloudEvent, MessageContract};

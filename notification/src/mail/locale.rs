@@ -19,6 +19,7 @@ pub(crate) struct MailLocale {
     date: fn(&DateInMail) -> Result<String, askama::Error>,
     rejection: fn(&RejectionInMail<'_>) -> Result<String, askama::Error>,
     more_lines: fn(&MoreLinesInMail) -> Result<String, askama::Error>,
+    waiting: fn(&WaitingInMail) -> Result<String, askama::Error>,
 }
 
 /// An amount, for the template `money.txt`.
@@ -53,9 +54,17 @@ struct MoreLinesInMail {
     number: String,
 }
 
+/// How much of a line is not in stock yet, for the template `waiting.txt`.
+struct WaitingInMail {
+    /// As the language writes it, with its unit if it has one.
+    quantity: String,
+    /// When it is expected, as the language writes it.
+    date: Option<String>,
+}
+
 macro_rules! mail_locale {
     (
-        $module:ident $tag:tt $money:tt $date:tt $rejection:tt $more_lines:tt
+        $module:ident $tag:tt $money:tt $date:tt $rejection:tt $more_lines:tt $waiting:tt
         $($mail:ident $subject:tt $text:tt $html:tt)*
     ) => {
         mod $module {
@@ -85,6 +94,12 @@ macro_rules! mail_locale {
                 more: &'a MoreLinesInMail,
             }
 
+            #[derive(Template)]
+            #[template(path = $waiting)]
+            struct Waiting<'a> {
+                waiting: &'a WaitingInMail,
+            }
+
             pub(super) const LOCALE: MailLocale = MailLocale {
                 tag: $tag,
                 mail,
@@ -92,6 +107,7 @@ macro_rules! mail_locale {
                 date: |date| Date { date }.render(),
                 rejection: |cause| Rejection { cause }.render(),
                 more_lines: |more| MoreLines { more }.render(),
+                waiting: |waiting| Waiting { waiting }.render(),
             };
 
             fn mail(template: NotificationTemplate, order: &OrderInMail) -> Result<MailContent, askama::Error> {
@@ -183,6 +199,12 @@ impl MailWriter {
     pub(super) fn more_lines(&self, count: u32) -> Option<String> {
         let more = (count > 0).then(|| MoreLinesInMail { count, number: self.number(&count.to_string()) })?;
         Some((self.locale.more_lines)(&more).unwrap_or(more.number))
+    }
+
+    /// That so much of a line is not in stock yet, and the day on which it is expected (RFC 3339).
+    pub(super) fn waiting(&self, quantity: String, expected_at: Option<&str>) -> String {
+        let waiting = WaitingInMail { quantity, date: expected_at.and_then(|at| self.date(at)) };
+        (self.locale.waiting)(&waiting).unwrap_or(waiting.quantity)
     }
 
     /// Why the platform rejected the order; `None`: the language has no words for that.

@@ -24,6 +24,10 @@ pub(super) struct OrderInMail {
     pub(super) totals: Option<TotalsInMail>,
     /// The day on which the goods should arrive.
     pub(super) estimated_delivery: Option<String>,
+    /// What changed, in a mail about an edit.
+    pub(super) edit: Option<EditInMail>,
+    /// Where the customer finds the document of what the mail tells.
+    pub(super) document: Option<DocumentInMail>,
     /// Where the goods and the bill go. The latter is left out where it is the same.
     pub(super) addresses: Vec<AddressInMail>,
 }
@@ -61,6 +65,34 @@ pub(super) struct LineInMail {
     pub(super) unit: Option<String>,
     pub(super) unit_price: String,
     pub(super) line_total: String,
+    /// That some of it is not in stock yet, in words.
+    pub(super) waiting: Option<String>,
+}
+
+/// What an edit changed, as a mail shows it.
+pub(super) struct EditInMail {
+    pub(super) total_before: String,
+    pub(super) lines: Vec<EditedLineInMail>,
+    /// That there are lines which are not in `lines`, and how many.
+    pub(super) more_lines: Option<String>,
+    pub(super) added_payment: Option<String>,
+    pub(super) released: Option<String>,
+    pub(super) refunded: Option<String>,
+}
+
+/// A line of which there is more or less now. Each quantity has its unit, if it has one.
+pub(super) struct EditedLineInMail {
+    pub(super) sku: String,
+    pub(super) title: String,
+    pub(super) before: String,
+    pub(super) after: String,
+}
+
+/// A document, as a mail shows it.
+pub(super) struct DocumentInMail {
+    pub(super) number: String,
+    /// A web address.
+    pub(super) url: String,
 }
 
 impl OrderInMail {
@@ -68,13 +100,21 @@ impl OrderInMail {
     pub(super) fn of(request: &NotificationRequested, writer: &MailWriter) -> Self {
         let currency = one_line(&request.currency, MAX_CHARACTERS);
         let price = |decimal: &str| writer.money(&one_line(decimal, MAX_CHARACTERS), &currency);
+        let quantity = |decimal: &str, unit: Option<&String>| match unit {
+            Some(unit) => one_line(&format!("{} {unit}", writer.number(decimal)), MAX_CHARACTERS),
+            None => one_line(&writer.number(decimal), MAX_CHARACTERS),
+        };
         let line = |line: &messaging::OrderedLine| LineInMail {
             sku: one_line(&line.sku, MAX_CHARACTERS),
             title: one_line(&line.title, MAX_CHARACTERS),
             quantity: match &line.measure {
-                Some(it) => one_line(&format!("{} {}", writer.number(&it.quantity), it.unit), MAX_CHARACTERS),
-                None => writer.number(&line.quantity.to_string()),
+                Some(it) => quantity(&it.quantity, Some(&it.unit)),
+                None => quantity(&line.quantity.to_string(), None),
             },
+            waiting: line.waiting.as_ref().map(|it| {
+                let unit = line.measure.as_ref().map(|measure| &measure.unit);
+                writer.waiting(quantity(&it.quantity, unit), it.expected_at.as_deref())
+            }),
             unit: line.measure.as_ref().map(|it| one_line(&it.unit, MAX_CHARACTERS)),
             unit_price: price(&line.unit_price),
             line_total: price(&line.line_total),
@@ -84,6 +124,20 @@ impl OrderInMail {
             tracking: non_blank(it.tracking.as_deref()),
         };
         let parcels = request.shipment.iter().flat_map(messaging::ShipmentTracking::parcels).map(parcel);
+        let edited = |it: &messaging::EditedLine| EditedLineInMail {
+            sku: one_line(&it.sku, MAX_CHARACTERS),
+            title: one_line(&it.title, MAX_CHARACTERS),
+            before: quantity(&it.quantity_before, it.unit.as_ref()),
+            after: quantity(&it.quantity, it.unit.as_ref()),
+        };
+        let edit = request.details.edit.as_ref().map(|edit| EditInMail {
+            total_before: price(&edit.total_before),
+            lines: edit.lines.iter().map(edited).collect(),
+            more_lines: writer.more_lines(edit.omitted_lines),
+            added_payment: edit.added_payment.as_deref().map(price),
+            released: edit.released.as_deref().map(price),
+            refunded: edit.refunded.as_deref().map(price),
+        });
         let cause = request.rejection.as_ref().and_then(|cause| writer.rejection(cause));
         Self {
             id: one_line(request.order_number.as_ref().unwrap_or(&request.order_id), MAX_CHARACTERS),
@@ -104,9 +158,27 @@ impl OrderInMail {
                 included_taxes: totals.included_taxes.as_deref().map(price),
             }),
             estimated_delivery: request.details.estimated_delivery.as_deref().and_then(|day| writer.date(day)),
+            edit,
+            document: request.details.document.as_ref().and_then(document),
             addresses: addresses(&request.details),
         }
     }
+}
+
+impl OrderInMail {
+    /// Whether some of it is not in stock yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lines.iter().any(|line| line.waiting.is_some())
+    }
+}
+
+/// `None`: what should be a web address is none, and nobody is to follow it.
+fn document(document: &messaging::DocumentLink) -> Option<DocumentInMail> {
+    let is_web = ["https://", "http://"].iter().any(|scheme| document.url.starts_with(scheme));
+    let is_whole =
+        document.url.len() <= MAX_URL && !document.url.contains(|c: char| c.is_control() || c.is_whitespace());
+    let number = non_blank(Some(&document.number))?;
+    (is_web && is_whole).then(|| DocumentInMail { number, url: document.url.clone() })
 }
 
 fn addresses(order: &messaging::OrderDetails) -> Vec<AddressInMail> {
@@ -123,5 +195,7 @@ pub(super) fn non_blank(text: Option<&str>) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
+/// The longest address that is linked, in bytes.
+const MAX_URL: usize = 2_000;
 /// The longest value shown, in characters. The longest title has as many.
 const MAX_CHARACTERS: usize = 500;

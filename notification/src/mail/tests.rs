@@ -4,7 +4,10 @@ use messaging::{
 };
 use uuid::Uuid;
 
+use self::requests::{document, edit, requests};
 use super::*;
+
+mod requests;
 
 /// The mail for its customer.
 fn content(request: &NotificationRequested) -> Result<MailContent, askama::Error> {
@@ -45,96 +48,6 @@ fn an_order_with_a_number_is_called_by_that_and_not_by_its_id() {
             }
         }
     }
-}
-
-/// Each mail, with what it can say.
-fn requests() -> Vec<(&'static str, NotificationRequested)> {
-    let reason = || Some("Standing Desk, Oak is out of stock".to_owned());
-    let cause = RejectionCause { code: "outOfStock".into(), skus: vec!["sku-123".into(), "sku-7".into()] };
-    let dhl = || parcel(Some("DHL"), Some("00340434161094042557"));
-    let parcels = vec![dhl(), parcel(Some("UPS"), None), parcel(None, Some("1Z999AA10123456784"))];
-    let refund_amount = || Some("1250.00".to_owned());
-    vec![
-        ("order_confirmed", request(NotificationTemplate::OrderConfirmed)),
-        ("order_rejected", NotificationRequested { reason: reason(), ..request(NotificationTemplate::OrderRejected) }),
-        (
-            "order_cancelled",
-            NotificationRequested {
-                reason: Some("cancelled at your request".into()),
-                refund_amount: refund_amount(),
-                ..request(NotificationTemplate::OrderCancelled)
-            },
-        ),
-        (
-            "order_shipped",
-            NotificationRequested {
-                shipment: Some(ShipmentTracking::of(vec![dhl()])),
-                ..request(NotificationTemplate::OrderShipped)
-            },
-        ),
-        (
-            "order_shipped_parcels",
-            NotificationRequested {
-                shipment: Some(ShipmentTracking::of(parcels)),
-                ..request(NotificationTemplate::OrderShipped)
-            },
-        ),
-        (
-            "order_refunded",
-            NotificationRequested {
-                refund_amount: refund_amount(),
-                reason: reason(),
-                ..request(NotificationTemplate::OrderRefunded)
-            },
-        ),
-        (
-            "order_confirmed_whole",
-            NotificationRequested { details: whole(), ..request(NotificationTemplate::OrderConfirmed) },
-        ),
-        (
-            "order_cancelled_whole",
-            NotificationRequested {
-                details: OrderDetails { shipping_address: None, billing_address: None, ..whole() },
-                ..request(NotificationTemplate::OrderCancelled)
-            },
-        ),
-        (
-            "order_cancelled_paid_elsewhere",
-            NotificationRequested { paid_elsewhere: true, ..request(NotificationTemplate::OrderCancelled) },
-        ),
-        (
-            "order_rejected_paid_elsewhere",
-            NotificationRequested {
-                paid_elsewhere: true,
-                reason: reason(),
-                ..request(NotificationTemplate::OrderRejected)
-            },
-        ),
-        ("staff_new_order", NotificationRequested { details: whole(), ..request(NotificationTemplate::StaffNewOrder) }),
-        (
-            "staff_new_order_customer",
-            NotificationRequested {
-                details: OrderDetails { customer_name: Some("Jörg Müller".into()), ..whole() },
-                ..request(NotificationTemplate::StaffNewOrder)
-            },
-        ),
-        (
-            "order_shipped_whole",
-            NotificationRequested {
-                shipment: Some(ShipmentTracking::of(vec![dhl()])),
-                details: OrderDetails { totals: None, billing_address: None, ..whole() },
-                ..request(NotificationTemplate::OrderShipped)
-            },
-        ),
-        (
-            "order_rejected_out_of_stock",
-            NotificationRequested {
-                rejection: Some(cause),
-                reason: Some("not enough in stock: sku-123, sku-7".into()),
-                ..request(NotificationTemplate::OrderRejected)
-            },
-        ),
-    ]
 }
 
 #[test]
@@ -271,6 +184,8 @@ fn whole() -> OrderDetails {
         estimated_delivery: some("2026-12-03"),
         shipping_address: Some(shipping_address),
         billing_address: Some(billing_address),
+        edit: None,
+        document: None,
     }
 }
 
@@ -308,6 +223,8 @@ fn everything_is((template, locale): (NotificationTemplate, &str), text: &str) -
                 country: text.into(),
                 ..PostalAddress::default()
             }),
+            edit: Some(edit(text)),
+            document: document(text),
             ..whole()
         },
         ..request(template)
@@ -326,6 +243,7 @@ fn request(template: NotificationTemplate) -> NotificationRequested {
         measure: None,
         unit_price: unit_price.into(),
         line_total: line_total.into(),
+        waiting: None,
     };
     NotificationRequested {
         notification_id: Uuid::from_u128(1),

@@ -38,6 +38,7 @@ pub(crate) fn request(attempt: u32) -> NotificationRequested {
             measure: None,
             unit_price: "129.99".into(),
             line_total: "129.99".into(),
+            waiting: None,
         }],
         omitted_lines: 0,
         details: messaging::OrderDetails::default(),

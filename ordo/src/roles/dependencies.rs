@@ -8,7 +8,7 @@ use event_store::{EventStore, StreamLocks};
 use messaging::{Consumer, Producer, ProducerSettings, Queues};
 use notification::{NotificationDependencies, NotificationSettings};
 use payments::Guarded;
-use sagas::{SagaDependencies, SagaSettings};
+use sagas::{AwaitedByMails, SagaDependencies, SagaSettings};
 
 use crate::connections::SharedClients;
 use crate::migrate;
@@ -39,6 +39,12 @@ pub(super) async fn sagas(
             step_deadline: settings.saga_deadline,
             payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
             mail_staff: !settings.mail_staff.is_empty(),
+            awaited_by_mails: AwaitedByMails {
+                numbers: settings.order_numbers.is_some(),
+                documents: settings.seller.is_some() && settings.document_url.is_some(),
+                ..AwaitedByMails::default()
+            },
+            document_url: settings.document_url.clone(),
         },
     })
 }

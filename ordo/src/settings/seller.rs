@@ -3,6 +3,8 @@
 use domain::document::Seller;
 use domain::order_number::OrderNumberFormat;
 
+use sagas::DocumentUrl;
+
 use super::reader::SettingsReader;
 use super::value_types::SettingType;
 
@@ -52,6 +54,19 @@ pub(super) fn read_order_numbers(table: &mut SettingsReader) -> Option<OrderNumb
         &format,
         "What the numbers of orders begin with: A-{year} makes A-2026-000001, by the year (UTC) in which an order comes. With it the role \
          sagas gives each new order a number",
+    )
+}
+
+/// Where customers find their invoices and credit notes; `None`: mails link to none.
+pub(super) fn read_document_url(table: &mut SettingsReader) -> Option<DocumentUrl> {
+    let allowed =
+        "an http:// or https:// address with {documentId} or {number} in its path, and {orderId} where that is needed";
+    let url = SettingType::new(allowed, |url: &DocumentUrl| url.as_str().to_owned(), DocumentUrl::parse);
+    table.optional(
+        "ORDO_DOCUMENT_URL",
+        &url,
+        "The shop's page of an invoice or a credit note, such as https://shop.example/orders/{orderId}/documents/{documentId}. With it the \
+         mails about shipments and refunds link to their documents",
     )
 }
 

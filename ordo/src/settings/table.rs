@@ -213,6 +213,7 @@ fn read(table: &mut SettingsReader) -> Settings {
         publication: publication::read(table),
         seller: seller::read(table),
         order_numbers: seller::read_order_numbers(table),
+        document_url: seller::read_document_url(table),
         authentication: authentication::read(table),
         log: table.value("ORDO_LOG", "info".to_owned(), &log_filter(), "Which log lines are written"),
         log_format: table.value(

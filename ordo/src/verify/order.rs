@@ -140,6 +140,8 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         OrderEvent::OrderCancelled(_) => Some(MailTemplate::OrderCancelled),
         OrderEvent::OrderShipped(_) => Some(MailTemplate::OrderShipped),
         OrderEvent::PaymentRefunded(_) => Some(MailTemplate::OrderRefunded),
+        OrderEvent::OrderEdited(edited) => edited.mail_customer.then_some(MailTemplate::OrderEdited),
+        OrderEvent::PaymentVoided(voided) => voided.released_minor.map(|_| MailTemplate::PaymentReleased),
         OrderEvent::MailResendRequested(wanted) => Some(wanted.template),
         OrderEvent::OrderCreated(_)
         | OrderEvent::StockReserved(_)
@@ -148,12 +150,10 @@ fn owed_mail(event: &OrderEvent) -> Option<MailTemplate> {
         | OrderEvent::PaymentAuthorized(_)
         | OrderEvent::PaymentDeclined(_)
         | OrderEvent::PaymentOutcomeUnknown(_)
-        | OrderEvent::PaymentVoided(_)
         | OrderEvent::PaymentCaptured(_)
         | OrderEvent::RefundRequested(_)
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderEditRequested(_)
-        | OrderEvent::OrderEdited(_)
         | OrderEvent::OrderEditRejected(_)
         | OrderEvent::LinesCancelled(_)
         | OrderEvent::ShipmentDelivered(_)

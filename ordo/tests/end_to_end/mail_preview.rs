@@ -50,7 +50,8 @@ async fn a_preview_needs_no_platform_for_the_sample_and_names_what_there_is() {
     let german = ask(&["mail", "preview", "--template", "order-refunded", "--locale", "de-CH"]).await;
     assert!(german.out.starts_with("Subject: Erstattung zur Bestellung sample-1\n\n"), "{german:?}");
     let listed = ask(&["mail", "preview", "--list"]).await;
-    let templates = "order_confirmed, order_rejected, order_cancelled, order_shipped, order_refunded, staff_new_order";
+    let templates = "order_confirmed, order_rejected, order_cancelled, order_shipped, order_refunded, order_edited, \
+                     payment_released, staff_new_order";
     assert_eq!(listed.out, format!("templates  {templates}\nlanguages  de, en\n"));
 
     let unknown = ask(&["mail", "preview", "--template", "order_teleported"]).await;

@@ -70,6 +70,7 @@ mod support;
 mod tampering;
 mod time_travel;
 mod tls;
+mod told_by_mail;
 mod traces;
 mod unknown_event;
 mod verify;

@@ -86,7 +86,8 @@ async fn what_was_cancelled_of_an_order_is_shown_with_its_lines() {
     assert_eq!(counted, [[Some(1), Some(1)], [Some(0), Some(1)]]);
     let [cancellation] = view["cancellations"].as_array().unwrap().as_slice() else { panic!("{view}") };
     assert_eq!((&cancellation["cancellationId"], &cancellation["reason"]), (&json!("c-1"), &json!("sold out")));
-    let view = reads.after(OrderEvent::PaymentVoided(PaymentVoided { payment_number: None })).await;
+    let view =
+        reads.after(OrderEvent::PaymentVoided(PaymentVoided { payment_number: None, released_minor: None })).await;
     assert_eq!(statuses(&view), ["confirmed", "captured", "shipped", "none"]);
 }
 
@@ -316,7 +317,7 @@ async fn a_cancelled_order_says_why() {
     assert_eq!(view["undoing"], true);
 
     let undone = [
-        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number: None, released_minor: None }),
         OrderEvent::StockReleased(StockReleased { expired: false }),
         OrderEvent::OrderCancelled(OrderCancelled { reason }),
     ];

@@ -2,17 +2,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::ids::{EditId, Sku};
+use domain::ids::{DocumentId, EditId, LocationId, ShipmentId, Sku};
 use domain::order::event::{
-    CancellationRequested, LineChange, OperatorIntervened, OrderChanges, OrderNumbered, PaymentDeclined,
-    PaymentOutcomeUnknown, PaymentVoided, Shortage, StockReleased, StockReservationFailed,
+    BackorderedUnits, CancellationRequested, InvoiceIssued, LineChange, LineQuantity, OperatorIntervened, OrderChanges,
+    OrderLine, OrderNumbered, OrderShipped, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
+    Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
 };
 use domain::order::saga::OperatorDecision;
 use domain::order::{OrderEvent, RequestEdit};
 use event_store::{AppendQueueSettings, EventStore};
-use messaging::ProducerSettings;
+use messaging::{DocumentLink, ProducerSettings};
 use tokio::net::TcpListener;
 
+use super::lines::MAX_LINE_BYTES;
 use super::*;
 use crate::mail_requests::send_requests;
 use crate::report::tests::{after, authorized, reserved};
@@ -26,7 +28,7 @@ fn told<const N: usize>(commands: [OrderCommand; N]) -> Option<String> {
 fn request<const N: usize>(commands: [OrderCommand; N]) -> NotificationRequested {
     let order = OrderSession::open(&after(commands)).unwrap().unwrap();
     let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
-    content(&order, &mail, 1)
+    content(&order, &mail, 1, None)
 }
 
 #[test]
@@ -36,10 +38,10 @@ fn a_mail_has_the_number_for_people_if_the_order_has_one() {
             .unwrap()
             .unwrap();
     let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
-    assert_eq!(content(&order, &mail, 1).order_number, None);
+    assert_eq!(content(&order, &mail, 1, None).order_number, None);
     let number = OrderNumbered { order_number: "A-2026-000042".into(), series: "A-2026".into(), sequence: 42 };
     order.order.apply(OrderEvent::OrderNumbered(number));
-    assert_eq!(content(&order, &mail, 1).order_number.as_deref(), Some("A-2026-000042"));
+    assert_eq!(content(&order, &mail, 1, None).order_number.as_deref(), Some("A-2026-000042"));
 }
 
 fn released(expired: bool) -> OrderCommand {
@@ -171,7 +173,114 @@ fn the_lines_of_a_mail_fit_into_a_message_however_long_their_names_are_in_json()
     let some = order.content.lines[0].clone();
     let line = OrderLine { sku: Sku::parse(quotes(128)).unwrap(), title: quotes(500), ..some };
     order.content.lines = vec![line; 500];
-    let (shown, omitted) = lines(&order, None);
+    let (shown, omitted) = lines(&order, MailTemplate::OrderConfirmed, None);
     assert_eq!(shown.len() + omitted as usize, 500);
     assert!(serde_json::to_vec(&shown).unwrap().len() <= MAX_LINE_BYTES);
+}
+
+/// The demo order, confirmed, and the mail that it owes.
+fn confirmed() -> (OrderSession, OwedMail) {
+    let promised = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
+    let order = OrderSession::open(&after(promised)).unwrap().unwrap();
+    let mail = order.mail_triggers.owed_mail(&order.order).unwrap();
+    (order, mail)
+}
+
+#[test]
+fn a_mail_waits_for_a_number_that_is_given_and_not_for_long() {
+    let (mut order, mail) = confirmed();
+    let awaited = AwaitedByMails { numbers: true, ..AwaitedByMails::default() };
+    let owed_at = order.now;
+    let wait_after = |order: &mut OrderSession, millis: i64| {
+        order.now = owed_at + chrono::TimeDelta::milliseconds(millis);
+        waits::wait(order, &mail, &awaited).map(|wait| wait.as_millis())
+    };
+    for (millis, wait) in
+        [(0, Some(1_000)), (9_400, Some(9_400)), (29_500, Some(500)), (30_000, None), (3_600_000, None), (-5_000, None)]
+    {
+        assert_eq!(wait_after(&mut order, millis), wait, "{millis} ms");
+    }
+    order.now = owed_at;
+    assert_eq!(waits::wait(&order, &mail, &AwaitedByMails::default()), None);
+    // One that was requested is the customer's mail already.
+    order.requests_sent = 1;
+    assert_eq!(waits::wait(&order, &mail, &awaited), None);
+    order.requests_sent = 0;
+    let number = OrderNumbered { order_number: "A-2026-000042".into(), series: "A-2026".into(), sequence: 42 };
+    order.order.apply(OrderEvent::OrderNumbered(number));
+    assert_eq!(waits::wait(&order, &mail, &awaited), None);
+}
+
+#[test]
+fn a_mail_about_a_shipment_waits_for_its_invoice_and_links_to_it() {
+    let (mut order, _) = confirmed();
+    let shipment_id = ShipmentId::parse("s-1").unwrap();
+    let lines = vec![LineQuantity { line_number: 1, quantity: 1 }];
+    let shipped = OrderShipped { shipment_id: shipment_id.clone(), lines, parcels: vec![], location: None };
+    let mail =
+        OwedMail { template: MailTemplate::OrderShipped, nth: 0, notification_id: Uuid::nil(), cause: Uuid::nil() };
+    let awaited = AwaitedByMails { documents: true, ..AwaitedByMails::default() };
+    let url = DocumentUrl::parse("https://shop.example/{orderId}/{number}").unwrap();
+    let document = |order: &OrderSession| content(order, &mail, 1, Some(&url)).details.document;
+
+    order.order.apply(OrderEvent::OrderShipped(shipped));
+    assert_eq!(waits::wait(&order, &mail, &awaited), None, "nothing was captured, so no invoice is due");
+    let captured = PaymentCaptured {
+        shipment_id: shipment_id.clone(),
+        amount_minor: 12_999,
+        reference: "cap-1".into(),
+        payment_number: None,
+    };
+    order.order.apply(OrderEvent::PaymentCaptured(captured));
+    assert!(waits::wait(&order, &mail, &awaited).is_some());
+    assert_eq!((document(&order), waits::wait(&order, &mail, &AwaitedByMails::default())), (None, None));
+
+    order.order.apply(OrderEvent::InvoiceIssued(InvoiceIssued {
+        document_id: DocumentId::parse("d-1").unwrap(),
+        number: "INV-2026-000042".into(),
+        series: "INV-2026".into(),
+        sequence: 42,
+        issued_on: chrono::NaiveDate::from_ymd_opt(2026, 11, 30).unwrap(),
+        shipment_id,
+        total_minor: 12_999,
+    }));
+    let link =
+        DocumentLink { number: "INV-2026-000042".into(), url: "https://shop.example/o-1/INV-2026-000042".into() };
+    assert_eq!((document(&order), waits::wait(&order, &mail, &awaited)), (Some(link), None));
+    assert_eq!(content(&order, &mail, 1, None).details.document, None);
+    // It is not the confirmation's.
+    let (_, confirmation) = confirmed();
+    assert_eq!(content(&order, &confirmation, 1, Some(&url)).details.document, None);
+}
+
+#[test]
+fn a_mail_says_at_each_line_how_much_is_not_in_stock_yet_and_until_when() {
+    let mut order = confirmed().0.order;
+    let line = |quantity| OrderLine { quantity, ..order.content.lines[0].clone() };
+    order.content.lines = vec![line(2), line(3), OrderLine { sku: Sku::parse("other").unwrap(), ..line(1) }];
+    let sku = order.content.lines[0].sku.clone();
+    let location = LocationId::default();
+    let waits = |available_at: Option<&str>| BackorderedUnits {
+        sku: sku.clone(),
+        quantity: 4,
+        location: location.clone(),
+        available_at: available_at.map(|at| at.parse().unwrap()),
+    };
+    let shown = |order: &PlacedOrder, template| -> Vec<Option<(String, Option<String>)>> {
+        let lines = lines(order, template, None).0.into_iter();
+        lines.map(|line| line.waiting.map(|it| (it.quantity, it.expected_at))).collect()
+    };
+    let some = |quantity: &str, at: Option<&str>| Some((quantity.to_owned(), at.map(str::to_owned)));
+    assert_eq!(shown(&order, MailTemplate::OrderConfirmed), [None, None, None]);
+    for at in [Some("2026-12-24T00:00:00Z"), None] {
+        order.apply(OrderEvent::StockReserved(StockReserved {
+            units: vec![SkuQuantity { sku: sku.clone(), quantity: 5, location: location.clone() }],
+            expires_at: chrono::DateTime::UNIX_EPOCH,
+            backorders: vec![waits(at)],
+        }));
+        for template in [MailTemplate::OrderConfirmed, MailTemplate::OrderEdited, MailTemplate::StaffNewOrder] {
+            assert_eq!(shown(&order, template), [some("1", at), some("3", at), None]);
+        }
+        assert_eq!(shown(&order, MailTemplate::OrderCancelled), [None, None, None]);
+    }
 }

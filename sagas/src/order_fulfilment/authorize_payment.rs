@@ -114,7 +114,10 @@ fn void(order: &OrderSession, payment: Option<&Payment>, provider: Arc<dyn Payme
         {
             return ProviderStepOutcome::failed(error);
         }
-        ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number }))
+        ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided {
+            payment_number,
+            released_minor: None,
+        }))
     })
 }
 

@@ -34,7 +34,10 @@ fn void_rest(order: &OrderSession, provider: Arc<dyn PaymentGateway>) -> Provide
     let payment_number = order.order.payment_name(payment.number);
     ProviderCallPlan::needed(async move {
         match provider.void(&void).await {
-            Ok(()) => ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })),
+            Ok(()) => ProviderStepOutcome::done(OrderCommand::RecordPaymentVoided(PaymentVoided {
+                payment_number,
+                released_minor: None,
+            })),
             Err(error) => ProviderStepOutcome::failed(error),
         }
     })

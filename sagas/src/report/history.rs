@@ -239,6 +239,8 @@ pub(super) fn notifying_saga(template: MailTemplate) -> &'static str {
         | MailTemplate::OrderRejected
         | MailTemplate::OrderCancelled
         | MailTemplate::OrderShipped
+        | MailTemplate::OrderEdited
+        | MailTemplate::PaymentReleased
         | MailTemplate::StaffNewOrder => order_fulfilment::SAGA.name,
     }
 }

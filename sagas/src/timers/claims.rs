@@ -117,11 +117,11 @@ impl ClaimedTimers {
             let query = format!(
                 "with mine as materialized (
                     select order_id from saga_work
-                     where saga = any($1) and order_id = any($2) and claimed_by = $10 for update skip locked)
+                     where saga = any($1) and order_id = any($2) and claimed_by = $11 for update skip locked)
                  update saga_work w set {} from mine, {ROWS} as fresh
                   where fresh.order_id = mine.order_id and w.saga = fresh.saga and w.order_id = fresh.order_id
-                    and w.claimed_by = $10 and w.seen <= fresh.seen",
-                replacement("fresh")
+                    and w.claimed_by = $11 and w.seen <= fresh.seen",
+                replacement("fresh", "fresh.owed_since")
             );
             bind_rows(&query, wake_ups).bind(self.id).execute(pool).await?;
         }

@@ -21,11 +21,11 @@ fn ended(order_id: &str, seen: i64) -> TimerRemoval {
 }
 
 fn waits(order_id: &str, wait: Duration, seen: i64) -> SagaTimer {
-    SagaTimer::in_progress(key(order_id), STEP, None, wait).seeing(seen)
+    SagaTimer::in_progress(key(order_id), STEP, None, wait).seeing(seen, 0)
 }
 
 fn stuck(order_id: &str, seen: i64) -> SagaTimer {
-    SagaTimer::stuck(key(order_id), STEP, None, "no funds".to_owned()).seeing(seen)
+    SagaTimer::stuck(key(order_id), STEP, None, "no funds".to_owned()).seeing(seen, 0)
 }
 
 async fn noted(pool: &PgPool, rows: Vec<SagaTimer>) {
@@ -165,7 +165,7 @@ async fn a_failure_that_is_told_late_does_not_take_a_stuck_saga_out_of_sight() {
 async fn requests_for_an_earlier_mail_or_another_step_do_not_count_for_what_is_next() {
     let database = testkit::database().await;
     let pool = database.pool();
-    let asked = |order_id| SagaTimer::after_request(key(order_id), SagaStep::NotifyCustomer, 0, AN_HOUR).seeing(3);
+    let asked = |order_id| SagaTimer::after_request(key(order_id), SagaStep::NotifyCustomer, 0, AN_HOUR).seeing(3, 0);
     schedule(&mut pool.acquire().await.unwrap(), vec![asked("same mail"), asked("other mail"), asked("other step")])
         .await
         .unwrap();
@@ -178,4 +178,41 @@ async fn requests_for_an_earlier_mail_or_another_step_do_not_count_for_what_is_n
         sqlx::query_as("select order_id, sent, seen from saga_work order by order_id").fetch_all(pool).await.unwrap();
     let expected = [("other mail", 0, 5), ("other step", 0, 5), ("same mail", 1, 5)];
     assert_eq!(rows, expected.map(|(order_id, sent, seen)| (order_id.to_owned(), sent, seen)));
+}
+
+/// Whether the row is about what it was about an hour ago.
+async fn is_old(pool: &PgPool, order_id: &str) -> bool {
+    let query = "select since < now() - interval '30 minutes' from saga_work where order_id = $1";
+    sqlx::query_scalar(query).bind(order_id).fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_mail_that_is_owed_later_does_not_have_the_age_of_the_one_before() {
+    let database = testkit::database().await;
+    let pool = database.pool();
+    let wait = |order_id, wait, seen, owed_since| {
+        SagaTimer::in_progress(key(order_id), SagaStep::NotifyCustomer, None, wait).seeing(seen, owed_since)
+    };
+    noted(pool, ["scheduled", "settled", "ensured"].map(|order_id| wait(order_id, NOW, 3, 3)).into()).await;
+    let age = || async { sqlx::query("update saga_work set since = now() - interval '1 hour'").execute(pool).await };
+    age().await.unwrap();
+    let of_mails = (key("").0, TimerKind::Mails);
+    let claim = ClaimedTimers::lease(pool, of_mails, TimerPriority::Oldest, 10).await.unwrap();
+
+    // The same mail, looked at again after something else happened.
+    claim.settle(pool, &[wait("settled", NOW, 4, 3)], &[]).await.unwrap();
+    noted(pool, vec![wait("scheduled", NOW, 4, 3)]).await;
+    ensure(pool, &key("ensured"), SagaStep::NotifyCustomer, (4, 3)).await.unwrap();
+    for order_id in ["scheduled", "settled", "ensured"] {
+        assert!(is_old(pool, order_id).await, "{order_id}");
+    }
+
+    // Its outcome was the fifth event.
+    let claim = ClaimedTimers::lease(pool, of_mails, TimerPriority::Oldest, 10).await.unwrap();
+    claim.settle(pool, &[wait("settled", NOW, 5, 5)], &[]).await.unwrap();
+    noted(pool, vec![wait("scheduled", NOW, 5, 5)]).await;
+    ensure(pool, &key("ensured"), SagaStep::NotifyCustomer, (5, 5)).await.unwrap();
+    for order_id in ["scheduled", "settled", "ensured"] {
+        assert!(!is_old(pool, order_id).await, "{order_id}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::ids::{EditId, LocationId};
 use domain::order::event::{LineChange, OrderChanges, OrderLine};
 use domain::order::{OrderCommand, OrderError, OrderStage, PaymentStatus, RequestEdit};
-use messaging::NotificationTemplate;
+use messaging::{NotificationRequested, NotificationTemplate};
 use sagas::SagaSettings;
 use testkit::{PaymentCall, PaymentFault};
 
@@ -29,6 +29,14 @@ fn held(world: &World, order_id: &str) -> i64 {
     ours.filter(|(_, it)| it.is_held()).map(|(_, it)| it.authorized - it.captured).sum()
 }
 
+/// The customer hears of the edit, and then nothing waits.
+async fn told(world: &World) -> NotificationRequested {
+    let mail = world.mail().await;
+    assert_eq!(mail.template, NotificationTemplate::OrderEdited);
+    world.eventually_nothing_waits().await;
+    mail
+}
+
 #[tokio::test]
 async fn an_edit_holds_what_is_more_and_reserves_it_and_gives_back_what_is_less() {
     let world = World::start().await;
@@ -37,8 +45,13 @@ async fn an_edit_holds_what_is_more_and_reserves_it_and_gives_back_what_is_less(
     world.promise("a", 2).await;
 
     world.ask("a", edit("up", 3)).await.unwrap();
-    world.eventually_nothing_waits().await;
-    assert_eq!(world.events("a").await[5..], ["OrderEditRequested", "PaymentAuthorized", "OrderEdited"]);
+    let mail = told(&world).await;
+    assert_eq!(world.events("a").await[5..8], ["OrderEditRequested", "PaymentAuthorized", "OrderEdited"]);
+    let told_of = mail.details.edit.unwrap();
+    let line = &told_of.lines[0];
+    assert_eq!((line.quantity_before.as_str(), line.quantity.as_str(), told_of.lines.len()), ("2", "3", 1));
+    assert_eq!((told_of.total_before.as_str(), mail.total_amount.as_str()), ("20.00", "30.00"));
+    assert_eq!((told_of.added_payment.as_deref(), told_of.released), (Some("10.00"), None));
     assert_eq!((held(&world, "a"), world.stock("s").await.reserved), (3 * PRICE, 3));
 
     // Some of it ships. The other units become those of another SKU.
@@ -49,7 +62,8 @@ async fn an_edit_holds_what_is_more_and_reserves_it_and_gives_back_what_is_less(
     let change = LineChange { line_number: 1, quantity: Some(1), ..LineChange::default() };
     let changes = OrderChanges { lines: vec![change], added_lines: vec![line], ..OrderChanges::default() };
     world.ask("a", request("other", changes)).await.unwrap();
-    world.eventually_nothing_waits().await;
+    let told_of = told(&world).await.details.edit.unwrap();
+    assert_eq!((told_of.added_payment, told_of.released.as_deref()), (None, Some("10.00")));
     assert_eq!(world.order("a").await.content.total_minor, 2 * PRICE);
     assert_eq!((world.stock("s").await.reserved, world.stock("t").await.reserved), (0, 1));
 
@@ -76,10 +90,10 @@ async fn units_that_an_edit_adds_come_from_where_they_are_and_go_back_there() {
 
     // Berlin has the most of what is missing.
     world.ask("a", edit("up", 5)).await.unwrap();
-    world.eventually_nothing_waits().await;
+    told(&world).await;
     assert_eq!((reserved("default").await, reserved("berlin").await), ((3, 2), (4, 3)));
     world.ask("a", edit("down", 4)).await.unwrap();
-    world.eventually_nothing_waits().await;
+    told(&world).await;
     assert_eq!((reserved("default").await, reserved("berlin").await), ((3, 2), (4, 2)));
     // At both there is too little, and nothing is reserved at one of them for nothing.
     world.ask("a", edit("more", 8)).await.unwrap();
@@ -132,8 +146,8 @@ async fn a_crash_at_any_step_of_an_edit_neither_loses_it_nor_makes_it_twice() {
         world.hang(event).await;
         world.ask(&order_id, edit("e", 2)).await.unwrap();
         world.crash_while_storing().await;
-        world.eventually_nothing_waits().await;
-        assert_eq!(world.events(&order_id).await[5..], ["OrderEditRequested", "PaymentAuthorized", "OrderEdited"]);
+        told(&world).await;
+        assert_eq!(world.events(&order_id).await[5..8], ["OrderEditRequested", "PaymentAuthorized", "OrderEdited"]);
         assert_eq!((held(&world, &order_id), world.stock("s").await.reserved), (2 * PRICE, 2), "{event}");
         world.cancel(&order_id).await.unwrap();
         world.is_undone(&order_id, NotificationTemplate::OrderCancelled, "changed my mind").await;

@@ -128,6 +128,7 @@ async fn an_edits_money_that_is_not_let_go_of(world: &World) {
     world.gateway.next(PaymentCall::Void, PaymentFault::Declined);
     world.ask("held", edit("f", 1)).await.unwrap();
     world.eventually_has("held", "OrderEdited").await;
+    assert_eq!(world.mail().await.template, NotificationTemplate::OrderEdited);
     world.eventually_stuck("held", SagaStep::VoidPayment).await;
     let order = world.order("held").await;
     assert_eq!((order.stage(), order.content.total_minor), (OrderStage::Confirmed, PRICE));

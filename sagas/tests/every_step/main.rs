@@ -2,6 +2,7 @@
 //! queues. However it goes, an order ends done, undone, or visibly stuck; and then an operator can end it.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
+mod awaited;
 mod cancelled;
 mod copy;
 mod crashes;

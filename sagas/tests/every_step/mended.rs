@@ -104,8 +104,16 @@ async fn money_that_the_provider_does_not_let_go_of() {
         world.eventually_stuck(order_id, SagaStep::VoidPayment).await;
         assert_eq!(world.order(order_id).await.stage(), OrderStage::Undoing);
         assert_eq!(world.stock("s").await.available(), 10, "others can have its units meanwhile");
-        world.intervene(order_id, SagaStep::VoidPayment, decision).await;
+        world.intervene(order_id, SagaStep::VoidPayment, decision.clone()).await;
         assert_eq!(world.mail().await.template, NotificationTemplate::OrderCancelled);
+        // Nobody says that money is free because an operator goes on without it.
+        if matches!(decision, OperatorDecision::MarkSucceeded { .. }) {
+            let mail = world.mail().await;
+            assert_eq!(
+                (mail.template, mail.refund_amount.as_deref()),
+                (NotificationTemplate::PaymentReleased, Some("10.00"))
+            );
+        }
         world.eventually_nothing_waits().await;
         assert_eq!(world.order(order_id).await.payment_status(), PaymentStatus::Voided);
         assert_eq!(world.stock("s").await.available(), 10);

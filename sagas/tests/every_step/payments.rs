@@ -130,6 +130,9 @@ async fn what_was_paid_elsewhere_waits_for_a_person_to_give_it_back_and_holds_up
     testkit::eventually(crate::world::PATIENCE, || async { world.count(row).await == 1 }).await;
     assert_eq!(world.order("b").await.stage(), OrderStage::Cancelled);
     transferred(&world, "b", None, ManualRefundName::Rest).await;
+    let mail = world.mail().await;
+    assert_eq!((mail.template, mail.paid_elsewhere), (NotificationTemplate::PaymentReleased, true));
+    assert_eq!(mail.refund_amount.as_deref(), Some("10.00"));
     world.eventually_nothing_waits().await;
     assert_eq!(world.order("b").await.payment_status(), PaymentStatus::Voided);
     world.end().await;

@@ -88,7 +88,9 @@ async fn a_mail_that_was_never_asked_for_is_not_given_up_with_the_one_before_it(
     testkit::eventually(PATIENCE, || async { world.count(asked_once).await == 1 }).await;
 
     // As if it was come across before it was noted, and what was noted of the other is still there.
-    world.execute("update saga_work set sent = 14, seen = seen - 1, due_at = now()").await;
+    let not_noted =
+        "update saga_work set sent = 14, seen = seen - 1, since = since - interval '1 hour', due_at = now()";
+    world.execute(not_noted).await;
     testkit::eventually(PATIENCE, || async { world.count(asked_once).await == 1 }).await;
     let given_up = world.events("a").await.into_iter().filter(|event| *event == "NotificationFailed");
     assert_eq!(given_up.count(), 1);

@@ -208,7 +208,7 @@ fn ask(world: &mut World, visit: &mut Visit, step: SagaStep, luck: Luck, bug: Op
         && payment.state == AuthorizationState::None
     {
         let payment_number = order.payment_name(payment.number);
-        visit.take(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })).ok()?;
+        visit.take(OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number, released_minor: None })).ok()?;
         return Some(true);
     }
     // Means of payment that were given up for another are let go of before anything else happens.
@@ -369,7 +369,9 @@ pub(crate) fn answer(order: &PlacedOrder, call: &Call, answered: &Result<(), Ref
             let declined = PaymentDeclined { code: "no".into(), message: "no".into(), payment_number };
             vec![OrderCommand::RecordPaymentDeclined(declined)]
         }
-        (Call::Void { .. }, Ok(())) => vec![OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number })],
+        (Call::Void { .. }, Ok(())) => {
+            vec![OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number, released_minor: None })]
+        }
         (Call::Capture { done, amount_minor, .. }, Ok(())) => {
             let shipment = order.shipments.iter().find(|it| it.id.as_str() == marked(done));
             let captured = shipment.map(|it| PaymentCaptured {

@@ -9,7 +9,6 @@ use crate::order::command::RequestEdit;
 use crate::order::error::OrderError;
 use crate::order::event::{AddedPayment, OrderChanges, OrderCreated, OrderLine, TaxRate};
 use crate::order::parse::MAX_ITEMS;
-use crate::order::payments::{AuthorizationState, Payment};
 use crate::order::state::PlacedOrder;
 use crate::order::transitions::OrderAction;
 use crate::quantity::{MAX_THOUSANDTHS, Quantity, UnitOfMeasure};
@@ -37,27 +36,14 @@ impl PlacedOrder {
     pub(in crate::order) fn preview_edit(&self, command: &RequestEdit) -> Result<EditPreview, OrderError> {
         self.check(OrderAction::Edit)?;
         let (after, totals) = self.edited(&command.changes)?;
-        let owed_before = self.content.total_minor - self.cancelled_minor();
-        let owed = after.content.total_minor - after.cancelled_minor();
+        let owed = after.owed_minor();
         let of_payments: i64 = self.counted_payments().map(|payment| payment.amount_minor).sum();
         let payment = match owed.saturating_sub(of_payments) {
             ..=0 => None,
             amount_minor => Some(self.added_payment(command, amount_minor)?),
         };
-        let less = |is_counted: fn(&Payment) -> bool| -> i64 {
-            let of = |payment: &Payment| {
-                let taken = |owed| self.share_of_owed_minor(payment.number, owed);
-                taken(owed_before) - taken(owed)
-            };
-            self.counted_payments().filter(|payment| is_counted(payment)).map(of).sum::<i64>().max(0)
-        };
-        Ok(EditPreview {
-            released_minor: less(|payment| matches!(payment.state, AuthorizationState::Authorized { .. })),
-            refunded_minor: less(Payment::is_paid_elsewhere),
-            content: after.content,
-            totals,
-            payment,
-        })
+        let (released_minor, refunded_minor) = self.less_to_pay(self.owed_minor(), owed);
+        Ok(EditPreview { released_minor, refunded_minor, content: after.content, totals, payment })
     }
 
     /// How the difference is paid: as the edit says, or with the first means of payment that the provider knows.

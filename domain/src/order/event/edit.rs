@@ -104,6 +104,9 @@ pub struct OrderEdited {
     /// are not. Otherwise there are none: where the units are is known then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units_before: Vec<SkuQuantity>,
+    /// Whether the customer gets a mail about it. Earlier builds sent none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mail_customer: bool,
 }
 
 /// The order was not changed. What is held for the edit is let go of.

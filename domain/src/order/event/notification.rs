@@ -62,6 +62,10 @@ pub enum MailTemplate {
     OrderShipped,
     /// Your money is on its way back.
     OrderRefunded,
+    /// Your order was changed.
+    OrderEdited,
+    /// Money that was held for your order is free again, or was given back by hand.
+    PaymentReleased,
     /// To the shop's staff: there is a new order.
     StaffNewOrder,
 }
@@ -75,6 +79,8 @@ impl MailTemplate {
             Self::OrderCancelled => "order-cancelled",
             Self::OrderShipped => "order-shipped",
             Self::OrderRefunded => "order-refunded",
+            Self::OrderEdited => "order-edited",
+            Self::PaymentReleased => "payment-released",
             Self::StaffNewOrder => "staff-new-order",
         }
     }

@@ -76,6 +76,10 @@ pub struct PaymentVoided {
     /// Which of the order's payments; `None`: it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payment_number: Option<u32>,
+    /// How much a person set free, or gave back of a payment that was made elsewhere. The customer is told of it. `None`: the provider did
+    /// it, or nothing is known to have been held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub released_minor: Option<i64>,
 }
 
 /// The money for a shipment was captured.

@@ -27,6 +27,9 @@ pub(in crate::order) const UPCASTS: &[Upcast] = &[
     Upcast { event_type: "OperatorIntervened", to: "2.0", change: None },
     // It may call for a mail to staff.
     Upcast { event_type: "OrderConfirmed", to: "2.0", change: None },
+    // They may call for a mail to the customer.
+    Upcast { event_type: "OrderEdited", to: "2.0", change: None },
+    Upcast { event_type: "PaymentVoided", to: "3.0", change: None },
     // Its units may be at several locations.
     Upcast { event_type: "StockReserved", to: "2.0", change: None },
     // Some of them may not be on hand.
@@ -52,12 +55,14 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         OrderEvent::PaymentAuthorized(it) => of_payment(it.payment_number),
         OrderEvent::PaymentDeclined(it) => of_payment(it.payment_number),
         OrderEvent::PaymentOutcomeUnknown(it) => of_payment(it.payment_number),
-        OrderEvent::PaymentVoided(it) => of_payment(it.payment_number),
+        // Its mail would not be known, here and in the events that tell of it.
+        OrderEvent::PaymentVoided(it) if it.released_minor.is_some() => None,
+        OrderEvent::PaymentVoided(it) => Some(of_payment(it.payment_number).unwrap_or("2.0")),
         OrderEvent::PaymentCaptured(it) => of_payment(it.payment_number),
         OrderEvent::PaymentRefunded(it) => of_payment(it.payment_number),
         OrderEvent::OperatorIntervened(it) if it.step == SagaStep::RefundManually => None,
         OrderEvent::OperatorIntervened(it) => of_payment(it.payment_number),
-        // Its mail to staff would not be known, here and in the events that tell of it.
+        OrderEvent::OrderEdited(edited) => (!edited.mail_customer).then_some(FIRST),
         OrderEvent::OrderConfirmed(confirmed) => (!confirmed.mail_staff).then_some(FIRST),
         OrderEvent::OrderShipped(shipped) => shipped.location.is_none().then_some("2.0"),
         // It would be taken for all of the return, or be put back elsewhere.
@@ -70,7 +75,6 @@ pub(in crate::order) fn earlier_version(event: &OrderEvent) -> Option<&'static s
         | OrderEvent::CancellationRequested(_)
         | OrderEvent::OrderCancelled(_)
         | OrderEvent::OrderEditRequested(_)
-        | OrderEvent::OrderEdited(_)
         | OrderEvent::OrderEditRejected(_)
         | OrderEvent::LinesCancelled(_)
         | OrderEvent::ShipmentDelivered(_)

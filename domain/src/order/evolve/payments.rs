@@ -1,9 +1,9 @@
 //! What events change about the payments, the captures and the refunds of an order.
 
 use crate::ids::RefundId;
-use crate::order::event::PaymentRefunded;
+use crate::order::event::{PaymentRefunded, PaymentVoided};
 use crate::order::lines::count;
-use crate::order::manual_refunds::ManualRefund;
+use crate::order::manual_refunds::{ManualRefund, ManualRelease};
 use crate::order::payments::{AuthorizationState, ShipmentCapture};
 use crate::order::state::{PlacedOrder, Refund, Shipment};
 
@@ -22,6 +22,14 @@ impl PlacedOrder {
             payment.state = AuthorizationState::Voided;
         } else {
             payment.rest_voided = true;
+        }
+    }
+
+    /// The customer is told of what a person set free.
+    pub(super) fn note_release(&mut self, voided: &PaymentVoided) {
+        let number = self.payment(voided.payment_number).map(|payment| payment.number);
+        if let (Some(payment_number), Some(amount_minor)) = (number, voided.released_minor) {
+            self.manual_releases.push(ManualRelease { payment_number, amount_minor });
         }
     }
 

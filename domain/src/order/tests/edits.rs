@@ -1,5 +1,6 @@
 //! Edits: what they change, what they take, and what ends them.
 
+mod mails;
 mod operators;
 mod taxes;
 mod units;
@@ -178,7 +179,7 @@ fn a_cancellation_ends_the_edit_and_what_may_be_held_for_it_is_let_go_of() {
     // A late answer is recorded, so that the money can be let go of.
     assert_eq!(pays(&mut order, 2, 1_000), ["PaymentAuthorized"]);
     for payment_number in [Some(2), Some(1)] {
-        take(&mut order, OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number }));
+        take(&mut order, OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number, released_minor: None }));
     }
     assert!(!placed(&order).may_hold_money());
     assert_eq!(
@@ -206,7 +207,10 @@ fn a_cancellation_of_lines_ends_the_edit_and_the_order_goes_on() {
     assert_eq!(placed(&order).next_abandoned().map(|payment| payment.number), Some(2));
     let edit_id = EditId::parse("e").unwrap();
     assert_eq!(decide(&order, OrderCommand::RecordOrderEdited { edit_id, units: vec![] }), Err(OrderError::Stale));
-    take(&mut order, OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(2) }));
+    take(
+        &mut order,
+        OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(2), released_minor: None }),
+    );
     assert_eq!((placed(&order).next_abandoned(), placed(&order).held_minor()), (None, 2_000));
 }
 

@@ -106,7 +106,7 @@ fn reports() -> impl Strategy<Value = OrderCommand> {
         1 => (2..4_u32).prop_map(|number| OrderCommand::RecordPaymentDeclined(PaymentDeclined {
             payment_number: Some(number), code: "no".into(), message: "no".into()
         })),
-        1 => (2..4_u32).prop_map(|n| OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(n) })),
+        1 => (2..4_u32).prop_map(|n| OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(n), released_minor: None })),
         3 => (0..3_u8).prop_map(|n| OrderCommand::RecordOrderEdited { edit_id: id(EditId::parse, n), units: vec![] }),
         1 => (0..3_u8).prop_map(|n| OrderCommand::RecordOrderEditRejected(OrderEditRejected {
             edit_id: id(EditId::parse, n), reason: EditRejectionReason::Cancelled

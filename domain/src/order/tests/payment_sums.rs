@@ -96,7 +96,7 @@ proptest! {
         prop_assert_eq!(placed(&order).captured_minor(), total - cancelled);
         // The rest of each is let go of, or given back by a person.
         while let Some(payment) = placed(&order).next_rest_to_void() {
-            let voided = PaymentVoided { payment_number: placed(&order).payment_name(payment.number) };
+            let voided = PaymentVoided { payment_number: placed(&order).payment_name(payment.number), released_minor: None };
             does(&mut order, OrderCommand::RecordPaymentVoided(voided));
         }
         let left = placed(&order).refundable_minor(false);

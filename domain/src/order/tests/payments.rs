@@ -147,7 +147,10 @@ fn a_refusal_of_one_has_those_before_voided_and_asks_nothing_of_those_behind() {
     assert_eq!(placed(&order).next_to_void().map(|it| it.number), Some(1));
     does(&mut order, OrderCommand::RecordStockReleased(StockReleased { expired: false }));
     assert_eq!(decide(&order, OrderCommand::CloseOrder), Err(OrderError::Stale));
-    does(&mut order, OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(1) }));
+    does(
+        &mut order,
+        OrderCommand::RecordPaymentVoided(PaymentVoided { payment_number: Some(1), released_minor: None }),
+    );
     does(&mut order, OrderCommand::CloseOrder);
     assert_eq!(order.stage(), Some(OrderStage::Rejected));
 }

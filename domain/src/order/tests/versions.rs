@@ -141,7 +141,8 @@ fn an_event_of_one_of_several_payments_is_stored_as_in_its_golden_file() {
             payment_number,
         }),
         OrderEvent::PaymentOutcomeUnknown(PaymentOutcomeUnknown { reason: "no answer".into(), payment_number }),
-        OrderEvent::PaymentVoided(PaymentVoided { payment_number }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number, released_minor: None }),
+        OrderEvent::PaymentVoided(PaymentVoided { payment_number, released_minor: Some(5_000) }),
         OrderEvent::PaymentCaptured(PaymentCaptured {
             shipment_id,
             amount_minor: 5_000,

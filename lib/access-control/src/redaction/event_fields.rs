@@ -212,6 +212,7 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
     ]),
     ("PaymentVoided", &[
         ("paymentNumber",               [SHOW,  NO,    SHOW]),
+        ("releasedMinor",               [SHOW,  NO,    SHOW]),
     ]),
     ("PaymentCaptured", &[
         ("shipmentId",                  [SHOW,  NO,    SHOW]),

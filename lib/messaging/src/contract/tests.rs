@@ -28,6 +28,10 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.locale.json"), in_german()),
         (include_str!("../../golden/ordo.notification.requested.v1.out-of-stock.json"), out_of_stock()),
         (include_str!("../../golden/ordo.notification.requested.v1.staff-new-order.json"), for_staff()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-edited.json"), edited()),
+        (include_str!("../../golden/ordo.notification.requested.v1.payment-released.json"), released()),
+        (include_str!("../../golden/ordo.notification.requested.v1.document.json"), with_a_document()),
+        (include_str!("../../golden/ordo.notification.requested.v1.waiting.json"), waiting()),
     ] {
         let event = CloudEvent::new("demo-1759035874968", noon(), data);
 
@@ -113,6 +117,7 @@ fn requested() -> NotificationRequested {
             measure: None,
             unit_price: "129.99".into(),
             line_total: "129.99".into(),
+            waiting: None,
         }],
         omitted_lines: 0,
         details: OrderDetails::default(),
@@ -157,6 +162,8 @@ fn whole() -> NotificationRequested {
         estimated_delivery: None,
         shipping_address: Some(address.clone()),
         billing_address: Some(address),
+        edit: None,
+        document: None,
     };
     NotificationRequested { total_amount: "128.89".into(), details: order, ..requested() }
 }
@@ -210,6 +217,49 @@ fn parcel(carrier: &str, tracking: &str) -> ParcelTracking {
 fn refunded() -> NotificationRequested {
     let refund_amount = Some("29.99".into());
     NotificationRequested { template: NotificationTemplate::OrderRefunded, refund_amount, ..requested() }
+}
+
+fn edited() -> NotificationRequested {
+    let edit = EditDetails {
+        total_before: "259.98".into(),
+        lines: vec![EditedLine {
+            sku: "sku-123".into(),
+            title: "Wireless Headphones".into(),
+            quantity_before: "2".into(),
+            quantity: "1".into(),
+            unit: None,
+        }],
+        omitted_lines: 0,
+        added_payment: Some("5.00".into()),
+        released: Some("129.99".into()),
+        refunded: Some("10.00".into()),
+    };
+    let details = OrderDetails { edit: Some(edit), ..OrderDetails::default() };
+    NotificationRequested { template: NotificationTemplate::OrderEdited, details, ..requested() }
+}
+
+fn released() -> NotificationRequested {
+    let refund_amount = Some("29.99".into());
+    NotificationRequested {
+        template: NotificationTemplate::PaymentReleased,
+        refund_amount,
+        paid_elsewhere: true,
+        ..requested()
+    }
+}
+
+fn with_a_document() -> NotificationRequested {
+    let url = "https://shop.example/orders/demo-1759035874968/documents/R-2026-000042".to_owned();
+    let document = Some(DocumentLink { number: "R-2026-000042".into(), url });
+    NotificationRequested { details: OrderDetails { document, ..OrderDetails::default() }, ..shipped() }
+}
+
+fn waiting() -> NotificationRequested {
+    let mut request = requested();
+    for line in &mut request.lines {
+        line.waiting = Some(WaitingUnits { quantity: "1".into(), expected_at: Some("2026-12-24T00:00:00Z".into()) });
+    }
+    request
 }
 
 fn sent() -> NotificationSent {

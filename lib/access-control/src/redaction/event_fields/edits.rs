@@ -167,6 +167,7 @@ pub(super) const EDITED: &[FieldRow] = &[
     ("unitsBefore.sku",              [NO,    SHOW,  SHOW]),
     ("unitsBefore.quantity",         [NO,    SHOW,  SHOW]),
     ("unitsBefore.location",         [NO,    SHOW,  SHOW]),
+    ("mailCustomer",                 [SHOW,  SHOW,  SHOW]),
 ];
 
 #[rustfmt::skip]
