@@ -61,7 +61,7 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter_and_what_it_may_be
         ("/orders?minPosition=soon", 422, "?minPosition", "must be a whole number"),
         ("/stock?limit=0", 422, "?limit", "from 1 to 200"),
         ("/stock?cursor=x", 422, "?cursor", "no cursor of this query"),
-        ("/stock?sku=x", 422, "?sku", "there are limit, cursor, minPosition"),
+        ("/stock?sku=x", 422, "?sku", "there are limit, low, cursor, minPosition"),
         ("/events?sort=created", 422, "?sort", "position or -position"),
         ("/events?fromPosition=-1", 422, "?fromPosition", "0 or more"),
         ("/events?type=OrderLost", 422, "?type", "there is no event"),
