@@ -47,6 +47,8 @@ fn path(route: &Route, order: &str, customer: &str) -> String {
         .replace("{delivery_id}", "7")
         .replace("{replay_id}", "7")
         .replace("{projection}", "orders")
+        .replace("{name}", "nothing")
+        .replace("{stream_id}", "nobody")
         .replace("{id}", "7");
     let path = path.replace("{notification_id}", "0192f0c1-2b3a-5c4d-8e5f-60718293a4b5");
     // It does not go on for ever, but is refused once it is let in.
@@ -76,7 +78,7 @@ fn once_admitted(route: &Route) -> u16 {
         (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
         // There is no such order.
         (_, "/read-models/{projection}/streams/{id}/steps") => 404,
-        (_, path) if path.starts_with("/webhooks/") => 404,
+        (_, path) if path.starts_with("/webhooks/") || path.starts_with("/subscriptions/") => 404,
         // An object is no array of orders.
         ("POST", "/orders/batch" | "/orders/import") => 400,
         // The position is no number or no parameter, the days are missing, and no body has such a field.

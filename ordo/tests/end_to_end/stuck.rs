@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use axum::extract::{Path, State};
 use axum::routing::post;
 use axum::{Json, Router};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use testkit::{demo_order, eventually};
 use tokio::net::TcpListener;
@@ -49,13 +49,17 @@ async fn an_operator_sees_which_orders_are_stuck_and_gets_each_to_its_end() {
     for (line, order, state, event) in [
         (&["retry", "other", "--input", "paymentToken=pm_card_visa"][..], "other", "completed", "PaymentAuthorized"),
         (&["skip", "skipped"], "skipped", "completed", "OrderConfirmed"),
-        (&["mark-succeeded", "marked", "--reference", "pi_by_hand"], "marked", "completed", "PaymentAuthorized"),
         (&["mark-failed", "failed"], "failed", "compensated", "OrderRejected"),
     ] {
         let done = decide(&ordo, line).await;
         assert_eq!(done.code, 0, "{line:?}: {done:?}");
         ends(&client, order, state, event).await;
     }
+
+    // In a browser as well.
+    let typed = [("/reason", "the provider says so"), ("/reference", "pi_by_hand")];
+    decide_in_the_console(&ordo, "marked", "mark-succeeded-authorize_payment-0", &typed).await;
+    ends(&client, "marked", "completed", "PaymentAuthorized").await;
 
     // A confirmed order is not undone by the way.
     let unnamed = decide(&ordo, &["compensate", "other"]).await;
@@ -141,6 +145,34 @@ async fn what_can_not_be_decided_is_refused_in_one_line(ordo: &Ordo) {
     assert_eq!(other_step.err.lines().count(), 1);
     let unsaid = ask(ordo, &["skip", "other"]).await;
     assert_eq!(unsaid.code, 2, "{unsaid:?}");
+}
+
+/// Sends a form of an order's page, as a browser does, and looks at the page that comes.
+async fn decide_in_the_console(ordo: &Ordo, order: &str, decision: &str, typed: &[(&str, &str)]) {
+    let (console, browser) = (Client::new(&ordo.console), ("accept", "text/html"));
+    let page = console.send_with(Method::GET, &format!("/orders/{order}"), &[browser], "").await;
+    let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    let (action, text) = (format!("/orders/{order}/saga/decisions"), page.text());
+    let form = text.split(&format!("id=\"orders-{order}-saga-decisions-{decision}\"")).nth(1).unwrap();
+    let hidden = form.split("</form>").next().unwrap().split("<input type=\"hidden\" name=\"").skip(1);
+    let hidden = hidden.map(|field| {
+        let (name, rest) = field.split_once("\" value=\"").unwrap();
+        (name, rest.split('"').next().unwrap().replace("&quot;", "\"").replace("&#34;", "\""))
+    });
+    let mut fields = url::form_urlencoded::Serializer::new(String::new());
+    fields.extend_pairs(hidden).extend_pairs(typed);
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let foreign = ("origin", "https://evil.example");
+    let body = fields.finish();
+    let headers = [browser, form, ("cookie", cookie.as_str()), foreign];
+    assert_eq!(console.send_with(Method::POST, &action, &headers, body.clone()).await.status, 403);
+    assert_eq!(console.send_with(Method::POST, &action, &headers[..2], body.clone()).await.status, 403);
+    let done = console.send_with(Method::POST, &action, &headers[..3], body).await;
+    assert_eq!((done.status, done.header("location")), (303, format!("/orders/{order}").as_str()), "{}", done.text());
+    let said = done.header("set-cookie").split(';').next().unwrap().to_owned();
+    let cookies = format!("{cookie}; {said}");
+    let page = console.send_with(Method::GET, done.header("location"), &[browser, ("cookie", &cookies)], "").await;
+    assert!(page.text().contains(": done.") && page.text().contains("the provider says so"), "{}", page.text());
 }
 
 /// The order comes to this end, and that has happened.
