@@ -276,12 +276,17 @@ impl RefusedForm {
         Self {
             field_errors: field_errors.collect(),
             id: fields.field("form").to_owned(),
-            key: may_be_done.then(|| fields.field("key").to_owned()).filter(|key| !key.is_empty()),
+            key: may_be_done.then(|| fields.field("key").to_owned()),
             detail: json["detail"].as_str().or(json["title"].as_str()).unwrap_or_default().into(),
             errors: errors(&json),
             purpose,
             fields,
         }
+    }
+
+    /// Whether it is not known that nothing was done.
+    pub(crate) fn may_be_done(&self) -> bool {
+        self.key.is_some()
     }
 
     /// What was typed, in the order of the form: for those whose form the page does not show any more.

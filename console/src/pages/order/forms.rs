@@ -14,7 +14,9 @@ use crate::admission::Reader;
 use crate::display::{Text, words};
 
 /// Of how many shipments, returns and mails, the latest, there are forms.
-const LATEST: usize = 20;
+const LATEST: usize = 10;
+/// Of how many lines a form asks for quantities. Orders of more are shipped, cancelled and received as a whole here.
+const MOST_LINES: usize = 50;
 /// How many parcels a new shipment may be given here.
 const PARCELS: usize = 3;
 /// The most that a shipment may have.
@@ -154,7 +156,7 @@ impl OrderForms<'_> {
             LineQuantity { line_number, quantity: counts.shipped.saturating_sub(counts.returned) }
         };
         let out: Vec<_> = self.order.numbered_lines().map(of).filter(|line| line.quantity > 0).collect();
-        if out.is_empty() {
+        if out.is_empty() || out.len() > MOST_LINES {
             return vec![];
         }
         self.one("/orders/{order_id}/returns", "Announce a return", |form| {
@@ -168,7 +170,8 @@ impl OrderForms<'_> {
             let form = self.form("POST", route, &[back.id.as_str()], format!("Return {} is here", back.id))?;
             let form =
                 form.at_version(self.version).explained("Without quantities all that was still to come is here.");
-            let form = back.lines.iter().fold(form, |form, line| {
+            let lines = if back.lines.len() > MOST_LINES { &[][..] } else { &back.lines };
+            let form = lines.iter().fold(form, |form, line| {
                 let name = |member: &str| format!("/lines/lineNumber={}/{member}", line.line_number);
                 let condition = ["", "sellable", "damaged", "defective", "expired"].map(|it| (it, it));
                 let restock = [("", ""), ("true", "yes"), ("false", "no")];
@@ -215,6 +218,7 @@ impl OrderForms<'_> {
 
     /// A form with a field for how much of each line.
     fn with_lines(&self, form: ActionForm, lines: &[LineQuantity], what: &str) -> ActionForm {
+        let lines = if lines.len() > MOST_LINES { &[][..] } else { lines };
         lines.iter().fold(form, |form, line| {
             let name = format!("/lines/lineNumber={}/quantity", line.line_number);
             form.field(Field::number(name, self.line(line, what)))
