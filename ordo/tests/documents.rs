@@ -81,12 +81,13 @@ fn as_described(route: &str) -> String {
     route
         .replace("{delivery_id}", "{deliveryId}")
         .replace("{document_id}", "{documentId}")
+        .replace("{stream_id}", "{streamId}")
         .replace("{replay_id}", "{replayId}")
         .replace("{notification_id}", "{notificationId}")
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 15] = [
+const ROOTS: [&str; 16] = [
     "/orders",
     "/customers",
     "/stock",
@@ -95,6 +96,7 @@ const ROOTS: [&str; 15] = [
     "/audit",
     "/read-models",
     "/webhooks",
+    "/subscriptions",
     "/events",
     "/admin",
     "/health",
