@@ -151,10 +151,11 @@ impl Client {
 
     fn uri(&self, path: &str) -> String {
         let (route, _) = path.split_once('?').unwrap_or((path, ""));
-        let operates = ["/metrics", "/admin/", "/audit", "/read-models", "/sagas", "/webhooks"]
+        let operates = ["/metrics", "/admin/", "/audit", "/read-models", "/sagas", "/subscriptions", "/webhooks"]
             .iter()
             .any(|begin| route.starts_with(begin))
-            || route.ends_with("/saga");
+            || route.ends_with("/saga")
+            || route.ends_with("/saga/decisions");
         let base = self.ops.as_ref().filter(|_| operates).unwrap_or(&self.base);
         format!("{base}{path}")
     }
