@@ -35,7 +35,8 @@ impl BarChart {
     ) -> Self {
         let sum = |parts: &[(&str, i128)]| parts.iter().map(|(_, amount)| (*amount).max(0)).sum::<i128>();
         let highest = bars.iter().map(|(_, parts)| sum(parts)).max().unwrap_or(0);
-        let bar = |(nth, (label, parts)): (usize, (String, Vec<(&'static str, i128)>))| {
+        let mut drawn = Vec::with_capacity(bars.len());
+        for (nth, (label, parts)) in bars.into_iter().enumerate() {
             let label = format!("{label}: {}", shown(sum(&parts)));
             let mut top = HEIGHT;
             let part = |(class, amount): (&'static str, i128)| {
@@ -43,10 +44,9 @@ impl BarChart {
                 top -= height;
                 BarPart { class, y: top, height }
             };
-            Bar { label, x: nth * BAR, parts: parts.into_iter().map(part).collect() }
-        };
-        let highest_shown = shown(highest);
-        Self { title: title.into(), highest: highest_shown, bars: bars.into_iter().enumerate().map(bar).collect() }
+            drawn.push(Bar { label, x: nth * BAR, parts: parts.into_iter().map(part).collect() });
+        }
+        Self { title: title.into(), highest: shown(highest), bars: drawn }
     }
 
     pub(crate) fn width(&self) -> usize {

@@ -268,7 +268,6 @@ async fn all(table: &dyn GenerationTable, request: &ItemsRequest) -> Result<(Vec
 }
 
 /// The key in the cursor of a whole table.
-#[expect(clippy::needless_pass_by_value, reason = "the signature of all parameter parsers")]
 fn after(cursor: String) -> Result<Key, &'static str> {
     const WANTED: &str = "must be the cursor of an earlier answer";
     let decoded = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| WANTED)?;
@@ -288,7 +287,10 @@ fn keep_what_fits(items: &mut Vec<Item>) -> bool {
 fn of_table(error: ReadModelStoreError) -> Problem {
     match error {
         ReadModelStoreError::NoGeneration { .. } => Problem::not_found(error.to_string()),
-        error => store_problem(error),
+        error @ (ReadModelStoreError::Database(_)
+        | ReadModelStoreError::Conflict(_)
+        | ReadModelStoreError::Refused { .. }
+        | ReadModelStoreError::Remote(_)) => store_problem(error),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn of(console: &Console, reader: &Reader, event: &LoggedEvent) 
         read(console, reader, &format!("fromPosition={position}&toPosition={to}&sort=position&limit=200")).await?,
     );
     let found = found.into_iter().filter(|it| correlation(it).is_some_and(|of| of == root));
-    Ok(tree(found.map(|it| (it.position, it)).collect(), position))
+    Ok(tree(&found.map(|it| (it.position, it)).collect(), position))
 }
 
 /// What events that belong together have in common: the id of their request, or that of the first of them.
@@ -51,7 +51,7 @@ fn correlation(event: &LoggedEvent) -> Option<&str> {
     Some(id.as_str()).filter(|id| !id.is_empty())
 }
 
-fn tree(events: BTreeMap<i64, LoggedEvent>, this: i64) -> Vec<Cause> {
+fn tree(events: &BTreeMap<i64, LoggedEvent>, this: i64) -> Vec<Cause> {
     let by_id: BTreeMap<&str, i64> = events.values().map(|event| (event.event_id.as_str(), event.position)).collect();
     let cause_of = |event: &LoggedEvent| {
         let cause = by_id.get(event.metadata.causation_id.as_ref()?.as_str()).copied();
@@ -103,8 +103,8 @@ mod tests {
             event(5, Some("lost")),
             event(6, Some("e6")),
         ];
-        let shown: Vec<_> = tree(events.into(), 3).iter().map(|it| (it.position, it.depth, it.is_this)).collect();
+        let shown: Vec<_> = tree(&events.into(), 3).iter().map(|it| (it.position, it.depth, it.is_this)).collect();
         assert_eq!(shown, [(1, 0, false), (2, 1, false), (3, 2, true), (4, 1, false), (5, 0, false), (6, 0, false)]);
-        assert!(tree([event(1, None)].into(), 1).is_empty());
+        assert!(tree(&[event(1, None)].into(), 1).is_empty());
     }
 }
