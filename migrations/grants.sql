@@ -51,6 +51,9 @@ grant select, insert, update, delete on subscription_partitions, parked_events, 
 grant select on subscription_partitions, parked_events, stopped_subscriptions to ordo_writer, ordo_notifier, ordo_reader;
 
 grant select, insert, update, delete on saga_work, sandbox_payments, sandbox_movements, sandbox_failures to ordo_saga;
+-- What is in a row is carried out by the sagas, so nobody else begins one.
+grant select, insert, update, delete on bulk_actions to ordo_saga;
+grant select on bulk_actions to ordo_projector, ordo_reader;
 grant select on saga_work to ordo_writer, ordo_projector, ordo_notifier, ordo_reader;
 grant select on sandbox_payments, sandbox_movements, sandbox_failures to ordo_reader;
 

@@ -18,7 +18,7 @@ use event_store::{EventStore, IdempotencyKey};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
-use problem::{ClientNetwork, Precondition, Problem, ProblemType, within_body_time};
+use problem::{ClientNetwork, Precondition, Problem, ProblemType, idempotency_key, within_body_time};
 use sha2::{Digest, Sha256};
 
 use self::earlier_keys::LegacyIdempotencyKeys;
@@ -40,10 +40,6 @@ const UNIT: usize = 1024;
 const MAX_UNITS: usize = 44 * 1024;
 /// The units for bodies from one address, so that one client does not keep out the large orders of others.
 const MAX_UNITS_PER_ADDRESS: usize = MAX_UNITS / 2;
-
-const KEY_HEADER: &str = "idempotency-key";
-/// A UUID has 36 characters; some clients send hashes or paths.
-const MAX_KEY_CHARS: usize = 255;
 
 /// Reads requests; holds what they share.
 pub(crate) struct CommandRequestReader {
@@ -273,7 +269,7 @@ impl IdempotencyKeysInFlight {
         scope: impl FnOnce() -> String,
         parts: &[&[u8]],
     ) -> Result<Option<IdempotencyKeyInFlight>, Problem> {
-        let Some(key) = read_key(headers)? else { return Ok(None) };
+        let Some(key) = idempotency_key(headers)? else { return Ok(None) };
         let place = (scope(), key);
         if !self.lock().insert(place.clone()) {
             let detail = "a request with this Idempotency-Key is still being carried out; send it again in a moment";
@@ -295,24 +291,6 @@ impl Drop for IdempotencyKeyInFlight {
     fn drop(&mut self) {
         self.in_flight.lock().remove(&self.place);
     }
-}
-
-fn read_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut values = headers.get_all(KEY_HEADER).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(only), None) => only,
-        (Some(_), Some(_)) => return Err(invalid_key("must be given once")),
-    };
-    match value.to_str() {
-        // A tab is let through by `to_str`, and is not printable.
-        Ok(key) if (1..=MAX_KEY_CHARS).contains(&key.len()) && !key.contains('\t') => Ok(Some(key.to_owned())),
-        Ok(_) | Err(_) => Err(invalid_key(&format!("must have 1 to {MAX_KEY_CHARS} printable ASCII characters"))),
-    }
-}
-
-fn invalid_key(rule: &str) -> Problem {
-    Problem::malformed(format!("header Idempotency-Key {rule}"))
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ const OPERATE_READS: [IndexLink; 4] = [
     link("GET", "/read-models", "what answers are made of"),
     link("GET", "/admin/replays", "rebuilds of read models"),
 ];
+/// The operate listener of `sagas`.
+const BULK_ACTIONS: IndexLink = link("GET", "/bulk-actions", "what is done to all that matches");
 /// The operate listener of `webhooks`.
 const WEBHOOKS: IndexLink = link("GET", "/webhooks", "who is told of events");
 
@@ -85,7 +87,8 @@ pub(crate) fn routes() -> OpenApiRouter {
 pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
     let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
     let webhooks = roles.contains(&PlatformRole::Webhooks).then_some(&WEBHOOKS);
-    let links = reads.iter().chain(webhooks).chain(&ALWAYS).chain([&METRICS]).copied().collect();
+    let bulk_actions = roles.contains(&PlatformRole::Sagas).then_some(&BULK_ACTIONS);
+    let links = reads.iter().chain(bulk_actions).chain(webhooks).chain(&ALWAYS).chain([&METRICS]).copied().collect();
     answering(IndexBody { links, ..IndexBody::default() })
 }
 

@@ -50,6 +50,7 @@ fn document(deprecations: &[Deprecation]) -> anyhow::Result<Value> {
         command_api::description(),
         projections::description(),
         sagas::description(),
+        bulk_actions::description(),
         webhooks::description(),
         health::description(),
         metrics::description(),

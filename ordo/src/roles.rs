@@ -1,5 +1,6 @@
 //! Starts the roles of this process, and waits until they have stopped.
 
+mod bulk_actions;
 mod connection_limits;
 mod console;
 mod dependencies;
@@ -163,6 +164,8 @@ pub(crate) async fn start(
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
+                operate =
+                    operate.merge(bulk_actions::start(settings, connections, &store, &stock, &mut running).await?);
                 let sagas = dependencies::sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
                 running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
                 document_figures = documents::start(settings, &store, &mut running);

@@ -43,7 +43,15 @@ fn every_command_is_named() {
 #[test]
 fn every_route_is_described_and_every_route_that_is_described_is_there() {
     let mut routes = HashSet::new();
-    for source in ["command-api/src", "projections/src", "sagas/src", "webhooks/src", "ordo/src", "lib/problem/src"] {
+    for source in [
+        "bulk-actions/src",
+        "command-api/src",
+        "projections/src",
+        "sagas/src",
+        "webhooks/src",
+        "ordo/src",
+        "lib/problem/src",
+    ] {
         let is_test = |file: &PathBuf| file.iter().any(|part| part == "tests" || part == "tests.rs");
         for file in files(&checkout().join(source), "rs").into_iter().filter(|file| !is_test(file)) {
             let text = fs::read_to_string(&file).unwrap();
@@ -95,6 +103,7 @@ const ROOTS: [&str; 16] = [
     "/sagas",
     "/audit",
     "/read-models",
+    "/bulk-actions",
     "/webhooks",
     "/subscriptions",
     "/events",

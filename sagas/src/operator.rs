@@ -10,10 +10,11 @@ use domain::order::units::implies_stock_commands;
 use domain::order::{Order, OrderCommand, OrderError, OrderEvent};
 use domain::stock::Stock;
 use event_store::{
-    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, IdempotencyKey, Metadata, StreamLocks,
-    StreamVersion,
+    Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, IdempotencyKey, ReadError, StoredEvent,
+    StreamLocks, StreamVersion,
 };
 use problem::Precondition;
+use uuid::Uuid;
 
 use crate::order_session::OrderSession;
 use crate::outcome::StepError;
@@ -53,11 +54,35 @@ pub async fn intervene(
 ) -> Result<Vec<&'static str>, InterventionError> {
     let step = intervention.step;
     let at = &Precondition::default();
-    match intervene_once(store, stock, (order_id, at), intervention, named, None).await {
-        Ok((_, recorded)) => Ok(recorded),
-        Err(HandleError::Refused(error) | HandleError::Undecidable(error)) => Err(error),
-        Err(HandleError::Contended { .. }) => Err(InterventionError::Stale(step)),
-        Err(error) => Err(InterventionError::Failed(StepError::new(&error).to_string())),
+    let decided = intervene_once(store, stock, (order_id, at), intervention, named, None).await;
+    decided.map(|(_, recorded)| recorded).map_err(|error| not_recorded(error, step))
+}
+
+/// The same for a decision that may be asked for twice, because whoever asks may have crashed before it noted the answer. `cause` is
+/// what asks: of its decisions about a step of an order the first alone is recorded. Returns whether it is, now or before; `false`:
+/// nothing had to change.
+pub async fn intervene_for(
+    cause: Uuid,
+    store: &EventStore,
+    stock: &StreamLocks<Stock>,
+    order_id: &str,
+    intervention: OperatorIntervened,
+) -> Result<bool, InterventionError> {
+    let (step, at) = (intervention.step, Precondition::default());
+    let command = Intervene::new(store, stock, (order_id, at), intervention, None);
+    let mut command = Intervene { cause: Some(cause.to_string()), ..command };
+    let handled = store.handle(&mut command, None, ConflictRetryPolicy::default()).await;
+    handled.map_err(|error| not_recorded(error, step))?;
+    Ok(!command.recorded.is_empty())
+}
+
+fn not_recorded(error: HandleError<InterventionError>, step: SagaStep) -> InterventionError {
+    match error {
+        HandleError::Refused(error) | HandleError::Undecidable(error) => error,
+        HandleError::Contended { .. } => InterventionError::Stale(step),
+        error @ (HandleError::KeyReused | HandleError::Append(_) | HandleError::Read(_) | HandleError::Encode(_)) => {
+            InterventionError::Failed(StepError::new(&error).to_string())
+        }
     }
 }
 
@@ -70,8 +95,7 @@ pub async fn intervene_once(
     named: Option<ManualRefundName>,
     key: Option<&IdempotencyKey>,
 ) -> Result<(Handled, Vec<&'static str>), HandleError<InterventionError>> {
-    let at = at.clone();
-    let mut command = Intervene { store, stock, order_id, at, intervention, named, target: None, recorded: Vec::new() };
+    let mut command = Intervene::new(store, stock, (order_id, at.clone()), intervention, named);
     let handled = store.handle(&mut command, key, ConflictRetryPolicy::default()).await?;
     Ok((handled, command.recorded))
 }
@@ -86,10 +110,36 @@ struct Intervene<'a> {
     intervention: OperatorIntervened,
     /// The refund that the operator named.
     named: Option<ManualRefundName>,
+    /// What asks for the decision, if it asks once.
+    cause: Option<String>,
     /// What the first attempt was about. The order has changed since, and no other attempt may be about anything else.
     target: Option<DecisionTarget>,
     /// The names of the events.
     recorded: Vec<&'static str>,
+}
+
+impl<'a> Intervene<'a> {
+    fn new(
+        store: &'a EventStore,
+        stock: &'a StreamLocks<Stock>,
+        (order_id, at): (&'a str, Precondition),
+        intervention: OperatorIntervened,
+        named: Option<ManualRefundName>,
+    ) -> Self {
+        Self { store, stock, order_id, at, intervention, named, cause: None, target: None, recorded: Vec::new() }
+    }
+
+    /// The event that was recorded for the same cause about the same step.
+    fn recorded_before(&self, events: &[StoredEvent]) -> Result<Option<&'static str>, StepError> {
+        let Some(cause) = &self.cause else { return Ok(None) };
+        for event in events.iter().filter(|event| event.metadata().causation_id.as_ref() == Some(cause)) {
+            let event = event.decode::<Order>().map_err(|error| StepError::new(&error))?;
+            if matches!(&event, OrderEvent::OperatorIntervened(decided) if decided.step == self.intervention.step) {
+                return Ok(Some(event.name()));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Command for Intervene<'_> {
@@ -103,7 +153,12 @@ impl Command for Intervene<'_> {
         let failed = |error: StepError| HandleError::Undecidable(InterventionError::Failed(error.to_string()));
         let stale = HandleError::Refused(InterventionError::Stale(self.intervention.step));
         let no_such_order = || HandleError::Undecidable(InterventionError::NoSuchOrder(self.order_id.to_owned()));
-        let order = OrderSession::read(self.store, self.order_id).await.map_err(failed)?;
+        let events = self.store.read_stream::<Order>(self.order_id).await.map_err(ReadError::from)?;
+        if let Some(recorded) = self.recorded_before(&events).map_err(failed)? {
+            self.recorded = vec![recorded];
+            return Ok(Decision::Unchanged(StreamVersion::default()));
+        }
+        let order = OrderSession::open(&events).map_err(|error| failed(StepError::new(&error)))?;
         let mut order = order.ok_or_else(no_such_order)?;
         if self.at.check(order.version).is_err() {
             return Err(stale);
@@ -116,7 +171,10 @@ impl Command for Intervene<'_> {
         self.intervention.notification_id = target.mail();
         let named = target.check_name(&order.order, &self.intervention, self.named.as_ref());
         self.target = Some(target);
-        order.metadata = Metadata { actor: Some(format!("operator:{}", self.intervention.actor)), ..order.metadata };
+        order.metadata.actor = Some(format!("operator:{}", self.intervention.actor));
+        if self.cause.is_some() {
+            order.metadata.causation_id.clone_from(&self.cause);
+        }
         match order.decide_once(OrderCommand::Intervene(self.intervention.clone())) {
             Ok(()) => {}
             Err(_) if is_retry => return Err(stale),

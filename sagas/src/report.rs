@@ -23,7 +23,7 @@ pub use given_up::{
 };
 pub use rows::{
     EndedSagaRow, SagaEnd, SagaWaitReason, WaitingSagaCursor, WaitingSagaFilter, WaitingSagaRow, count, ended, groups,
-    waiting,
+    still_waits, waiting,
 };
 
 use crate::SAGAS;

@@ -1,6 +1,7 @@
 //! `GET /sagas`: those that wait or are stuck.
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
+use access_control::{Principal, Role, RoutePermission};
 use axum::Router;
 use axum::body::Body;
 use event_store::{AppendQueueSettings, EventStore};
@@ -31,7 +32,11 @@ impl Fixture {
         .await
         .unwrap();
         let store = EventStore::start(database.pool().clone(), AppendQueueSettings::default());
-        Self { routes: sagas::routes(store.clone()).into(), database, store }
+        Self { routes: Self::routes(&store, Role::Operator, RoutePermission::All), database, store }
+    }
+
+    fn routes(store: &EventStore, role: Role, grant: RoutePermission) -> Router {
+        testkit::called_by(sagas::routes(store.clone()), Principal::new(role, "test", None), grant)
     }
 
     async fn get(&self, uri: &str) -> (StatusCode, Value) {
@@ -74,6 +79,23 @@ async fn sagas_that_wait_are_listed_the_longest_first_page_by_page() {
 }
 
 #[tokio::test]
+async fn sagas_are_found_by_their_errors_and_since_when_they_wait() {
+    let fixture = Fixture::new().await;
+    let other = "update saga_work set last_error = 'it was declined' where order_id in ('o-3', 'o-4')";
+    sqlx::query(other).execute(fixture.database.pool()).await.unwrap();
+    assert_eq!(fixture.pages("error=declined&limit=1").await, [vec!["o-3"], vec!["o-4"]]);
+    assert_eq!(fixture.pages("until=2026-11-20T00:01:00Z&limit=2").await, [vec!["o-0", "o-1"]]);
+    let both = "error=no%20answer&until=2026-11-20T00:01:01Z&state=running";
+    assert_eq!(fixture.pages(both).await, [vec!["o-1", "o-2"]]);
+    // Who sees errors masked would find out what they say.
+    let routes = Fixture::routes(&fixture.store, Role::Auditor, RoutePermission::Masked);
+    let fixture = Fixture { routes, ..fixture };
+    assert_eq!(fixture.get("/sagas?error=declined").await.0, StatusCode::FORBIDDEN);
+    assert_eq!(fixture.get("/sagas?until=2026-11-20T00:01:00Z").await.0, StatusCode::OK);
+    fixture.store.close().await;
+}
+
+#[tokio::test]
 async fn what_is_asked_wrongly_is_answered_with_the_parameter() {
     let fixture = Fixture::new().await;
     let (_, page) = fixture.get("/sagas?state=stuck&limit=1").await;
@@ -82,6 +104,10 @@ async fn what_is_asked_wrongly_is_answered_with_the_parameter() {
         ("/sagas?state=lost".to_owned(), 422, "running or stuck"),
         ("/sagas?state=completed".to_owned(), 422, "running or stuck"),
         ("/sagas?step=pay".to_owned(), 422, "capture_payment"),
+        ("/sagas?error=".to_owned(), 422, "error"),
+        ("/sagas?error=%00".to_owned(), 422, "error"),
+        ("/sagas?until=now".to_owned(), 422, "until"),
+        (format!("/sagas?state=stuck&error=no&cursor={cursor}"), 422, "cursor"),
         ("/sagas?limit=0".to_owned(), 422, "from 1 to 200"),
         ("/sagas?limit=201".to_owned(), 422, "from 1 to 200"),
         ("/sagas?limit=x".to_owned(), 422, "limit"),

@@ -60,7 +60,7 @@ struct WaitingSaga {
 pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Uri) -> Result<Response, Problem> {
     let caller = reader.at("/sagas")?;
     let asked = uri.query().unwrap_or_default();
-    let found: SagasAnswer = shown(&caller, &sagas::read_waiting(&console.0.store, asked).await?)?;
+    let found: SagasAnswer = shown(&caller, &sagas::read_waiting(&console.0.store, &caller.0, asked).await?)?;
     let pairs: Vec<_> = url::form_urlencoded::parse(asked.as_bytes()).into_owned().collect();
     let given = || pairs.iter().filter(|(name, _)| name != "cursor").map(|(name, value)| (&**name, &**value));
     let state = given().find(|(name, _)| *name == "state").map_or_else(String::new, |(_, state)| state.to_owned());

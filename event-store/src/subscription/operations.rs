@@ -208,6 +208,78 @@ pub async fn request_parked(
     Ok(())
 }
 
+/// Which parked streams: those whose first parked event is so. All conditions that are given must hold.
+#[derive(Debug, Clone, Copy)]
+pub struct ParkedStreamFilter<'a> {
+    pub subscription: &'a str,
+    /// Its error contains this.
+    pub error: Option<&'a str>,
+    pub event_type: Option<&'a str>,
+    pub stream_ids: Option<&'a [String]>,
+    /// It was parked then or before.
+    pub until: Option<DateTime<Utc>>,
+}
+
+const FIRST_OF_STREAM: &str = "from parked_events first
+      where error is not null and subscription = $1 and ($2::text is null or strpos(error, $2) > 0)
+        and ($3::text is null or event_type = $3) and ($4::text[] is null or stream_id = any($4))
+        and ($5::timestamptz is null or parked_at <= $5)
+        and not exists (select from parked_events earlier
+                         where (earlier.subscription, earlier.stream_type, earlier.stream_id)
+                             = (first.subscription, first.stream_type, first.stream_id)
+                           and earlier.position < first.position)";
+
+impl<'a> ParkedStreamFilter<'a> {
+    fn bind<O>(
+        self,
+        query: sqlx::query::QueryAs<'a, sqlx::Postgres, O, sqlx::postgres::PgArguments>,
+    ) -> sqlx::query::QueryAs<'a, sqlx::Postgres, O, sqlx::postgres::PgArguments> {
+        let Self { subscription, error, event_type, stream_ids, until } = self;
+        query.bind(subscription).bind(error).bind(event_type).bind(stream_ids).bind(until)
+    }
+}
+
+/// The first parked events of a subscription's parked streams, each stream once: by type and id, after those of another one.
+pub async fn parked_streams(
+    pool: &PgPool,
+    filter: ParkedStreamFilter<'_>,
+    after: (&str, &str),
+    limit: i64,
+) -> Result<Vec<ParkedEvent>, sqlx::Error> {
+    let query = format!(
+        "select subscription, stream_type, stream_id, position, version, event_type, error, attempts, parked_at, request
+           {FIRST_OF_STREAM} and (stream_type, stream_id) > ($6, $7) order by stream_type, stream_id limit $8"
+    );
+    filter.bind(sqlx::query_as(&query)).bind(after.0).bind(after.1).bind(limit).fetch_all(pool).await
+}
+
+/// How many streams of a subscription are parked.
+pub async fn count_parked_streams(pool: &PgPool, filter: ParkedStreamFilter<'_>) -> Result<i64, sqlx::Error> {
+    let query = format!("select count(*) {FIRST_OF_STREAM}");
+    let (count,) = filter.bind(sqlx::query_as(&query)).fetch_one(pool).await?;
+    Ok(count)
+}
+
+/// Requests something for a parked stream if this event is still the first that is parked of it. `false`: it is not, and nothing is
+/// requested. So a skip that is asked for twice skips one event.
+pub async fn request_parked_at(
+    pool: &PgPool,
+    event: &ParkedEvent,
+    request: ParkedStreamAction,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = pool.begin().await?;
+    let ask = "update parked_events set request = $5
+                where (subscription, stream_type, stream_id, position) = ($1, $2, $3, $4)
+                  and not exists (select from parked_events earlier
+                                   where (earlier.subscription, earlier.stream_type, earlier.stream_id) = ($1, $2, $3)
+                                     and earlier.position < $4)";
+    let ask = sqlx::query(ask).bind(&event.subscription).bind(&event.stream_type).bind(&event.stream_id);
+    let asked = ask.bind(event.position).bind(request.as_str()).execute(&mut *transaction).await?;
+    sqlx::query("select pg_notify($1, '')").bind(LEASES).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(asked.rows_affected() > 0)
+}
+
 /// The position of each subscription; one that has not begun is missing.
 pub async fn checkpoints(pool: &PgPool) -> Result<HashMap<String, i64>, sqlx::Error> {
     // One whose rows are incomplete has partitions that have not begun.

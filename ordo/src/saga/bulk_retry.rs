@@ -101,7 +101,7 @@ impl<'a> RetryCandidatePages<'a> {
         if args.failed {
             return Self::Failed { filter: GivenUpMailFilter { error, until }, after: 0, orders: HashSet::new() };
         }
-        Self::Stuck(WaitingSagaFilter { stuck: Some(true), error, step: args.step, until }, None)
+        Self::Stuck(WaitingSagaFilter { stuck: Some(true), error, step: args.step, until, orders: None }, None)
     }
 
     /// `None`: there are no more pages.

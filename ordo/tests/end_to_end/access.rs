@@ -78,7 +78,11 @@ fn once_admitted(route: &Route) -> u16 {
         (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
         // There is no such order.
         (_, "/read-models/{projection}/streams/{id}/steps") => 404,
-        (_, path) if path.starts_with("/webhooks/") || path.starts_with("/subscriptions/") => 404,
+        (_, path)
+            if ["/webhooks/", "/subscriptions/", "/bulk-actions/{id}"].iter().any(|begin| path.starts_with(begin)) =>
+        {
+            404
+        }
         // An object is no array of orders.
         ("POST", "/orders/batch" | "/orders/import") => 400,
         // The position is no number or no parameter, the days are missing, and no body has such a field.

@@ -6,7 +6,7 @@ use domain::order::event::{
 };
 use domain::order::parse::PostedOrder;
 use domain::order::saga::OperatorDecision;
-use event_store::AppendQueueSettings;
+use event_store::{AppendQueueSettings, Metadata};
 use serde_json::{Value, json};
 use testkit::Database;
 
@@ -53,8 +53,7 @@ impl World {
             payment_number: None,
         };
         let (store, stock) = (&self.store, &self.stock);
-        let (order_id, at) = ("o", Precondition::default());
-        Intervene { store, stock, order_id, at, intervention, named, target: None, recorded: Vec::new() }
+        Intervene::new(store, stock, ("o", Precondition::default()), intervention, named)
     }
 
     /// Decides, and stores nothing. Returns the names of the events, or why there are none.

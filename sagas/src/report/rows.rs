@@ -37,6 +37,8 @@ pub struct WaitingSagaFilter<'a> {
     pub step: Option<SagaStep>,
     /// Only sagas that have been at their step since then or longer.
     pub until: Option<DateTime<Utc>>,
+    /// Only sagas of these orders.
+    pub orders: Option<&'a [String]>,
 }
 
 /// How many sagas wait at a step for the same reason.
@@ -70,7 +72,8 @@ pub struct EndedSagaRow {
 const COLUMNS: &str =
     "saga, order_id, step, sent + failures, failures, since, nullif(due_at, 'infinity'), stuck, last_error";
 const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or strpos(last_error, $2) > 0)
-     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)";
+     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)
+     and ($5::text[] is null or order_id = any($5))";
 
 /// The place of a saga in the list of waiting sagas, longest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,8 +103,8 @@ pub async fn waiting(
     let stuck = if filter.stuck == Some(true) { "stuck" } else { "true" };
     let query = format!(
         "select {COLUMNS} from saga_work where {stuck} and {WHERE}
-            and ($5::timestamptz is null or (since, saga, order_id) > ($5, $6, $7))
-          order by since, saga, order_id limit $8"
+            and ($6::timestamptz is null or (since, saga, order_id) > ($6, $7, $8))
+          order by since, saga, order_id limit $9"
     );
     let rows = bound(sqlx::query(&query), filter)
         .bind(after.map(|row| row.since))
@@ -152,6 +155,14 @@ pub async fn ended(pool: &PgPool, how: SagaEnd, limit: i64) -> Result<Vec<EndedS
     rows.iter().map(|row| Ok(EndedSagaRow { order_id: row.try_get(0)?, at: row.try_get(1)? })).collect()
 }
 
+/// Whether a saga still waits as in a row: at the same step since the same time, stuck or not.
+pub async fn still_waits(pool: &PgPool, row: &WaitingSagaRow) -> Result<bool, sqlx::Error> {
+    let query = "select exists (select from saga_work
+                                 where saga = $1 and order_id = $2 and step = $3 and since = $4 and stuck = $5)";
+    let query = sqlx::query_scalar(query).bind(&row.saga).bind(&row.order_id).bind(&row.step).bind(row.since);
+    query.bind(row.stuck).fetch_one(pool).await
+}
+
 /// The rows of an order, and the time by the database's clock.
 pub(super) async fn of_order(
     pool: &PgPool,
@@ -167,8 +178,8 @@ pub(super) async fn of_order(
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bound<'q>(query: PgQuery<'q>, filter: WaitingSagaFilter<'q>) -> PgQuery<'q> {
-    let WaitingSagaFilter { stuck, error, step, until } = filter;
-    query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until)
+    let WaitingSagaFilter { stuck, error, step, until, orders } = filter;
+    query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until).bind(orders)
 }
 
 fn row(row: &PgRow) -> Result<WaitingSagaRow, sqlx::Error> {

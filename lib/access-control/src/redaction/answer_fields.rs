@@ -3,11 +3,13 @@
 //! What has no row here is left out for all of them, and an answer whose route is not here is empty. A test asks for a row for each
 //! field of each answer that one of them can get.
 
+mod bulk_actions;
 mod documents;
 mod edits;
 mod money;
 mod operations;
 mod replays;
+mod sagas;
 mod stock;
 #[cfg(test)]
 mod tests;
@@ -93,7 +95,7 @@ const ORDER: &[FieldRow] = &[
     ("mails",             ALL,                 Object(MAIL)),
     ("more",              ALL,                 Value),
     ("events",            ALL,                 Object(TIMELINE)),
-    ("saga",              [NO,    NO,    SHOW], Object(SAGAS_OF_ORDER)),
+    ("saga",              [NO,    NO,    SHOW], Object(sagas::SAGAS_OF_ORDER)),
 ];
 
 #[rustfmt::skip]
@@ -267,73 +269,6 @@ const TIMELINE: &[FieldRow] = &[("orderId", ALL, Value), ("items", ALL, Event), 
 /// What sagas do is for those who run the platform, of whom auditors do not see all.
 const OPERATIONS: ByReader = [NO, NO, SHOW];
 
-#[rustfmt::skip]
-const SAGAS_OF_ORDER: &[FieldRow] = &[
-    ("orderId",           OPERATIONS,          Value),
-    ("state",             OPERATIONS,          Value),
-    ("stage",             OPERATIONS,          Value),
-    ("waitsFor",          OPERATIONS,          Value),
-    ("sagas",             OPERATIONS,          Object(&[
-        ("saga",          OPERATIONS,          Value),
-        ("state",         OPERATIONS,          Value),
-        ("steps",         OPERATIONS,          Object(SAGA_STEP)),
-    ])),
-    ("remedies",          OPERATIONS,          Object(&[
-        ("step",          OPERATIONS,          Value),
-        ("verbs",         OPERATIONS,          Value),
-        ("inputs",        OPERATIONS,          Value),
-        ("paymentNumber", OPERATIONS,          Value),
-    ])),
-];
-
-#[rustfmt::skip]
-const SAGA_STEP: &[FieldRow] = &[
-    ("step",              OPERATIONS,          Value),
-    ("kind",              OPERATIONS,          Value),
-    ("state",             OPERATIONS,          Value),
-    ("at",                OPERATIONS,          Value),
-    ("attempts",          OPERATIONS,          Value),
-    ("since",             OPERATIONS,          Value),
-    ("nextTryAt",         OPERATIONS,          Value),
-    ("lastError",         [NO,    NO,    MASK], Value),
-    ("messages",          OPERATIONS,          Object(SAGA_EVENT)),
-    ("undo",              OPERATIONS,          Object(SAGA_UNDO)),
-];
-
-#[rustfmt::skip]
-const SAGA_UNDO: &[FieldRow] = &[
-    ("step",              OPERATIONS,          Value),
-    ("state",             OPERATIONS,          Value),
-    ("at",                OPERATIONS,          Value),
-    ("attempts",          OPERATIONS,          Value),
-    ("since",             OPERATIONS,          Value),
-    ("nextTryAt",         OPERATIONS,          Value),
-    ("lastError",         [NO,    NO,    MASK], Value),
-    ("messages",          OPERATIONS,          Object(SAGA_EVENT)),
-];
-
-#[rustfmt::skip]
-const SAGA_EVENT: &[FieldRow] = &[
-    ("version",           OPERATIONS,          Value),
-    ("at",                OPERATIONS,          Value),
-    ("event",             OPERATIONS,          Value),
-    ("actor",             OPERATIONS,          Value),
-    ("text",              [NO,    NO,    MASK], Value),
-];
-
-#[rustfmt::skip]
-const WAITING_SAGA: &[FieldRow] = &[
-    ("saga",              OPERATIONS,          Value),
-    ("orderId",           OPERATIONS,          Value),
-    ("step",              OPERATIONS,          Value),
-    ("state",             OPERATIONS,          Value),
-    ("attempts",          OPERATIONS,          Value),
-    ("since",             OPERATIONS,          Value),
-    ("nextTryAt",         OPERATIONS,          Value),
-    ("reservationEndsAt", OPERATIONS,          Value),
-    ("lastError",         [NO,    NO,    MASK], Value),
-];
-
 /// What a command is answered with. Others than customers see all of it.
 #[rustfmt::skip]
 const ACCEPTED: &[FieldRow] = &[
@@ -380,10 +315,12 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/events", Object(&[("items", ALL, Event), ("cursor", ALL, Value)])),
     ("GET", "/events/stream", Event),
     ("GET", "/audit", operations::AUDIT),
-    ("GET", "/sagas", page_of!(WAITING_SAGA)),
-    ("GET", "/orders/{order_id}/saga", Object(SAGAS_OF_ORDER)),
+    ("GET", "/sagas", page_of!(sagas::WAITING_SAGA)),
+    ("GET", "/orders/{order_id}/saga", Object(sagas::SAGAS_OF_ORDER)),
     ("GET", "/admin/replays", page_of!(replays::REPLAY)),
     ("GET", "/admin/replays/{id}", Object(replays::REPLAY)),
+    ("GET", "/bulk-actions", bulk_actions::PAGE),
+    ("GET", "/bulk-actions/{id}", bulk_actions::BULK_ACTION),
     ("GET", "/webhooks", webhooks::ENDPOINTS),
     ("GET", "/webhooks/{id}", webhooks::ENDPOINT),
     ("GET", "/webhooks/{id}/deliveries", webhooks::DELIVERIES),

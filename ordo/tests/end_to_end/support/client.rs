@@ -150,10 +150,10 @@ impl Client {
     }
 
     fn uri(&self, path: &str) -> String {
+        const OPERATES: [&str; 8] =
+            ["/metrics", "/admin/", "/audit", "/read-models", "/sagas", "/subscriptions", "/bulk-actions", "/webhooks"];
         let (route, _) = path.split_once('?').unwrap_or((path, ""));
-        let operates = ["/metrics", "/admin/", "/audit", "/read-models", "/sagas", "/subscriptions", "/webhooks"]
-            .iter()
-            .any(|begin| route.starts_with(begin))
+        let operates = OPERATES.iter().any(|begin| route.starts_with(begin))
             || route.ends_with("/saga")
             || route.ends_with("/saga/decisions");
         let base = self.ops.as_ref().filter(|_| operates).unwrap_or(&self.base);
