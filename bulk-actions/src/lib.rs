@@ -23,7 +23,7 @@ use messaging::{DeadLetterQueue, MessageSigningKeys};
 
 use filter::{BulkActionFilter, BulkActionMistake, DeadLetterFilter, ParkedStreamsFilter, StuckSagaFilter};
 use kind::BulkActionKind;
-pub use routes::{description, routes};
+pub use routes::{description, read_bulk_action, read_bulk_actions, routes};
 pub use worker::run;
 
 /// What bulk actions are carried out with.

@@ -205,6 +205,17 @@ async fn list(
     page(&deps.store, asked?.0).await.map(Json)
 }
 
+/// What `GET /bulk-actions` answers to a query, for those who answer otherwise.
+pub async fn read_bulk_actions(store: &EventStore, query: &str) -> Result<impl Serialize + use<>, Problem> {
+    page(store, QueryParameters::parse(query)?.0).await
+}
+
+/// What `GET /bulk-actions/{id}` answers, likewise.
+pub async fn read_bulk_action(store: &EventStore, id: &str) -> Result<impl Serialize + use<>, Problem> {
+    let id = id.parse().map_err(|_| unknown())?;
+    found(BulkActionRow::find(store.pool(), id).await).map(|Json(view)| view)
+}
+
 async fn page(store: &EventStore, asked: BulkActionsQuery) -> Result<BulkActionPage, Problem> {
     let BulkActionsQuery { limit, cursor } = asked;
     let limit = limit.map_or(Some(DEFAULT_LIMIT), |limit| u16::try_from(limit).ok());

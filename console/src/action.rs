@@ -135,9 +135,10 @@ async fn act(console: &Console, request: Request, secret: Option<String>) -> Res
     let body = RequestBody::of(fields.all())?;
     let answer = ask(console, &head, &method, &fields, &body).await?;
     if !answer.status().is_success() {
+        let page = Some(fields.field("page")).filter(|page| !page.is_empty()).unwrap_or(&back).to_owned();
         let problem = answer.extensions().get::<Problem>().cloned().unwrap_or_else(|| not_here(&purpose));
         return Ok(
-            again(console, head, secret, RefusedForm::of(purpose, fields, &body, &problem), &back, problem).await
+            again(console, head, secret, RefusedForm::of(purpose, fields, &body, &problem), &page, problem).await
         );
     }
     until_seen(console, head.uri.path(), answer.headers()).await;

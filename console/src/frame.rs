@@ -28,7 +28,7 @@ pub(crate) struct NavigationLink {
 }
 
 /// The pages of the navigation: path, name, and the route of the API that says who may see it; `None`: everyone.
-const PAGES: [(&str, &str, Option<&str>); 9] = [
+const PAGES: [(&str, &str, Option<&str>); 12] = [
     ("/", "Home", None),
     ("/orders", "Orders", Some("/orders")),
     ("/sagas", "Sagas", Some("/sagas")),
@@ -38,6 +38,9 @@ const PAGES: [(&str, &str, Option<&str>); 9] = [
     ("/read-models", "Read models", Some("/read-models")),
     ("/audit", "Audit", Some("/audit")),
     ("/parked-events", "Parked events", Some("/sagas")),
+    ("/bulk-actions", "Bulk actions", Some("/bulk-actions")),
+    ("/replay", "Rebuilds", Some("/admin/replays")),
+    ("/platform", "Platform", Some("/sagas")),
 ];
 
 impl Frame {

@@ -35,8 +35,9 @@ use event_store::EventStore;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use messaging::QueuesHealth;
+use payments::Guarded;
 use problem::Problem;
-use projections::ReadModelQueries;
+use projections::{ReadModelQueries, ReplayOperations};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -81,10 +82,33 @@ pub struct ConsoleSources {
     pub open_id: Option<OpenIdClient>,
     /// The routes of the API that forms are for, behind `access`. `None`: the console only shows.
     pub api: Option<Router>,
+    /// The rebuilds of read models.
+    pub replays: ReplayOperations,
+    pub process: ConsoleProcess,
     /// Whether browsers reach it by HTTPS. Its cookies are then sent over HTTPS alone.
     pub is_encrypted: bool,
     /// Ends what is told to open pages.
     pub stop: CancellationToken,
+}
+
+/// What the console shows of its own process.
+pub struct ConsoleProcess {
+    pub version: &'static str,
+    /// The names of its roles.
+    pub roles: Vec<&'static str>,
+    /// The payment provider behind its breaker, if the process has the sagas.
+    pub payments: Option<Arc<Guarded>>,
+    pub settings: Arc<[EffectiveSetting]>,
+}
+
+/// A setting, and the value that it has.
+#[derive(Debug, Clone)]
+pub struct EffectiveSetting {
+    pub name: &'static str,
+    /// Secrets are hidden. `None`: it is not set.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub source: String,
 }
 
 /// The console of a process. Cheap to clone.
@@ -146,6 +170,11 @@ impl Console {
             .route("/read-models/steps", get(pages::read_models::steps::show))
             .route("/read-models/{projection}", get(pages::read_models::items))
             .route("/audit", get(pages::audit::show))
+            .route("/bulk-actions", get(pages::bulk_actions::list))
+            .route("/bulk-actions/new", get(pages::bulk_actions::new))
+            .route("/bulk-actions/{id}", get(pages::bulk_actions::show))
+            .route("/replay", get(pages::replay::show))
+            .route("/platform", get(pages::platform::show))
             .route("/sales", get(pages::sales::show))
             .route("/stock", get(pages::stock::show))
             .route("/stock/{sku}", get(pages::sku::show))

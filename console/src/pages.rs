@@ -1,13 +1,16 @@
 //! The pages, a file for each.
 
 pub(crate) mod audit;
+pub(crate) mod bulk_actions;
 pub(crate) mod event;
 pub(crate) mod home;
 pub(crate) mod log;
 pub(crate) mod order;
 pub(crate) mod orders;
 pub(crate) mod parked;
+pub(crate) mod platform;
 pub(crate) mod read_models;
+pub(crate) mod replay;
 pub(crate) mod sagas;
 pub(crate) mod sales;
 pub(crate) mod sku;

@@ -21,6 +21,7 @@ mod seals;
 
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use error_chain::error_chain;
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, Executor, PgConnection, PgPool, Postgres};
@@ -46,6 +47,25 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 pub struct SealingThrottle {
     /// The share of the time that sealing may take, in percent, from 1 to 100.
     pub percent: u32,
+}
+
+/// The last seal of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastSeal {
+    pub head: ChainHead,
+    pub sealed_at: DateTime<Utc>,
+    /// How many positions come after it.
+    pub positions_after: i64,
+}
+
+/// The last seal. `None`: nothing is sealed.
+pub async fn last_seal(pool: &PgPool) -> Result<Option<LastSeal>, sqlx::Error> {
+    let last = "select s.up_to, s.hash, s.sealed_at, (select coalesce(max(global_position), 0) from events) - s.up_to
+                  from event_seals s order by s.up_to desc limit 1";
+    let last: Option<(i64, Vec<u8>, DateTime<Utc>, i64)> = sqlx::query_as(last).fetch_optional(pool).await?;
+    let Some((up_to, hash, sealed_at, positions_after)) = last else { return Ok(None) };
+    let hash = hash.try_into().map_err(|_| sqlx::Error::Decode("the last seal has no hash".into()))?;
+    Ok(Some(LastSeal { head: ChainHead { position: up_to, hash }, sealed_at, positions_after }))
 }
 
 /// Seals what is appended until told to stop. Of all processes that do so on a database one works, and the others wait for it to end.

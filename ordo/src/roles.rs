@@ -164,8 +164,9 @@ pub(crate) async fn start(
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
-                operate =
-                    operate.merge(bulk_actions::start(settings, connections, &store, &stock, &mut running).await?);
+                let bulk = bulk_actions::dependencies(settings, connections, &store, &stock).await?;
+                operate = operate.merge(::bulk_actions::routes(bulk.clone()));
+                running.spawn("bulk actions", ::bulk_actions::run(bulk, stop.clone()));
                 let sagas = dependencies::sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
                 running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
                 document_figures = documents::start(settings, &store, &mut running);
@@ -253,9 +254,9 @@ pub(crate) async fn start(
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
     if let (Some(listener), Some(address)) = (listeners.console, console) {
-        let api = Router::from(
-            commands.merge(decisions).merge(parked).merge(sagas::routes(reading.clone())).merge(replays.routes()),
-        );
+        let bulk = bulk_actions::dependencies(settings, connections, &store, &stock).await?;
+        let of_operators = sagas::routes(reading.clone()).merge(replays.routes()).merge(::bulk_actions::routes(bulk));
+        let api = Router::from(commands.merge(decisions).merge(parked).merge(of_operators));
         let may_act = console::may_act(&connections.database).await?;
         let sources = ConsoleSources {
             queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),
@@ -264,6 +265,8 @@ pub(crate) async fn start(
             access: access.clone(),
             open_id: console::open_id(settings)?,
             api: may_act.then(|| api.layer(access.clone())),
+            replays: replays.operations(),
+            process: console::process(settings, roles, &payments),
             is_encrypted: console::is_encrypted(settings),
             stop: running.stop.clone(),
         };

@@ -21,6 +21,7 @@ mod value_types;
 mod webhooks;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use access_control::AuthenticationSettings;
@@ -61,6 +62,8 @@ impl SettingsWithSources {
 /// All settings, checked. Nothing else reads the environment.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// What was read, with secrets hidden: to be shown.
+    pub shown: Arc<[EffectiveSetting]>,
     pub database_url: Option<DatabaseUrl>,
     /// Connections in the pool.
     pub database_connections: u32,

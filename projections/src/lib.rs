@@ -52,7 +52,7 @@ pub use reads::SlowReads;
 pub use registry::REGISTRY;
 pub use replay::{
     ExclusiveReplay, HttpReplays, ReplayDryRun, ReplayError, ReplayOperations, ReplayOptions, ReplayPhase,
-    ReplayProgress, ReplayRow, ReplaySummary,
+    ReplayProgress, ReplayRow, ReplaySummary, read_estimate, read_replays,
 };
 pub use saga_reports::SagaReports;
 pub use verify::{Discrepancy, ReadModelVerifier, VerificationReport};

@@ -27,8 +27,8 @@ use sqlx::PgPool;
 
 pub use self::error::ReplayError;
 pub use self::estimate::ReplayDryRun;
-pub use self::routes::HttpReplays;
 pub(crate) use self::routes::router;
+pub use self::routes::{HttpReplays, read_estimate, read_replays};
 pub use self::run::ExclusiveReplay;
 pub use self::table::{ReplayPhase, ReplayRow};
 

@@ -139,7 +139,8 @@ pub(super) async fn matches(
     filter: &DeadLetterFilter,
     until: DateTime<Utc>,
 ) -> Result<Matches, BulkActionError> {
-    let (mut count, mut items) = (Some(0_i64), Vec::new());
+    // A process that knows no queues does not know either how many there are.
+    let (mut count, mut items) = ((!all.is_empty()).then_some(0_i64), Vec::new());
     for queue in queues(all, filter) {
         let mut scan = queue.sweep();
         let counted = count_matches(&mut scan, filter, until, &mut items).await;

@@ -24,7 +24,9 @@ pub(crate) struct ActionForm {
     pub(crate) version: Option<i64>,
     /// The page to go back to. Empty: the one that the API's answer names.
     pub(crate) back: String,
-    pub(crate) hidden: Vec<(&'static str, String)>,
+    /// The page that shows the form again if it is refused. Empty: `back`.
+    pub(crate) page: String,
+    pub(crate) hidden: Vec<(String, String)>,
     pub(crate) fields: Vec<Field>,
     /// Whether it is shown at once, because it was refused.
     pub(crate) is_open: bool,
@@ -85,6 +87,7 @@ impl Reader {
             key: random_text().ok()?,
             version: None,
             back: back.into(),
+            page: String::new(),
             hidden: Vec::new(),
             fields: Vec::new(),
             is_open: false,
@@ -108,14 +111,20 @@ impl ActionForm {
         self
     }
 
+    /// If it is refused, it is shown again on this page, which is not the one to go back to.
+    pub(crate) fn on_page(mut self, page: impl Into<String>) -> Self {
+        self.page = page.into();
+        self
+    }
+
     pub(crate) fn explained(mut self, text: impl Into<Text>) -> Self {
         self.explanations.push(text.into());
         self
     }
 
     /// What the request says beside what is typed.
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.hidden.push((name, value.into()));
+    pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.hidden.push((name.into(), value.into()));
         self
     }
 

@@ -205,7 +205,7 @@ impl Figures {
 }
 
 /// What is found out within the time that a page takes at the most.
-async fn in_time<T>(read: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+pub(super) async fn in_time<T>(read: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| {
         let detail = format!("there was no answer within {} s", PATIENCE.as_secs());
         Err(Problem::new(ProblemType::DatabaseUnavailable, detail).retry_after(Duration::from_secs(1)))
@@ -243,7 +243,7 @@ impl OrdersOfMinute {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a saturated age is as good")]
-fn seconds(seconds: f64) -> String {
+pub(super) fn seconds(seconds: f64) -> String {
     how_long(seconds.round() as i64)
 }
 

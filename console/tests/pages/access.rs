@@ -10,21 +10,30 @@ async fn a_page_is_shown_to_those_whom_the_table_of_routes_lets_read_it() {
     let fixture = Fixture::new().await;
     fixture.order(&testkit::demo_order("o-1"), |content| content).await;
     let seen = |role| match role {
-        Role::Operator => [true; 8],
-        Role::Auditor => [true, true, true, true, true, true, true, false],
-        Role::Shop => [true, false, true, false, true, true, false, false],
-        Role::Warehouse => [true, false, true, false, false, false, false, false],
-        Role::Support => [true, false, false, false, false, false, false, false],
-        Role::Finance => [true, false, false, false, true, false, false, false],
-        Role::Customer => [false; 8],
+        Role::Operator => [true; 11],
+        Role::Auditor => [true, true, true, true, true, true, true, false, true, true, true],
+        Role::Shop => [true, false, true, false, true, true, false, false, false, false, false],
+        Role::Warehouse => [true, false, true, false, false, false, false, false, false, false, false],
+        Role::Support => [true, false, false, false, false, false, false, false, false, false, false],
+        Role::Finance => [true, false, false, false, true, false, false, false, false, false, false],
+        Role::Customer => [false; 11],
     };
     for role in Role::ALL {
         let credential = as_role(role);
-        for (path, is_seen) in
-            ["/orders", "/sagas", "/stock", "/parked-events", "/sales", "/log", "/audit", "/read-models"]
-                .into_iter()
-                .zip(seen(role))
-        {
+        let paths = [
+            "/orders",
+            "/sagas",
+            "/stock",
+            "/parked-events",
+            "/sales",
+            "/log",
+            "/audit",
+            "/read-models",
+            "/bulk-actions",
+            "/replay",
+            "/platform",
+        ];
+        for (path, is_seen) in paths.into_iter().zip(seen(role)) {
             let page = fixture.page(path, &credential).await;
             let expected = if is_seen { StatusCode::OK } else { StatusCode::FORBIDDEN };
             assert_eq!(page.status, expected, "{role} {path}");

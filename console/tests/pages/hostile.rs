@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Answer, Fixture, as_role};
 
 /// Every page that shows something of orders.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 18] = [
     "/",
     "/orders/hostile/changes?from=1&to=2",
     "/orders",
@@ -23,6 +23,10 @@ const PAGES: [&str; 14] = [
     "/log/2",
     "/audit",
     "/parked-events",
+    "/bulk-actions",
+    "/bulk-actions/00000000-0000-7000-8000-000000000001",
+    "/replay",
+    "/platform",
 ];
 
 /// The same, of what holds everything.
@@ -56,6 +60,10 @@ async fn fixture() -> Fixture {
     let stuck = "insert into saga_work (saga, order_id, step, failures, due_at, last_error, stuck)
                  values ('order_fulfilment', 'hostile', 'reserve_stock', 3, 'infinity', $1, true)";
     sqlx::query(stuck).bind(error).execute(fixture.database.pool()).await.unwrap();
+    let bulk = "insert into bulk_actions (id, kind, filter, reason, actor, rate, request_hash, errors, note)
+                values ('00000000-0000-7000-8000-000000000001', 'retry_sagas', json_build_object('error', $1::text), $1, 'ada', 1, '',
+                        json_build_array(json_build_object('id', 'hostile', 'error', $1::text)), $1)";
+    sqlx::query(bulk).bind(error).execute(fixture.database.pool()).await.unwrap();
     let parked =
         "insert into parked_events (subscription, stream_type, stream_id, position, version, event_type, error)
                   values ('sales', 'order', 'hostile', 1, 1, 'OrderCreated', $1)";

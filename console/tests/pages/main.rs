@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test has no better answer than to fail")]
 
 mod access;
+mod bulk_actions;
 mod forms;
 mod hostile;
 mod lists;
 mod live;
 mod open_id;
+mod operate;
 mod order;
 mod read_models;
 mod sessions;

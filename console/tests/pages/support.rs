@@ -1,5 +1,6 @@
 //! The console of a database, and a browser.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use access_control::{
@@ -10,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use bulk_actions::BulkActionDependencies;
 use command_api::SupportRefundLimits;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
@@ -20,9 +22,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use messaging::QueuesHealth;
-use ordo_console::{Console, ConsoleSources, admit, show_problems, use_session};
+use ordo_console::{Console, ConsoleProcess, ConsoleSources, EffectiveSetting, admit, show_problems, use_session};
 use problem::Problem;
-use projections::{ReadModelQueries, SlowReads};
+use projections::{HttpReplays, ReadModelQueries, ReplayOperations, SlowReads};
 use serde_json::Value;
 use testkit::Database;
 use tokio::task::JoinHandle;
@@ -122,12 +124,18 @@ impl Fixture {
         let stock = StreamLocks::new(store.clone(), 100);
         let limits = (OrderGrowthLimits::default(), SupportRefundLimits::default());
         let commands = command_api::routes(store.clone(), stock.clone(), limits.0, limits.1);
-        let api = Router::from(
-            commands
-                .merge(command_api::operate_routes(store.clone(), stock))
-                .merge(sagas::routes(store.clone()))
-                .merge(projections::parked_stream_routes(database.pool().clone())),
-        );
+        let bulk = BulkActionDependencies {
+            store: store.clone(),
+            stock: stock.clone(),
+            dead_letters: vec![],
+            keys: testkit::MESSAGE_KEYS.parse().unwrap(),
+        };
+        let operations = ReplayOperations::new(database.pool().clone(), Arc::clone(&read_models));
+        let replays = HttpReplays::new(operations.clone(), stop.clone());
+        let of_operators = command_api::operate_routes(store.clone(), stock).merge(sagas::routes(store.clone()));
+        let of_operators = of_operators.merge(bulk_actions::routes(bulk)).merge(replays.routes());
+        let of_operators = of_operators.merge(projections::parked_stream_routes(database.pool().clone()));
+        let api = Router::from(commands.merge(of_operators));
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),
             store: store.clone(),
@@ -135,6 +143,18 @@ impl Fixture {
             api: Some(api.layer(access.clone())),
             access,
             open_id,
+            replays: operations,
+            process: ConsoleProcess {
+                version: "1.2.3",
+                roles: vec!["console"],
+                payments: None,
+                settings: vec![EffectiveSetting {
+                    name: "ORDO_QUEUE_PREFIX",
+                    value: Some("<b>shop</b>".to_owned()),
+                    source: "environment".to_owned(),
+                }]
+                .into(),
+            },
             is_encrypted: false,
             stop: stop.clone(),
         });

@@ -100,6 +100,26 @@ pub async fn append_lock_holder(pool: &PgPool) -> Result<Option<AppendLockHolder
     .await
 }
 
+/// How many sessions the database has of a program, and what they do.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct DatabaseSessions {
+    pub application: String,
+    /// `active`, `idle` or `idle in transaction`. Empty: that is not shown to this user.
+    pub state: String,
+    pub count: i64,
+}
+
+/// The sessions of clients in this database, by program and state, and how many the server takes of all.
+pub async fn database_sessions(pool: &PgPool) -> Result<(Vec<DatabaseSessions>, i64), sqlx::Error> {
+    let sessions =
+        "select coalesce(application_name, '') as application, coalesce(state, '') as state, count(*) as count
+                      from pg_stat_activity where datname = current_database() and backend_type = 'client backend'
+                     group by 1, 2 order by 1, 2";
+    let sessions = sqlx::query_as(sessions).fetch_all(pool).await?;
+    let most = "select current_setting('max_connections')::bigint";
+    Ok((sessions, sqlx::query_scalar(most).fetch_one(pool).await?))
+}
+
 /// An event that a subscription could not handle, or that waits behind one in its stream.
 #[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
 pub struct ParkedEvent {

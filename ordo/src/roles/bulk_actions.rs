@@ -1,30 +1,29 @@
-//! Bulk actions: a part of the role `sagas`, whose database user records the decisions of operators.
+//! What bulk actions work with. They are a part of the role `sagas`, whose database user records the decisions of operators.
 
 use bulk_actions::BulkActionDependencies;
 use domain::stock::Stock;
 use event_store::{EventStore, StreamLocks};
-use messaging::{DeadLetterOrigin, DeadLetterQueue};
-use utoipa_axum::router::OpenApiRouter;
+use messaging::{DeadLetterOrigin, DeadLetterQueue, MessageSigningKeys};
 
-use super::RoleTasks;
 use crate::connections::SharedClients;
 use crate::migrate;
 use crate::settings::Settings;
 
-/// Carries them on, and returns their routes.
-pub(super) async fn start(
+/// Without queues there are none on dead letters: a process that has the console alone may know none.
+pub(super) async fn dependencies(
     settings: &Settings,
     connections: &SharedClients,
     store: &EventStore,
     stock: &StreamLocks<Stock>,
-    running: &mut RoleTasks,
-) -> anyhow::Result<OpenApiRouter> {
-    let queues = migrate::find_queues(&connections.sqs, settings).await?;
-    let of_origin = |origin| DeadLetterQueue::of(connections.sqs.clone(), origin, &queues);
-    let dead_letters = DeadLetterOrigin::ALL.map(of_origin).into();
+) -> anyhow::Result<BulkActionDependencies> {
+    let of_process = migrate::find_queues(&connections.sqs, settings).await.ok().zip(settings.message_keys().ok());
+    let (dead_letters, keys) = match of_process {
+        Some((queues, keys)) => {
+            let of_origin = |origin| DeadLetterQueue::of(connections.sqs.clone(), origin, &queues);
+            (DeadLetterOrigin::ALL.map(of_origin).into(), keys.clone())
+        }
+        None => (Vec::new(), MessageSigningKeys::random("none")?),
+    };
     // Decisions wait for room in the queue of appends, as those of sagas do.
-    let (store, keys) = (store.waiting_when_full(), settings.message_keys()?.clone());
-    let deps = BulkActionDependencies { store, stock: stock.clone(), dead_letters, keys };
-    running.spawn("bulk actions", bulk_actions::run(deps.clone(), running.stop.clone()));
-    Ok(bulk_actions::routes(deps))
+    Ok(BulkActionDependencies { store: store.waiting_when_full(), stock: stock.clone(), dead_letters, keys })
 }

@@ -1,17 +1,21 @@
 //! The console, with what goes around its pages.
 
+use std::sync::Arc;
+
 use access_control::OpenIdClient;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use ordo_console::{
-    Console, ConsoleSources, admit, is_the_same_for_everyone, looks_at_credential, show_problems, use_session,
+    Console, ConsoleProcess, ConsoleSources, EffectiveSetting, admit, is_the_same_for_everyone, looks_at_credential,
+    show_problems, use_session,
 };
+use payments::Guarded;
 use problem::AllowedHosts;
 use sqlx::PgPool;
 
 use crate::http::{AddressBucket, RequestRateLimiter};
-use crate::settings::Settings;
+use crate::settings::{self, PlatformRole, Settings};
 
 /// The pages of the console, under the same limits and rules about hosts and other sites as the operate listener.
 pub(super) fn pages(sources: ConsoleSources, hosts: AllowedHosts, rates: &RequestRateLimiter) -> Router {
@@ -47,6 +51,21 @@ pub(super) async fn may_act(database: &PgPool) -> Result<bool, sqlx::Error> {
         tracing::info!("the console only shows: its user of the database may not append events");
     }
     Ok(may_act)
+}
+
+/// What the console shows of this process.
+pub(super) fn process(settings: &Settings, roles: &[PlatformRole], payments: &Arc<Guarded>) -> ConsoleProcess {
+    let shown = |it: &settings::EffectiveSetting| EffectiveSetting {
+        name: it.name,
+        value: it.value.clone(),
+        source: it.source.to_string(),
+    };
+    ConsoleProcess {
+        version: env!("CARGO_PKG_VERSION"),
+        roles: roles.iter().map(|role| role.as_str()).collect(),
+        payments: roles.contains(&PlatformRole::Sagas).then(|| Arc::clone(payments)),
+        settings: settings.shown.iter().map(shown).collect(),
+    }
 }
 
 /// Which bucket of its address a request takes a token of. Strangers at the API use up theirs, and keep nobody from signing in.

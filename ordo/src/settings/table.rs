@@ -1,6 +1,7 @@
 //! The table of all settings. `ordo config list` prints it, and the documentation shows it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::order::OrderGrowthLimits;
@@ -27,13 +28,15 @@ impl Settings {
     pub fn load(sources: RawSettings) -> Result<SettingsWithSources, SettingMistakes> {
         let mut reader = SettingsReader::of(sources);
         let settings = read(&mut reader);
-        Ok(SettingsWithSources { settings, entries: reader.finish()? })
+        let entries = reader.finish()?;
+        Ok(SettingsWithSources { settings: Settings { shown: entries.clone().into(), ..settings }, entries })
     }
 }
 
 /// Each setting with its name, default, type and meaning.
 fn read(table: &mut SettingsReader) -> Settings {
     Settings {
+        shown: Arc::default(),
         database_url: table.secret(
             "DATABASE_URL",
             &database_url(),

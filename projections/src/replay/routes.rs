@@ -20,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{ReplayError, ReplayOperations, ReplayOptions, ReplayPhase, ReplayRow};
+use super::{ReplayDryRun, ReplayError, ReplayOperations, ReplayOptions, ReplayPhase, ReplayRow};
 use crate::registry::REGISTRY;
 
 /// Runs the replays that were begun over HTTP until they are over or the process stops. A stopped one goes on when it
@@ -39,6 +39,11 @@ impl HttpReplays {
 
     pub fn routes(&self) -> OpenApiRouter {
         router().with_state(Arc::new(self.clone()))
+    }
+
+    /// What it begins and finds replays by.
+    pub fn operations(&self) -> ReplayOperations {
+        self.replays.clone()
     }
 
     /// Returns once the token is cancelled and all replays have stopped.
@@ -166,16 +171,7 @@ async fn begin(
         (false, true) => return Err(invalid("/projections", "is empty: name projections, or give \"all\": true")),
     };
     if body.dry_run {
-        let estimate = routes.replays.estimate(&projections).await.map_err(problem)?;
-        let seconds = estimate.expected.map(|expected| expected.as_secs_f64());
-        let answer = EstimateView {
-            projections: estimate.projections,
-            events: estimate.events,
-            begun: estimate.begun,
-            sample: estimate.sample,
-            expected_seconds: seconds,
-        };
-        return Ok(Json(answer).into_response());
+        return Ok(Json(estimate(&routes.replays, &projections).await?).into_response());
     }
     let replay = routes.replays.open(&ReplayOptions { projections, compare: body.compare }).await.map_err(problem)?;
     let id = replay.state().id;
@@ -206,8 +202,32 @@ async fn begin(
     responses((status = 200, description = "All that are known", body = ReplayList))
 )]
 async fn list(State(routes): State<Arc<HttpReplays>>) -> Result<Json<ReplayList>, Problem> {
-    let replays = routes.replays.list().await.map_err(problem)?;
-    Ok(Json(ReplayList { items: replays.into_iter().map(ReplayView::of).collect() }))
+    all(&routes.replays).await.map(Json)
+}
+
+/// What `GET /admin/replays` answers, for those who answer otherwise.
+pub async fn read_replays(replays: &ReplayOperations) -> Result<impl Serialize + use<>, Problem> {
+    all(replays).await
+}
+
+/// What `POST /admin/replays` answers to a dry run, likewise.
+pub async fn read_estimate(
+    replays: &ReplayOperations,
+    projections: &[String],
+) -> Result<impl Serialize + use<>, Problem> {
+    estimate(replays, projections).await
+}
+
+async fn all(replays: &ReplayOperations) -> Result<ReplayList, Problem> {
+    let replays = replays.list().await.map_err(problem)?;
+    Ok(ReplayList { items: replays.into_iter().map(ReplayView::of).collect() })
+}
+
+async fn estimate(replays: &ReplayOperations, projections: &[String]) -> Result<EstimateView, Problem> {
+    let ReplayDryRun { projections, events, sample, expected, begun } =
+        replays.estimate(projections).await.map_err(problem)?;
+    let expected_seconds = expected.map(|expected| expected.as_secs_f64());
+    Ok(EstimateView { projections, events, begun, sample, expected_seconds })
 }
 
 /// A replay

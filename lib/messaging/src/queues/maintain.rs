@@ -23,8 +23,11 @@ pub struct QueuesHealth(Arc<Mutex<QueueStatus>>);
 struct QueueStatus {
     /// What is wrong with the queues, in words for an operator.
     problem: Option<String>,
-    dead_letters: [Option<u64>; DeadLetterOrigin::ALL.len()],
+    counts: QueueCounts,
 }
+
+/// How many messages and how many dead letters each queue has. `None`: unknown.
+type QueueCounts = [Option<(u64, u64)>; DeadLetterOrigin::ALL.len()];
 
 impl QueuesHealth {
     /// What was wrong with the queues at the last check. `None`: nothing, or there was no check yet.
@@ -34,8 +37,17 @@ impl QueuesHealth {
 
     /// How many dead letters a queue had at the last check. `None`: unknown.
     pub fn dead_letters(&self, origin: DeadLetterOrigin) -> Option<u64> {
+        self.counts(origin).map(|(_, dead_letters)| dead_letters)
+    }
+
+    /// How many messages a queue had at the last check. `None`: unknown.
+    pub fn messages(&self, origin: DeadLetterOrigin) -> Option<u64> {
+        self.counts(origin).map(|(messages, _)| messages)
+    }
+
+    fn counts(&self, origin: DeadLetterOrigin) -> Option<(u64, u64)> {
         let status = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        DeadLetterOrigin::ALL.iter().position(|known| *known == origin).and_then(|at| status.dead_letters[at])
+        DeadLetterOrigin::ALL.iter().position(|known| *known == origin).and_then(|at| status.counts[at])
     }
 
     fn set(&self, status: QueueStatus) {
@@ -70,7 +82,7 @@ pub async fn maintain(
 
 /// The result of a check.
 enum QueueCheck {
-    Healthy { dead_letters: [Option<u64>; DeadLetterOrigin::ALL.len()] },
+    Healthy(QueueCounts),
     Missing(String),
     Failed(String),
 }
@@ -78,7 +90,7 @@ enum QueueCheck {
 impl From<QueueCheck> for QueueStatus {
     fn from(check: QueueCheck) -> Self {
         match check {
-            QueueCheck::Healthy { dead_letters } => Self { problem: None, dead_letters },
+            QueueCheck::Healthy(counts) => Self { problem: None, counts },
             QueueCheck::Missing(name) => {
                 Self { problem: Some(format!("the queue {name} is not there")), ..Self::default() }
             }
@@ -88,18 +100,21 @@ impl From<QueueCheck> for QueueStatus {
 }
 
 async fn check(client: &Client, queues: &Queues) -> QueueCheck {
-    let mut dead_letters = [None; DeadLetterOrigin::ALL.len()];
+    let mut all = QueueCounts::default();
     for (at, origin) in DeadLetterOrigin::ALL.into_iter().enumerate() {
         let queue = queues.of(origin);
-        for url in [&queue.url, &queue.dead_letter_url] {
+        let mut counts = [0; 2];
+        for (url, counted) in [&queue.url, &queue.dead_letter_url].into_iter().zip(&mut counts) {
             match messages(client, url).await {
-                Ok(count) => dead_letters[at] = Some(count),
+                Ok(count) => *counted = count,
                 Err(error) if error.is_missing_queue() => return QueueCheck::Missing(name_of(url).to_owned()),
                 Err(error) => return QueueCheck::Failed(error.to_string()),
             }
         }
+        let [waiting, dead_letters] = counts;
+        all[at] = Some((waiting, dead_letters));
     }
-    QueueCheck::Healthy { dead_letters }
+    QueueCheck::Healthy(all)
 }
 
 async fn create_again(client: &Client, settings: &QueueProvisioningSettings, queues: &Queues) -> QueueCheck {

@@ -1,0 +1,185 @@
+//! `/platform`: what the platform runs on at the moment, and the settings of this process. It changes nothing.
+
+use std::collections::BTreeMap;
+
+use access_control::{AuthorizedCaller, RoutePermission};
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use event_store::hash_chain::{LastSeal, last_seal};
+use event_store::operations::{self, AppendLockHolder, PartitionAssignment, SubscriptionLag};
+use messaging::DeadLetterOrigin;
+use payments::BreakerState;
+use problem::Problem;
+
+use super::home::{in_time, seconds, unavailable};
+use crate::admission::Reader;
+use crate::answer::{error_text, told};
+use crate::display::{Instant, Text};
+use crate::frame::Frame;
+use crate::{Console, EffectiveSetting};
+
+#[derive(Template)]
+#[template(path = "platform.html")]
+struct PlatformTemplate {
+    frame: Frame,
+    now: Instant,
+    version: &'static str,
+    schema: Option<i64>,
+    roles: String,
+    subscriptions: Option<Vec<SubscriptionRow>>,
+    /// The first `None`: that is not known.
+    appending: Option<Option<Appending>>,
+    queues: Vec<QueueRow>,
+    breaker: Option<&'static str>,
+    database: Option<DatabaseRow>,
+    /// The first `None`: that is not known.
+    seal: Option<Option<SealRow>>,
+    /// `None`: they are for operators alone.
+    settings: Option<Vec<EffectiveSetting>>,
+    /// Why something is not known.
+    failures: Vec<Text>,
+}
+
+struct SubscriptionRow {
+    name: Text,
+    position: i64,
+    events: i64,
+    behind: String,
+    holders: Vec<Holder>,
+}
+
+struct Holder {
+    /// `None`: nobody.
+    owner: Option<Text>,
+    partitions: String,
+    is_exclusive: bool,
+    is_alive: bool,
+}
+
+struct Appending {
+    pid: i32,
+    application: Text,
+    state: Text,
+    held: String,
+    query: Text,
+}
+
+struct QueueRow {
+    name: &'static str,
+    /// `None`: this process does not look after the queue.
+    messages: Option<u64>,
+    dead_letters: Option<u64>,
+}
+
+struct DatabaseRow {
+    sessions: Vec<(Text, Text, i64)>,
+    count: i64,
+    most: i64,
+}
+
+struct SealRow {
+    head: Text,
+    sealed_at: Instant,
+    positions_after: i64,
+}
+
+pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
+    let (caller, _) = reader.at("/sagas")?;
+    let pool = console.0.store.pool();
+    let subscriptions = async {
+        let lag = operations::lag(pool).await.map_err(unavailable)?;
+        Ok((lag, operations::lease_holders(pool).await.map_err(unavailable)?))
+    };
+    let appending = async { operations::append_lock_holder(pool).await.map_err(unavailable) };
+    let database = async { operations::database_sessions(pool).await.map_err(unavailable) };
+    let seal = async { last_seal(pool).await.map_err(unavailable) };
+    let schema = async {
+        let newest = "select max(version) from _sqlx_migrations where success";
+        sqlx::query_scalar(newest).fetch_one(pool).await.map_err(unavailable)
+    };
+    let (subscriptions, appending, database, seal, schema) = tokio::join!(
+        in_time(subscriptions),
+        in_time(appending),
+        in_time(database),
+        in_time(seal),
+        in_time::<Option<i64>>(schema)
+    );
+    let failures = [
+        subscriptions.as_ref().err(),
+        appending.as_ref().err(),
+        database.as_ref().err(),
+        seal.as_ref().err(),
+        schema.as_ref().err(),
+    ];
+    let failures = failures.into_iter().flatten().map(|problem| error_text(&caller, &told(problem))).collect();
+    let process = &console.0.process;
+    crate::page(&PlatformTemplate {
+        frame: Frame::of(&reader, "Platform", "/platform"),
+        now: Instant::now(),
+        version: process.version,
+        schema: schema.ok().flatten(),
+        roles: process.roles.join(", "),
+        subscriptions: subscriptions.ok().map(|(lag, holders)| rows(lag, holders)),
+        appending: appending.ok().map(|holder| holder.map(|it| Appending::of(it, &caller))),
+        queues: DeadLetterOrigin::ALL.map(|origin| queue(&console, origin)).into(),
+        breaker: process.payments.as_ref().map(|payments| match payments.state() {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half open",
+        }),
+        database: database.ok().map(|(sessions, most)| DatabaseRow {
+            count: sessions.iter().map(|it| it.count).sum(),
+            sessions: sessions.into_iter().map(|it| (it.application.into(), it.state.into(), it.count)).collect(),
+            most,
+        }),
+        seal: seal.ok().map(|seal| seal.map(SealRow::of)),
+        settings: (caller.grant == RoutePermission::All).then(|| process.settings.to_vec()),
+        failures,
+    })
+}
+
+fn rows(lag: Vec<SubscriptionLag>, holders: Vec<PartitionAssignment>) -> Vec<SubscriptionRow> {
+    let mut by_name: BTreeMap<String, Vec<Holder>> = BTreeMap::new();
+    for held in holders {
+        let partitions = held.partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        by_name.entry(held.subscription).or_default().push(Holder {
+            owner: held.owner.map(|owner| owner.to_string().into()),
+            partitions,
+            is_exclusive: held.exclusive,
+            is_alive: held.alive,
+        });
+    }
+    let row = |it: SubscriptionLag| SubscriptionRow {
+        holders: by_name.remove(&it.name).unwrap_or_default(),
+        name: it.name.into(),
+        position: it.position,
+        events: it.lag_events,
+        behind: seconds(it.lag_seconds),
+    };
+    lag.into_iter().map(row).collect()
+}
+
+fn queue(console: &Console, origin: DeadLetterOrigin) -> QueueRow {
+    let queues = &console.0.queues;
+    QueueRow { name: origin.as_str(), messages: queues.messages(origin), dead_letters: queues.dead_letters(origin) }
+}
+
+impl Appending {
+    fn of(holder: AppendLockHolder, caller: &AuthorizedCaller) -> Self {
+        Self {
+            pid: holder.pid,
+            application: holder.application.into(),
+            state: holder.state.into(),
+            held: seconds(holder.held_seconds),
+            query: error_text(caller, &holder.query),
+        }
+    }
+}
+
+impl SealRow {
+    fn of(seal: LastSeal) -> Self {
+        let (head, sealed_at) = (seal.head.to_string().into(), Instant(seal.sealed_at));
+        Self { head, sealed_at, positions_after: seal.positions_after }
+    }
+}
