@@ -33,8 +33,7 @@ async fn sagas_are_shown_by_their_reasons_and_a_reason_is_decided_about_as_a_who
     let sagas = fixture.page("/sagas?state=stuck", &operator).await.body;
     let link = "/bulk-actions/new?kind=retry_sagas&amp;state=stuck&#38;step=capture_payment&#38;error=card";
     assert!(sagas.contains(link), "{sagas}");
-    let path =
-        "/bulk-actions/new?kind=retry_sagas&state=stuck&step=capture_payment&error=card+%26+%22bank%22+declined";
+    let path = "/bulk-actions/new?kind=retry_sagas&state=stuck&step=capture_payment&error=card+%26+%22bank%22+declined";
     let new = fixture.page(path, &operator).await;
     assert!(new.status == StatusCode::OK && new.body.contains("<strong>3</strong> stuck sagas match"), "{}", new.body);
     assert!(new.body.contains("/orders/o-3#sagas") && !new.body.contains("/orders/o-4"), "{}", new.body);
