@@ -158,9 +158,13 @@ fn refused(refusal: StockError, sku: &Sku, change: &StockCommand) -> Problem {
     let counted =
         |detail: String| change.takes_from().map_or_else(|| detail.clone(), |at| format!("{detail}, at {at}"));
     match refusal {
-        StockError::BelowReserved { reserved } => Problem::new(ProblemType::BelowReserved, counted(detail))
-            .with("pointer", "/delta")
-            .with("reserved", reserved),
+        StockError::BelowReserved { reserved } => {
+            let lists = "GET /stock/{sku}/reservations lists them: cancel some, or wait until they have shipped";
+            let advice = if reserved.is_zero() { String::new() } else { format!("; {lists}") };
+            Problem::new(ProblemType::BelowReserved, counted(detail) + &advice)
+                .with("pointer", "/delta")
+                .with("reserved", reserved)
+        }
         StockError::NotEnough { available } => Problem::new(ProblemType::NotEnough, counted(detail))
             .with("pointer", "/quantity")
             .with("available", available),

@@ -219,6 +219,8 @@ async fn the_count_is_not_put_below_what_is_promised() {
     let refused = fewer().await;
     assert_eq!(code(&refused), (409, "below-reserved"));
     assert_eq!((&refused.body["pointer"], &refused.body["reserved"]), (&json!("/delta"), &json!(2)));
+    let detail = refused.body["detail"].as_str().unwrap();
+    assert!(detail.contains("GET /stock/{sku}/reservations lists them: cancel some, or wait"), "{detail}");
     assert_eq!(shop.on_hand("sku-1").await, (3, 2));
 }
 

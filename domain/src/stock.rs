@@ -141,10 +141,10 @@ pub enum StockError {
         /// When the others are expected.
         available_at: Option<DateTime<Utc>>,
     },
-    /// The count would fall below what is reserved for orders that had not to wait.
+    /// The count would fall below the reservations.
     #[error("{}", below(reserved))]
     BelowReserved {
-        /// How many units are reserved at the location for orders that had not to wait.
+        /// How many units are reserved at the location.
         reserved: Quantity,
     },
     /// There is no count to correct.

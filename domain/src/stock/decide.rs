@@ -9,9 +9,6 @@ use super::{
 use crate::ids::{LocationId, OrderId};
 use crate::quantity::Quantity;
 
-/// Why a count is put right when a shipment is settled.
-const COUNTED_AWAY: &str = "counted away after it had shipped";
-
 /// The events that a command leads to. There are none if it changes nothing. So a command for an order can be repeated.
 ///
 /// An untracked SKU has no reservations. What was sold before it was tracked never reduces its count.
@@ -129,10 +126,9 @@ fn adjust(tracked: &TrackedStock, adjustment: StockAdjusted) -> Result<Vec<Stock
     }
     let nothing = LocationStock::default();
     let here = tracked.locations.get(&adjustment.location).unwrap_or(&nothing);
-    // What came to be more is there, whether or not it is enough for all that wait. Of what is gone, those that had to wait wait again.
-    let promised = here.promised_on_hand();
-    if delta < 0 && here.on_hand.saturating_add(delta) < promised {
-        return Err(StockError::BelowReserved { reserved: Quantity::of(promised, tracked.unit) });
+    // What came to be more is there, whether or not it is enough for all that wait.
+    if delta < 0 && here.on_hand.saturating_add(delta) < here.reserved {
+        return Err(StockError::BelowReserved { reserved: Quantity::of(here.reserved, tracked.unit) });
     }
     check_room(tracked, &adjustment.location, delta)?;
     Ok(vec![StockEvent::StockAdjusted(adjustment)])
@@ -169,7 +165,7 @@ fn set_low_stock_threshold(tracked: &TrackedStock, set: LowStockThresholdSet) ->
     Ok(if is_known { vec![] } else { vec![StockEvent::LowStockThresholdSet(set)] })
 }
 
-/// Those of a reservation that are on hand stay so, unless a count tells that they are gone: nothing else takes them away.
+/// Those of a reservation that are on hand stay so: nothing is taken away that orders wait for.
 fn check_on_hand(
     tracked: &TrackedStock,
     order_id: &OrderId,
@@ -247,24 +243,25 @@ fn release(tracked: &TrackedStock, order_id: OrderId, location: LocationId, need
     }
 }
 
-/// What has shipped was on hand then. If it is not any more, it was counted away meanwhile: the count is put right first.
 fn commit(
     tracked: &TrackedStock,
     order_id: OrderId,
     location: LocationId,
     shipped: u32,
 ) -> Result<Vec<StockEvent>, StockError> {
-    let Some(here) = tracked.locations.get(&location) else { return Ok(vec![]) };
-    let Some(reservation) = here.reservations.get(&order_id) else { return Ok(vec![]) };
+    let Some(reservation) = tracked.reservation(&order_id, &location) else { return Ok(vec![]) };
     let quantity = shipped.saturating_sub(reservation.shipped);
+    check_on_hand(
+        tracked,
+        &order_id,
+        &location,
+        shipped.min(reservation.shipped.saturating_add(reservation.quantity)),
+    )?;
     if quantity > reservation.quantity {
         return Err(StockError::MoreThanReserved { reserved: reservation.quantity });
     }
-    let counted_away = quantity.saturating_sub(here.on_hand_for(reservation));
-    let put_right = (counted_away > 0).then(|| {
-        let (delta, reason, location) = (counted_away.into(), COUNTED_AWAY.to_owned(), location.clone());
-        StockEvent::StockAdjusted(StockAdjusted { delta, reason, location, unit: tracked.unit })
-    });
-    let committed = StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity, location });
-    Ok(put_right.into_iter().chain((quantity > 0).then_some(committed)).collect())
+    Ok(match quantity {
+        0 => vec![],
+        quantity => vec![StockEvent::ReservationCommitted(ReservationCommitted { order_id, quantity, location })],
+    })
 }

@@ -36,12 +36,6 @@ impl LocationStock {
         })
     }
 
-    /// How many units are reserved for orders that had not to wait. So many are on hand.
-    pub(super) fn promised_on_hand(&self) -> i64 {
-        let promised = self.reservations.values().filter(|it| it.place == 0);
-        promised.map(|it| i64::from(it.quantity)).sum()
-    }
-
     /// How many of the reserved units of an order are on hand. Those that had to wait are served in the order in which they came.
     pub(super) fn on_hand_for(&self, reservation: &Reservation) -> u32 {
         let before = self.reservations.values().filter(|it| it.place < reservation.place);

@@ -126,8 +126,8 @@ problem_types! {
         "Of the `sku`, only `onHand` units for this order are there. The others are expected at `availableAt`, if that is known.",
         "Ship the other lines, or fewer units, or receive the units first.";
     BelowReserved = "below-reserved", CONFLICT, "More units are reserved",
-        "The count can't be lower than what is `reserved` for orders that had not to wait.",
-        "Cancel orders first, or adjust by less.";
+        "The count can't be lower than what is `reserved` for orders.",
+        "`GET /stock/{sku}/reservations` lists these orders: cancel some, wait until they have shipped, or adjust by less.";
     NotEnough = "not-enough", CONFLICT, "There are not enough units",
         "Fewer units are `available` at the location than are to be moved.",
         "Move fewer, or cancel orders first.";

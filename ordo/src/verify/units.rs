@@ -220,13 +220,11 @@ impl StockFoldCheck {
             }
         }
         let before = self.stock.clone();
-        let is_counted_less = matches!(&event, StockEvent::StockAdjusted(it) if it.delta < 0);
         self.check_unit(&event, position, findings);
         stock::evolve(&mut self.stock, event);
         let Stock::Tracked(tracked) = &self.stock else { return };
         let is_oversold = |(location, it): &(&LocationId, &LocationStock)| {
-            let least = if is_counted_less { i64::MIN } else { least_available(&before, tracked, location, it) };
-            it.on_hand < 0 || it.reserved < 0 || it.available() < least
+            it.on_hand < 0 || it.reserved < 0 || it.available() < least_available(&before, tracked, location, it)
         };
         if let Some((location, it)) = tracked.locations.iter().find(is_oversold)
             && !std::mem::replace(&mut self.oversold, true)

@@ -68,6 +68,7 @@ fn what_comes_in_serves_those_that_wait_in_the_order_in_which_they_came() {
     let stock = given(events.clone());
     assert_eq!((decide(&stock, check("b", 2)), decide(&stock, check("a", 1))), (Ok(vec![]), Ok(vec![])));
     assert_eq!(decide(&stock, check("a", 2)), short(1));
+    assert_eq!(decide(&stock, commit("a", 2)), short(1));
     // What the first does not need any more is there for the next.
     events.extend([committed("a", 1), released("b", 1)]);
     let stock = given(events);
@@ -76,48 +77,10 @@ fn what_comes_in_serves_those_that_wait_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_count_that_is_true_is_taken_and_those_that_had_to_wait_wait_again() {
-    let below = |reserved| Err(StockError::BelowReserved { reserved: Quantity::of(reserved, None) });
-    let mut events = vec![received(5), limited(9), made("z", 2), made("a", 4), made("b", 2)];
-    let stock = given(events.clone());
-    assert_eq!((decide(&stock, check("a", 3)), decide(&stock, check("b", 1))), (Ok(vec![]), short(0)));
-    // The units of the one that had not to wait are there.
-    assert_eq!(decide(&stock, adjust(-4)), below(2));
-    assert_eq!(decide(&stock, adjust(-3)), Ok(vec![adjusted(-3)]));
-    events.push(adjusted(-2));
-    let stock = given(events.clone());
-    assert_eq!((tracked(&stock).on_hand, tracked(&stock).available()), (3, -5));
-    assert_eq!((decide(&stock, check("z", 2)), decide(&stock, check("a", 2))), (Ok(vec![]), short(1)));
-    assert_eq!(decide(&stock, reserve("c", 6)), Err(StockError::NotEnough { available: Quantity::of(4, None) }));
-    // They are served in the same order as before.
-    events.push(received(4));
-    let stock = given(events.clone());
-    assert_eq!((decide(&stock, check("a", 4)), decide(&stock, check("b", 2))), (Ok(vec![]), short(1)));
-    events.extend([received(1), adjusted(-3)]);
-    assert_eq!(decide(&given(events), check("b", 1)), short(0), "also if all was there");
-}
-
-#[test]
-fn what_was_counted_away_after_it_had_shipped_is_not_taken_out_a_second_time() {
-    let events = [received(2), limited(5), made("a", 4)];
-    assert_eq!(decide(&given(events.clone()), check("a", 2)), Ok(vec![]));
-    // Somebody counts the shelf before the shipment is settled.
-    let counted = events.into_iter().chain([adjusted(-2)]);
-    let stock = given(counted.clone());
-    assert_eq!(decide(&stock, adjust(-1)), Err(StockError::BelowReserved { reserved: Quantity::of(0, None) }));
-    let settled = decide(&stock, commit("a", 2)).unwrap();
-    let reason = "counted away after it had shipped".to_owned();
-    let location = LocationId::default();
-    let right = StockEvent::StockAdjusted(StockAdjusted { delta: 2, reason, location, unit: None });
-    assert_eq!(settled, [right, committed("a", 2)]);
-    let stock = given(counted.chain(settled));
-    assert_eq!((tracked(&stock).on_hand, tracked(&stock).reserved, tracked(&stock).sold), (0, 2, 2));
-    assert_eq!(decide(&stock, commit("a", 2)), Ok(vec![]));
-}
-
-#[test]
-fn nothing_is_moved_away_that_orders_wait_for() {
+fn nothing_is_taken_away_that_orders_wait_for() {
     let stock = given([received(2), limited(5), made("a", 4), at(&location("ulm"), received(5))]);
+    let reserved = Quantity::of(4, None);
+    assert_eq!(decide(&stock, adjust(-1)), Err(StockError::BelowReserved { reserved }));
     let nothing = StockError::NotEnough { available: Quantity::of(0, None) };
     assert_eq!(decide(&stock, move_units("default", "ulm", 1)), Err(nothing));
     // More is welcome, even if it is not enough.
