@@ -95,7 +95,7 @@ fn as_described(route: &str) -> String {
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 16] = [
+const ROOTS: [&str; 17] = [
     "/orders",
     "/customers",
     "/stock",
