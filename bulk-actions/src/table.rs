@@ -204,7 +204,8 @@ pub(crate) async fn begin(pool: &PgPool, new: &NewBulkAction) -> Result<Begun, B
     sqlx::query("select pg_advisory_xact_lock(7313, 0)").execute(&mut *transaction).await?;
     let unfinished: Vec<String> =
         sqlx::query_scalar("select kind from bulk_actions where ended_at is null").fetch_all(&mut *transaction).await?;
-    let is_of_dead_letters = |kind: &String| BulkActionKind::parse(kind).is_some_and(|it| it.is_of_dead_letters());
+    let is_of_dead_letters =
+        |kind: &String| BulkActionKind::parse(kind).is_some_and(BulkActionKind::is_of_dead_letters);
     let insert = format!(
         "insert into bulk_actions
              (id, kind, filter, reason, actor, rate, matched, idempotency_key, request_hash, created_at)

@@ -31,7 +31,7 @@ const SHOWN: usize = 20;
 
 /// What a bulk action acts on.
 pub(crate) enum BulkTarget {
-    StuckSagas(StuckSagaTarget),
+    StuckSagas(Box<StuckSagaTarget>),
     DeadLetters(DeadLetterTarget),
     ParkedStreams(ParkedStreamTarget),
 }
@@ -114,7 +114,9 @@ impl BulkTarget {
     /// The target of an action, where the action is.
     pub(crate) fn of(deps: &BulkActionDependencies, action: &BulkActionRow) -> Result<Self, BulkActionError> {
         Ok(match BulkActionFilter::read(action.kind, &action.filter)? {
-            BulkActionFilter::StuckSagas(filter) => Self::StuckSagas(StuckSagaTarget::new(deps, action, filter)?),
+            BulkActionFilter::StuckSagas(filter) => {
+                Self::StuckSagas(Box::new(StuckSagaTarget::new(deps, action, filter)?))
+            }
             BulkActionFilter::DeadLetters(filter) => Self::DeadLetters(DeadLetterTarget::new(deps, action, filter)?),
             BulkActionFilter::ParkedStreams(filter) => {
                 Self::ParkedStreams(ParkedStreamTarget::new(deps, action, filter)?)

@@ -27,10 +27,8 @@ impl ParkedStreamTarget {
         action: &BulkActionRow,
         filter: ParkedStreamsFilter,
     ) -> Result<Self, BulkActionError> {
-        let request = match action.kind {
-            BulkActionKind::SkipParkedEvents => ParkedStreamAction::Skip,
-            _other => ParkedStreamAction::Retry,
-        };
+        let is_skip = action.kind == BulkActionKind::SkipParkedEvents;
+        let request = if is_skip { ParkedStreamAction::Skip } else { ParkedStreamAction::Retry };
         let after = action.cursor.as_ref().map(<(String, String)>::deserialize).transpose()?.unwrap_or_default();
         Ok(Self { store: deps.store.clone(), filter, request, decider: Decider::of(action), after })
     }

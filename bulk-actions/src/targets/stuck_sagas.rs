@@ -30,10 +30,9 @@ impl StuckSagaTarget {
         filter: StuckSagaFilter,
     ) -> Result<Self, BulkActionError> {
         let (store, stock) = (deps.store.clone(), deps.stock.clone());
-        let decision = match action.kind {
-            BulkActionKind::CompensateSagas => OperatorDecision::Compensate,
-            _other => OperatorDecision::Retry { payment_token: None },
-        };
+        let is_undone = action.kind == BulkActionKind::CompensateSagas;
+        let retry = OperatorDecision::Retry { payment_token: None };
+        let decision = if is_undone { OperatorDecision::Compensate } else { retry };
         let after = action.cursor.as_ref().map(WaitingSagaCursor::deserialize).transpose()?;
         Ok(Self { store, stock, filter, decision, decider: Decider::of(action), after })
     }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Fixture, ids};
 
-fn retry(filter: Value) -> Value {
+fn retry(filter: &Value) -> Value {
     json!({ "kind": "retry_sagas", "filter": filter, "reason": "mended" })
 }
 
@@ -26,13 +26,13 @@ async fn a_preview_counts_and_shows_the_first() {
 #[tokio::test]
 async fn a_request_that_comes_again_begins_nothing_new() {
     let fixture = Fixture::new(vec![]).await;
-    let (status, first) = fixture.post("/bulk-actions", Some("key-1"), &retry(json!({}))).await;
+    let (status, first) = fixture.post("/bulk-actions", Some("key-1"), &retry(&json!({}))).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{first}");
-    let (status, again) = fixture.post("/bulk-actions", Some("key-1"), &retry(json!({}))).await;
+    let (status, again) = fixture.post("/bulk-actions", Some("key-1"), &retry(&json!({}))).await;
     assert_eq!((status, &again["id"]), (StatusCode::ACCEPTED, &first["id"]));
-    let (status, other) = fixture.post("/bulk-actions", Some("key-1"), &retry(json!({ "error": "x" }))).await;
+    let (status, other) = fixture.post("/bulk-actions", Some("key-1"), &retry(&json!({ "error": "x" }))).await;
     assert_eq!((status, &other["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency-key-reused")));
-    let at_once = (0..5).map(|_| async { fixture.post("/bulk-actions", Some("key-2"), &retry(json!({}))).await.1 });
+    let at_once = (0..5).map(|_| async { fixture.post("/bulk-actions", Some("key-2"), &retry(&json!({}))).await.1 });
     let at_once = futures_util::future::join_all(at_once).await;
     assert!(at_once.iter().all(|begun| begun["id"] == at_once[0]["id"]), "{at_once:?}");
     assert_eq!(fixture.get("/bulk-actions").await.1["items"].as_array().unwrap().len(), 2);
@@ -42,7 +42,7 @@ async fn a_request_that_comes_again_begins_nothing_new() {
 #[tokio::test]
 async fn there_are_so_many_at_once_and_no_more() {
     let fixture = Fixture::new(vec![]).await;
-    let all = (0..13).map(|_| fixture.post("/bulk-actions", None, &retry_none()));
+    let all = (0..13).map(|_| fixture.post("/bulk-actions", None, retry_none()));
     let all = futures_util::future::join_all(all).await;
     assert_eq!(all.iter().filter(|(status, _)| *status == StatusCode::ACCEPTED).count(), 10);
     let refused = all.iter().find(|(status, _)| *status == StatusCode::CONFLICT).unwrap();
@@ -55,7 +55,7 @@ async fn there_are_so_many_at_once_and_no_more() {
 }
 
 fn retry_none() -> &'static Value {
-    static BODY: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| retry(json!({ "error": "nobody" })));
+    static BODY: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| retry(&json!({ "error": "nobody" })));
     &BODY
 }
 

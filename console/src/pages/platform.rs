@@ -133,7 +133,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
             sessions: sessions.into_iter().map(|it| (it.application.into(), it.state.into(), it.count)).collect(),
             most,
         }),
-        seal: seal.ok().map(|seal| seal.map(SealRow::of)),
+        seal: seal.ok().map(|seal| seal.as_ref().map(SealRow::of)),
         settings: (caller.grant == RoutePermission::All).then(|| process.settings.to_vec()),
         failures,
     })
@@ -178,7 +178,7 @@ impl Appending {
 }
 
 impl SealRow {
-    fn of(seal: LastSeal) -> Self {
+    fn of(seal: &LastSeal) -> Self {
         let (head, sealed_at) = (seal.head.to_string().into(), Instant(seal.sealed_at));
         Self { head, sealed_at, positions_after: seal.positions_after }
     }

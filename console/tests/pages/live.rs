@@ -20,7 +20,7 @@ async fn an_open_page_is_told_when_the_log_grows_until_the_process_stops() {
     let fixture = Fixture::new().await;
     let answer = fixture.open(changes(&as_role(Role::Auditor))).await;
     assert_eq!(
-        (answer.status(), &answer.headers()[CONTENT_TYPE].to_str().unwrap()[..]),
+        (answer.status(), answer.headers()[CONTENT_TYPE].to_str().unwrap()),
         (StatusCode::OK, "text/event-stream")
     );
     let mut told = answer.into_body().into_data_stream();

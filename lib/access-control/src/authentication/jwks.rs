@@ -32,7 +32,7 @@ pub(super) struct JwksSource {
 
 #[derive(Debug)]
 enum Place {
-    Url(IssuerUrl, IssuerHttpClient),
+    Url(IssuerUrl, Box<IssuerHttpClient>),
     File(PathBuf),
 }
 
@@ -40,7 +40,7 @@ impl JwksSource {
     /// An error: the certificates of the authorities that are trusted can't be read.
     pub(super) fn at_url(url: IssuerUrl, rules: TokenClaimSettings) -> Result<Self, io::Error> {
         let client = IssuerHttpClient::new(url.authority())?;
-        Ok(Self { place: Place::Url(url, client), rules })
+        Ok(Self { place: Place::Url(url, Box::new(client)), rules })
     }
 
     pub(super) fn in_file(path: PathBuf, rules: TokenClaimSettings) -> Self {
