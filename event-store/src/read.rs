@@ -18,6 +18,7 @@ use crate::EventStore;
 use crate::event::{COLUMNS, EventDecodeError, StoredEvent};
 use crate::filter::EventFilter;
 use crate::snapshots;
+use crate::stream_locks::catch_up::read_chunk;
 
 /// A folded stream, and the version that it is at.
 #[derive(Debug, Clone)]
@@ -96,30 +97,31 @@ pub enum ReadError {
 impl EventStore {
     /// Folds a stream event by event as they arrive, so that a long stream is never in memory as a whole.
     pub async fn load<A: Upcastable>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
-        self.load_after(stream_id, Versioned::default()).await
-    }
-
-    /// The same, from the stream's snapshot on, if there is one.
-    pub async fn load_from_snapshot<A: Snapshotted>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
-        let snapshot = snapshots::usable::<A>(&mut *self.pool.acquire().await?, stream_id).await?;
-        self.load_after(stream_id, snapshot.map(Arc::unwrap_or_clone).unwrap_or_default()).await
-    }
-
-    async fn load_after<A: Upcastable>(
-        &self,
-        stream_id: &str,
-        mut stream: Versioned<A>,
-    ) -> Result<Versioned<A>, ReadError> {
+        let mut stream = Versioned::default();
         let query = format!(
-            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2 and sequence > $3
+            "select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = $2
               order by sequence"
         );
-        let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).bind(stream.version).fetch(&self.pool);
+        let mut rows = sqlx::query(&query).bind(A::TYPE).bind(stream_id).fetch(&self.pool);
         while let Some(row) = rows.try_next().await? {
             let event = StoredEvent::from_row(&row)?;
             stream.apply(event.decode::<A>()?, event.version, event.position, event.event_id);
         }
         Ok(stream)
+    }
+
+    /// The same, from the stream's snapshot on, if there is one, and in chunks: no statement takes long, however long the stream is.
+    pub async fn load_from_snapshot<A: Snapshotted>(&self, stream_id: &str) -> Result<Versioned<A>, ReadError> {
+        let snapshot = snapshots::usable::<A>(&mut *self.pool.acquire().await?, stream_id).await?;
+        let mut streams = HashMap::from([(stream_id.to_owned(), snapshot.unwrap_or_default())]);
+        loop {
+            let read = read_chunk(&mut *self.pool.acquire().await?, &mut streams).await?;
+            if !read.lost.is_empty() {
+                streams.insert(stream_id.to_owned(), Arc::default());
+            } else if !read.more {
+                return Ok(streams.remove(stream_id).map(Arc::unwrap_or_clone).unwrap_or_default());
+            }
+        }
     }
 
     /// The events of those streams that fit into a budget, each stream complete and oldest event first; at least one stream, unless

@@ -5,7 +5,7 @@
 //! processes by advisory locks of the database. The locks only spare conflicts; correctness rests on the versions, as always. So a
 //! command goes on without a lock that another process does not release.
 
-mod catch_up;
+pub(crate) mod catch_up;
 mod pending;
 mod striped_locks;
 

@@ -76,11 +76,6 @@ impl SlowReads {
     pub(crate) async fn log<T>(&self, caller: &Caller, read: impl Future<Output = T>) -> T {
         self.log.run_in_turn(caller, read).await
     }
-
-    /// `None`: it was not the caller's turn within the patience of a search.
-    async fn search<T>(&self, caller: &Caller, search: impl Future<Output = T>) -> Option<T> {
-        self.searches.run(caller, SEARCH_PATIENCE, search).await
-    }
 }
 
 /// `?minPosition=`: the read model must have passed this position of the log.
@@ -111,11 +106,17 @@ impl ReadRouteState {
         peer: Option<ClientNetwork>,
         search: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        let caller = (peer, Some(Arc::from(caller.principal.identity())));
-        self.slow.search(&caller, search).await.unwrap_or_else(|| {
-            let detail = "too many searches of this caller are under way";
-            Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
-        })
+        in_turn(&self.slow.searches, caller, peer, search).await
+    }
+
+    /// Reads much of the log, once enough of the caller's other reads of it have ended.
+    pub(crate) async fn read_log<T>(
+        &self,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+        read: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        in_turn(&self.slow.log, caller, peer, read).await
     }
 
     /// A place among the exports.
@@ -179,6 +180,20 @@ impl ReadRouteState {
         }
         Ok(Some(wanted))
     }
+}
+
+/// Refuses if it was not the caller's turn within the patience of a search.
+async fn in_turn<T>(
+    turns: &KeyedSemaphore<Caller>,
+    caller: &AuthorizedCaller,
+    peer: Option<ClientNetwork>,
+    read: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let caller = (peer, Some(Arc::from(caller.principal.identity())));
+    turns.run(&caller, SEARCH_PATIENCE, read).await.unwrap_or_else(|| {
+        let detail = "too many searches of this caller are under way";
+        Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
+    })
 }
 
 /// An answer with an `ETag`. It has no body if the client has this version already.

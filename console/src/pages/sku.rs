@@ -12,7 +12,7 @@ use super::query;
 use super::stock::{Sku, is_given};
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::shown;
+use crate::answer::{error_text, shown, told};
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
 
@@ -24,6 +24,8 @@ struct SkuTemplate {
     /// `None`: its units are not counted.
     sku: Option<Sku>,
     reservations: Vec<Reservation>,
+    /// Why the reservations can't be read.
+    failed: Option<Text>,
     only_waiting: bool,
     next: Option<String>,
 }
@@ -36,7 +38,7 @@ enum SkuAnswer {
     Untracked {},
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct ReservationsAnswer {
     items: Vec<Reservation>,
     cursor: Option<String>,
@@ -69,8 +71,12 @@ pub(crate) async fn show(
     };
     let caller = reader.at("/stock/{sku}/reservations")?;
     let asked = uri.query().unwrap_or_default();
-    let found = queries.sku_reservations(&name, asked, &caller.0, reader.peer).await?;
-    let found: ReservationsAnswer = shown(&caller, &found)?;
+    let (found, failed) = match queries.sku_reservations(&name, asked, &caller.0, reader.peer).await {
+        Ok(found) => (shown(&caller, &found)?, None),
+        Err(problem) if problem.status().is_client_error() => return Err(problem),
+        // The levels can be read, and are what most come for.
+        Err(problem) => (ReservationsAnswer::default(), Some(error_text(&caller.0, &told(&problem)))),
+    };
     let only_waiting = is_given(asked, "waiting");
     let next = |cursor: String| {
         query(only_waiting.then_some(("waiting", "true")).into_iter().chain([("cursor", cursor.as_str())]))
@@ -80,6 +86,7 @@ pub(crate) async fn show(
         name: name.into(),
         sku,
         reservations: found.items,
+        failed,
         only_waiting,
         next: found.cursor.map(next),
     })

@@ -17,10 +17,12 @@ pub struct ServedReservation<'a> {
 }
 
 impl TrackedStock {
-    /// All reservations, location by location; at each those first that had not to wait, then the others in the order in which they are
-    /// served.
-    pub fn reservations(&self) -> impl Iterator<Item = ServedReservation<'_>> {
-        self.locations.iter().flat_map(|(location, here)| here.in_order(location))
+    /// The reservations at a location and those after it; `None`: at all. They come location by location; at each those first that had not
+    /// to wait, then the others in the order in which they are served. A location is only looked at once those before it are taken.
+    pub fn reservations(&self, from: Option<&LocationId>) -> impl Iterator<Item = ServedReservation<'_>> {
+        let is_asked = move |location: &LocationId| from.is_none_or(|from| location >= from);
+        let asked = self.locations.iter().filter(move |(location, _)| is_asked(location));
+        asked.flat_map(|(location, here)| here.in_order(location))
     }
 }
 

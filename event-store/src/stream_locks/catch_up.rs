@@ -29,17 +29,17 @@ pub(super) async fn existing<A: Aggregate>(pool: &PgPool, ids: Vec<String>) -> R
 }
 
 /// What came of reading a chunk of the events that streams lack.
-pub(super) struct StreamRefreshOutcome<A> {
+pub(crate) struct StreamRefreshOutcome<A> {
     /// There may be events that the streams still lack.
-    pub(super) more: bool,
+    pub(crate) more: bool,
     /// Streams whose last event is not in the database: it lost it, in a failover or a restore. They are left as they were.
-    pub(super) lost: Vec<String>,
+    pub(crate) lost: Vec<String>,
     /// Streams as they were when a snapshot was due.
     pub(super) snapshots_due: Vec<(String, Arc<Versioned<A>>)>,
 }
 
 /// Folds a chunk of the events that streams lack, one after the other as they arrive.
-pub(super) async fn read_chunk<A: Upcastable + Clone>(
+pub(crate) async fn read_chunk<A: Upcastable + Clone>(
     connection: &mut PgConnection,
     streams: &mut HashMap<String, Arc<Versioned<A>>>,
 ) -> Result<StreamRefreshOutcome<A>, ReadError> {

@@ -75,7 +75,7 @@ pub(crate) struct ReservationParameters {
 }
 
 /// The place of a reservation among all of the SKU: they are listed by it.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug)]
 struct Cursor(LocationId, u64, OrderId);
 
 /// Who has reserved units of a SKU, in the order in which they are served
@@ -110,7 +110,7 @@ pub(crate) async fn reservations(
     let peer = peer.map(|Extension(peer)| peer);
     // A stream may be long, and a SKU may have many reservations.
     let page = async { page(&reads, &sku, waiting.is_some(), after, limit.into()).await };
-    reads.search(&caller, peer, page).await.map(Json)
+    reads.read_log(&caller, peer, page).await.map(Json)
 }
 
 /// A condition that is set or not.
@@ -137,9 +137,10 @@ async fn page(
     let unit = tracked.unit;
     let is_asked = |it: &ServedReservation<'_>| {
         (!only_waiting || it.on_hand < it.reservation.quantity)
-            && after.as_ref().is_none_or(|after| Cursor::of(it) > *after)
+            && after.as_ref().is_none_or(|after| after.is_before(it))
     };
-    let mut found = tracked.reservations().filter(is_asked).peekable();
+    let from = after.as_ref().map(|Cursor(location, ..)| location);
+    let mut found = tracked.reservations(from).filter(is_asked).peekable();
     let (mut items, mut last) = (Vec::new(), None);
     while items.len() < limit
         && let Some(it) = found.next()
@@ -154,6 +155,11 @@ async fn page(
 impl Cursor {
     fn of(it: &ServedReservation<'_>) -> Self {
         Self(it.location.clone(), it.reservation.place, it.order_id.clone())
+    }
+
+    fn is_before(&self, it: &ServedReservation<'_>) -> bool {
+        let Self(location, place, order_id) = self;
+        (location, *place, order_id) < (it.location, it.reservation.place, it.order_id)
     }
 
     /// No id has the sign between these parts.

@@ -30,7 +30,7 @@ impl Shop {
         let Stock::Tracked(tracked) = &self.0 else { panic!("not tracked") };
         for here in tracked.locations.values() {
             let served: i64 = tracked
-                .reservations()
+                .reservations(None)
                 .filter(|it| std::ptr::eq(tracked.locations.get(it.location).unwrap(), here))
                 .map(|it| i64::from(it.on_hand))
                 .sum();

@@ -127,7 +127,7 @@ fn reservations_are_listed_in_the_order_in_which_they_are_served() {
     ]);
     let tracked = tracked(&stock);
     let listed: Vec<_> = tracked
-        .reservations()
+        .reservations(None)
         .map(|it| {
             let of = tracked.locations.get(it.location).unwrap();
             assert_eq!(it.on_hand, of.on_hand_for(it.reservation));
