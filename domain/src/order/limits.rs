@@ -40,8 +40,9 @@ pub struct OrderGrowthLimits {
     pub refunds: u32,
     /// The most mails that are sent once more.
     pub resends: u32,
-    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel, each line and each SKU and location
-    /// from which a shipment took units, with both names. An edit counts with all of its text.
+    /// The most bytes of all of these together: of their texts, and 40 for each of them, each parcel and each line. An edit counts with all
+    /// of its text. A shipment also needs room for what it takes from named locations: 40 for each SKU and location, and both names. That
+    /// of shipments that are there does not count.
     pub bytes: u64,
 }
 
@@ -209,7 +210,7 @@ impl PlacedOrder {
         let changes = |it: &Shipment| it.tracking_changes.as_ref().map_or(0, |changes| changes.bytes);
         let shipment = |it: &Shipment| {
             let said = lines_bytes(&it.lines) + parcels_bytes(it.parcels_as_shipped());
-            said + location_bytes(it.location.as_ref()) + taken_bytes(&it.taken) + changes(it)
+            said + location_bytes(it.location.as_ref()) + changes(it)
         };
         let shipments = self.shipments.iter().map(shipment);
         let holds = self.holds.iter().map(|it| BYTES_EACH + text_bytes(Some(&it.reason)));

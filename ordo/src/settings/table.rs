@@ -311,7 +311,7 @@ fn order_limits(table: &mut SettingsReader) -> OrderGrowthLimits {
             "ORDO_ORDER_BYTES",
             bytes,
             &integer(10_000..=1_000_000_000),
-            "Bytes that an order's notes, shipments, cancellations, edits, holds, returns and refunds take together: their texts, 40 for each and each line of it, and what shipments take from named locations",
+            "Bytes that an order's notes, shipments, cancellations, edits, holds, returns and refunds take together: their texts, and 40 for each and each line of it. A shipment also needs room for what it takes from named locations",
         ),
     }
 }
