@@ -73,13 +73,16 @@ pub(super) const FIELDS: [&str; 21] = [
     "exchangeFor",
 ];
 
-/// Ids that no new order may have: `/orders/export` and the others are other routes, so it could not be read.
-const RESERVED_IDS: [&str; 3] = ["export", "batch", "import"];
+/// Ids that no new order may have: `/orders/export` and the next two are other routes, and clients take the dots out of a URL. So the order
+/// could not be read.
+const RESERVED_IDS: [&str; 5] = ["export", "batch", "import", ".", ".."];
 
 fn read_order_id(reader: &mut BodyReader, field: &JsonField<'_>) -> Option<OrderId> {
     let id = reader.text(field, OrderId::parse)?;
     if RESERVED_IDS.contains(&id.as_str()) {
-        reader.violation_at(field, "invalid", "must not be export, batch or import, which are addresses of their own");
+        let reason =
+            "must not be export, batch or import, which are addresses of their own, nor . or .., which no URL keeps";
+        reader.violation_at(field, "invalid", reason);
         return None;
     }
     Some(id)
@@ -160,7 +163,8 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
     let shipping = reader.optional(&shipping, |r, field| read_shipping(r, field, currency));
     let off = reader.optional(&discounts, |r, field| read_discounts(r, field, currency));
     let paid_with = reader.optional(&payments, |r, field| read_payments(r, field, currency));
-    let exchange_for = reader.optional(&exchange_for, |r, field| read_exchange(r, field, order_id.as_ref()?.as_ref()));
+    let own_id = order_id.as_ref().and_then(Option::as_ref);
+    let exchange_for = reader.optional(&exchange_for, |r, field| read_exchange(r, field, own_id));
 
     let content = OrderCreated {
         customer_id: given_id?,
@@ -196,7 +200,7 @@ pub(super) fn read_order_fields(reader: &mut BodyReader, fields: [JsonField<'_>;
 fn read_exchange(reader: &mut BodyReader, field: &JsonField<'_>, own_id: Option<&OrderId>) -> Option<ExchangeFor> {
     reader.member(field, |reader, fields| {
         let [order, of_return] = reader.object(fields, ["orderId", "returnId"]);
-        let order_id = reader.required(&order, |r, field| r.text(field, OrderId::parse));
+        let order_id = reader.required(&order, read_order_id);
         let return_id = reader.required(&of_return, |r, field| r.text(field, ReturnId::parse));
         if order_id.is_some() && order_id.as_ref() == own_id {
             reader.violation_at(&order, "invalid", "must be another order than this one");

@@ -209,4 +209,23 @@ fn an_order_may_be_the_exchange_for_goods_of_another() {
     let mut own = with("exchangeFor", json!({ "orderId": "own", "returnId": "r" }));
     own["orderId"] = json!("own");
     assert_eq!(violations(&own), [("/exchangeFor/orderId".to_owned(), "invalid")]);
+    // One answer names both.
+    own["orderId"] = json!("a b");
+    own["exchangeFor"]["orderId"] = json!("c d");
+    let both = violations(&own);
+    let both: Vec<_> = both.iter().map(|(pointer, code)| (pointer.as_str(), *code)).collect();
+    assert_eq!(both, [("/orderId", "invalid"), ("/exchangeFor/orderId", "invalid")]);
+}
+
+#[test]
+fn an_order_has_no_id_under_which_it_could_not_be_read_and_is_the_exchange_for_none() {
+    for id in [".", "..", "export", "batch", "import"] {
+        let mut named = with("exchangeFor", json!({ "orderId": id, "returnId": "r" }));
+        named["orderId"] = json!(id);
+        let found = violations(&named);
+        assert!(
+            ["/orderId", "/exchangeFor/orderId"].iter().all(|at| found.iter().any(|it| it.0 == *at)),
+            "{id}: {found:?}"
+        );
+    }
 }
