@@ -110,6 +110,7 @@ pub(crate) async fn change_stock(
     let request = commands.requests.begin(&commands.store, &caller, request, route.scope, Some(sku.as_str())).await?;
     let precondition = request.precondition()?;
     let change = (route.parse)(&request.body).map_err(problems::invalid_body)?;
+    let is_receipt = matches!(change, StockCommand::Receive(_));
     let (locks, metadata) = (&commands.stock, metadata(&caller, &trace));
     let mut command = ChangeStock { locks, sku: &sku, change, precondition, metadata };
     let (version, position, replayed) =
@@ -122,7 +123,8 @@ pub(crate) async fn change_stock(
             }
             Err(error) => return Err(problems::not_handled(error)),
         };
-    let status = if version == 1 { StatusCode::CREATED } else { StatusCode::OK };
+    // The first receipt makes the SKU's stream. Another command can leave it as it was then.
+    let status = if is_receipt && version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     CommandResponse { resource: CommandTarget::Sku(&sku), version, position, made: &[], replayed }.into_response(status)
 }
 
@@ -169,7 +171,7 @@ fn refused(refusal: StockError, sku: &Sku, change: &StockCommand) -> Problem {
             .with("pointer", "/quantity")
             .with("available", available),
         StockError::NotTracked => Problem::new(ProblemType::NotTracked, detail),
-        StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
+        StockError::TooMany | StockError::TooManyLocations => Problem::new(ProblemType::TooMany, detail),
         StockError::OtherUnit { .. } => {
             Problem::new(ProblemType::OtherUnit, detail).with("sku", sku.as_str()).with("pointer", "/unit")
         }
@@ -179,11 +181,6 @@ fn refused(refusal: StockError, sku: &Sku, change: &StockCommand) -> Problem {
         | StockError::MoreThanReserved { .. }
         | StockError::Backordered { .. } => Problem::internal(refusal),
     }
-}
-
-/// There would be more of a SKU than can be counted, or at more locations.
-pub(crate) fn too_many(refusal: &StockError) -> Problem {
-    Problem::new(ProblemType::TooMany, refusal.to_string())
 }
 
 /// Without a key a change can't be told from another one like it.

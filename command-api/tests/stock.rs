@@ -165,6 +165,11 @@ async fn a_threshold_is_set_and_says_what_it_makes_of_the_sku() {
     let sets = |body: Value| async move { shop.posts("/stock/sku-1/low-stock", body, &[]).await };
     assert_eq!(code(&sets(json!({ "threshold": 5 })).await), (409, "not-tracked"));
     shop.receives(4).await;
+    // What changes nothing makes nothing, at the first version too.
+    for (path, none) in [("low-stock", json!({ "threshold": 0 })), ("backorder", json!({ "limit": 0 }))] {
+        let kept = shop.posts(&format!("/stock/sku-1/{path}"), none, &[]).await;
+        assert_eq!((kept.status, &kept.body["version"]), (StatusCode::OK, &json!(1)), "{path}");
+    }
     let set = sets(json!({ "threshold": 5 })).await;
     assert_eq!((set.status, &set.body["version"]), (StatusCode::OK, &json!(3)), "both are stored at once");
     let again = sets(json!({ "threshold": 5 })).await;

@@ -10,20 +10,19 @@ use domain::stock::{self, Stock, StockCommand, StockError};
 use event_store::{LockedStreams, Metadata, NewEvent, StreamAppend};
 use problem::{Problem, ProblemType};
 
-use crate::stock_commands::too_many;
-
 /// Whatever the order's rules let pass fits its SKUs, but that units may have to be waited for, and that so much can't be counted, or at so
 /// many locations, or not in that unit. `pointer`: where the body asks for it.
 fn refused(sku: &Sku, refusal: StockError, pointer: Option<String>) -> Problem {
-    match refusal {
-        StockError::TooMany | StockError::TooManyLocations => too_many(&refusal),
-        StockError::OtherUnit { .. } => {
-            let problem = Problem::new(ProblemType::OtherUnit, format!("{sku}: {refusal}")).with("sku", sku.as_str());
-            match pointer {
-                Some(pointer) => problem.with("pointer", pointer),
-                None => problem,
-            }
+    let of_line = |kind| {
+        let problem = Problem::new(kind, format!("{sku}: {refusal}")).with("sku", sku.as_str());
+        match pointer {
+            Some(pointer) => problem.with("pointer", pointer),
+            None => problem,
         }
+    };
+    match refusal {
+        StockError::TooMany | StockError::TooManyLocations => of_line(ProblemType::TooMany),
+        StockError::OtherUnit { .. } => of_line(ProblemType::OtherUnit),
         StockError::Backordered { on_hand, available_at } => {
             let detail = format!("{sku}: {refusal}");
             let problem =

@@ -137,6 +137,26 @@ async fn what_is_put_back_in_another_unit_than_the_skus_is_named_with_its_line()
 }
 
 #[tokio::test]
+async fn what_is_put_back_where_there_are_too_many_locations_is_named_with_its_line() {
+    let shop = Shop::with_shipped_order().await;
+    // A SKU can be at a hundred.
+    for nth in 0..100 {
+        let received = json!({ "quantity": 1, "location": format!("l-{nth}") });
+        let status = shop.post("/stock/headphones/receive", received).await.status;
+        assert!((200..300).contains(&status), "{status}");
+    }
+    let body = json!({ "returnId": "r-1", "lines": [units(1, 1)] });
+    assert_eq!(shop.post("/orders/a/returns", body).await.status, 201);
+    let lines = json!([{ "lineNumber": 1, "quantity": 1, "restock": true }]);
+
+    let refused = receive(&shop, json!({ "lines": lines, "location": "another" })).await;
+
+    assert_eq!((refused.status, &refused.body["code"]), (409, &json!("too-many")), "{}", refused.body);
+    assert_eq!((&refused.body["sku"], &refused.body["pointer"]), (&json!("headphones"), &json!("/lines/0/restock")));
+    shop.store.close().await;
+}
+
+#[tokio::test]
 async fn what_does_not_come_can_be_announced_again() {
     let shop = with_return().await;
     receive(&shop, json!({ "lines": [units(1, 1)] })).await;

@@ -117,7 +117,7 @@ problem_types! {
         "Units of the SKU were never received, so that there is no count to adjust.",
         "Receive units of it first.";
     TooMany = "too-many", CONFLICT, "There would be too many units",
-        "The count would be larger than a SKU can have, or the SKU would be at more locations than it can.",
+        "The count would be larger than a SKU can have, or the SKU would be at more locations than it can. Of goods that come back, `sku` and `pointer` say which.",
         "Check the quantity, and the location's name.";
     OtherUnit = "other-unit", CONFLICT, "The SKU is counted in another unit",
         "The quantity is in another unit of measure than the SKU, or in pieces where the SKU has a unit. `sku` and `pointer` say which.",
