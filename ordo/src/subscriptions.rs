@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::bail;
 use chrono::{DateTime, SecondsFormat, Utc};
 use event_store::operations::{
-    AppendLockHolder, ParkedEvent, ParkedStreamAction, PartitionAssignment, StoppedSubscription, SubscriptionLag,
+    AppendLockHolder, ParkedEvent, ParkedStreamAction, PartitionAssignment, RequestCondition, StoppedSubscription,
+    SubscriptionLag,
 };
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -109,7 +110,7 @@ async fn parked(pool: &PgPool, name: Option<&str>, json: bool) -> anyhow::Result
 }
 
 async fn ask(pool: &PgPool, name: &str, stream: &str, request: ParkedStreamAction) -> anyhow::Result<()> {
-    event_store::operations::request_parked(pool, name, stream, request).await?;
+    event_store::operations::request_parked(pool, name, stream, request, RequestCondition::Always).await?;
     let (asked, what) = (tokio::time::Instant::now(), request.as_str());
     loop {
         let parked = event_store::operations::parked_events(pool, Some(name)).await?;

@@ -29,6 +29,7 @@ pub use self::error::ReplayError;
 pub use self::estimate::ReplayDryRun;
 pub(crate) use self::routes::router;
 pub use self::routes::{HttpReplays, read_estimate, read_replays};
+pub(crate) use self::routes::{invalid, parse_body};
 pub use self::run::ExclusiveReplay;
 pub use self::table::{ReplayPhase, ReplayRow};
 

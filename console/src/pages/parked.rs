@@ -8,7 +8,7 @@ use problem::Problem;
 
 use super::home::unavailable;
 use crate::Console;
-use crate::action::{ActionForm, Control};
+use crate::action::{ActionForm, Control, Field};
 use crate::admission::Reader;
 use crate::answer::error_text;
 use crate::display::{Instant, Text, words};
@@ -66,14 +66,21 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
 
 /// What can be done about the first parked event of a stream. Those behind it go on with it.
 fn forms(reader: &Reader, event: &event_store::operations::ParkedEvent) -> Vec<ActionForm> {
-    if event.error.is_none() {
+    if event.error.is_none() || event.request.is_some() {
         return Vec::new();
     }
     let form = |action: &str, title: &str, explanation: &str| {
         let route = format!("/subscriptions/{{name}}/parked-events/{{stream_id}}/{action}");
         let ids = [event.subscription.as_str(), event.stream_id.as_str()];
         let form = reader.form(("POST", route.as_str()), &ids, title, "/parked-events")?;
-        Some(form.named(&event.position.to_string()).explained(explanation).finished())
+        let form = form.named(&event.position.to_string()).explained(explanation);
+        let form = match action {
+            "skip" => form
+                .with("/position:number", event.position.to_string())
+                .field(Field::line("/reason", "Reason").required().hint("For the log")),
+            _ => form,
+        };
+        Some(form.finished())
     };
     let forms = [
         form("retry", "Retry", "The subscription handles the events of the stream again."),

@@ -232,12 +232,28 @@ async fn a_parked_event_is_skipped_by_a_form_and_by_operators_alone() {
     let (operator, path) = (as_role(Role::Operator), "/subscriptions/sagas/parked-events/o-1/skip");
     let auditor = fixture.page("/parked-events", &as_role(Role::Auditor)).await;
     assert!(auditor.body.contains("order created") && !auditor.body.contains("class=\"action\""), "{}", auditor.body);
-    let form = sent(&fixture.page("/parked-events", &operator).await, path, &[]);
-    let done = fixture.send_form(path, &session(&operator), &form).await;
-    assert_eq!((done.status, done.headers["location"].to_str().unwrap()), (StatusCode::SEE_OTHER, "/parked-events"));
+    let page = fixture.page("/parked-events", &operator).await;
+    let unexplained = fixture.send_form(path, &session(&operator), &sent(&page, path, &[])).await;
+    assert_eq!(unexplained.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", unexplained.body);
+    let form = sent(&page, path, &[("/reason", "it was written twice")]);
+    for _ in 0..2 {
+        let done = fixture.send_form(path, &session(&operator), &form).await;
+        assert_eq!(
+            (done.status, &done.headers["location"]),
+            (StatusCode::SEE_OTHER, &"/parked-events".parse().unwrap())
+        );
+    }
     let page = fixture.page("/parked-events", &operator).await;
     assert!(page.body.contains("skip is asked for"), "{}", page.body);
-    // It is done by now.
+    // It is done by now, and the next one, which nobody has looked at, can't be handled either.
+    let next = "update parked_events set position = 2, version = 2, event_type = 'OrderHeld', request = null";
+    sqlx::query(next).execute(fixture.database.pool()).await.unwrap();
+    let stale = fixture.send_form(path, &session(&operator), &form).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    assert!(stale.body.contains("is OrderHeld at position 2 now"), "{}", stale.body);
+    let requests: Vec<Option<String>> =
+        sqlx::query_scalar("select request from parked_events").fetch_all(fixture.database.pool()).await.unwrap();
+    assert_eq!(requests, [None]);
     sqlx::query("delete from parked_events").execute(fixture.database.pool()).await.unwrap();
     let gone = fixture.send_form(path, &session(&operator), &form).await;
     assert_eq!(gone.status, StatusCode::NOT_FOUND);

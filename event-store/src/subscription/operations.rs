@@ -188,6 +188,14 @@ pub enum ParkedStreamActionError {
     /// The stream has no parked events.
     #[error("nothing of stream {stream_id} is parked in {subscription}")]
     NothingParked { subscription: String, stream_id: String },
+    /// Another event of the stream is the first that is parked.
+    #[error(
+        "the first parked event of stream {stream_id} in {subscription} is {event_type} at position {position} now: look at it first"
+    )]
+    NotFirst { subscription: String, stream_id: String, event_type: String, position: i64 },
+    /// Something else is asked for, and not done yet.
+    #[error("{request} is asked for already for stream {stream_id} in {subscription}, and not done yet")]
+    OtherRequest { subscription: String, stream_id: String, request: String },
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -203,26 +211,62 @@ pub async fn ensure_subscription_exists(pool: &PgPool, name: &str) -> Result<(),
     Err(ParkedStreamActionError::UnknownSubscription { name: name.to_owned(), known: known.join(", ") })
 }
 
-/// Requests something for a parked stream. The copy that holds the stream's partition does it, at once if there is one.
+/// What a request for a parked stream depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestCondition {
+    /// Nothing: it takes the place of another request.
+    Always,
+    /// Nothing else is asked for.
+    NoOtherRequest,
+    /// Nor has the stream another first parked event than the one at this position.
+    First(i64),
+}
+
+/// Requests something for a parked stream. The copy that holds the stream's partition does it, at once if there is one. A request that is
+/// there already stays.
 pub async fn request_parked(
     pool: &PgPool,
     subscription: &str,
     stream_id: &str,
     request: ParkedStreamAction,
+    condition: RequestCondition,
 ) -> Result<(), ParkedStreamActionError> {
     ensure_subscription_exists(pool, subscription).await?;
     let mut transaction = pool.begin().await?;
-    let ask = "update parked_events set request = $3
-                where subscription = $1 and stream_id = $2
-                  and (stream_type, position) in (select stream_type, min(position) from parked_events
-                                                   where subscription = $1 and stream_id = $2 group by 1)";
-    let ask = sqlx::query(ask).bind(subscription).bind(stream_id).bind(request.as_str());
-    if ask.execute(&mut *transaction).await?.rows_affected() == 0 {
-        return Err(ParkedStreamActionError::NothingParked {
-            subscription: subscription.to_owned(),
-            stream_id: stream_id.to_owned(),
-        });
+    let first = "select position, event_type, request from parked_events
+                  where subscription = $1 and stream_id = $2
+                    and (stream_type, position) in (select stream_type, min(position) from parked_events
+                                                     where subscription = $1 and stream_id = $2 group by 1)
+                  order by position for update";
+    let mut rows: Vec<(i64, String, Option<String>)> = Vec::new();
+    // The first time, the first event may have been handled while the statement waited for its row.
+    for _ in 0..2 {
+        rows = sqlx::query_as(first).bind(subscription).bind(stream_id).fetch_all(&mut *transaction).await?;
+        if !rows.is_empty() {
+            break;
+        }
     }
+    let (subscription_name, stream_id) = (subscription.to_owned(), stream_id.to_owned());
+    let Some((first, event_type, _)) = rows.first().cloned() else {
+        return Err(ParkedStreamActionError::NothingParked { subscription: subscription_name, stream_id });
+    };
+    if let RequestCondition::First(seen) = condition {
+        // Streams of several types may have the same id.
+        rows.retain(|(position, _, _)| *position == seen);
+        if rows.is_empty() {
+            let subscription = subscription_name;
+            return Err(ParkedStreamActionError::NotFirst { subscription, stream_id, event_type, position: first });
+        }
+    }
+    let other = rows.iter().find_map(|(_, _, open)| open.clone().filter(|open| open != request.as_str()));
+    if let Some(other) = other.filter(|_| condition != RequestCondition::Always) {
+        let subscription = subscription_name;
+        return Err(ParkedStreamActionError::OtherRequest { subscription, stream_id, request: other });
+    }
+    let positions: Vec<i64> = rows.iter().map(|(position, _, _)| *position).collect();
+    let ask = "update parked_events set request = $3 where subscription = $1 and position = any($2)";
+    let ask = sqlx::query(ask).bind(subscription).bind(positions).bind(request.as_str());
+    ask.execute(&mut *transaction).await?;
     sqlx::query("select pg_notify($1, '')").bind(LEASES).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())

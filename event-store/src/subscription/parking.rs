@@ -85,13 +85,13 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
 
     /// Does what operators asked for the parked streams of this copy's partitions.
     pub(super) async fn retry_requested(&mut self) -> Result<(), SubscriptionStepError> {
-        let requested = "select stream_type, stream_id, request from parked_events
+        let requested = "select stream_type, stream_id, request, position from parked_events
                           where subscription = $1 and request is not null order by position";
         let connection = connection(&mut self.connection, self.store).await?;
         let rows = sqlx::query(requested).bind(self.subscriber.name()).fetch_all(connection).await?;
         for row in rows {
-            let (stream_type, stream_id, request): (String, String, String) =
-                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (stream_type, stream_id, request, position): (String, String, String, i64) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
             let partition = partition_of(&stream_id);
             if self.leases.held.iter().any(|held| held.partition == partition) {
                 tracing::info!(
@@ -100,18 +100,22 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                     request,
                     "an operator has a stream tried again"
                 );
-                let mut skip = request == "skip";
-                while self.retry(&stream_type, &stream_id, skip).await? {
-                    skip = false;
-                }
+                let skip = (request == "skip").then_some(position);
+                while self.retry(&stream_type, &stream_id, skip).await? {}
             }
         }
         Ok(())
     }
 
     /// Handles parked events of a stream one by one, as many as fit into memory, up to the first that still can't be handled. Handled
-    /// events are no longer parked. Returns whether there are more to try.
-    async fn retry(&mut self, stream_type: &str, stream_id: &str, skip: bool) -> Result<bool, SubscriptionStepError> {
+    /// events are no longer parked. `skip`: the position of the event that is not tried if it is the first. Returns whether there are more
+    /// to try.
+    async fn retry(
+        &mut self,
+        stream_type: &str,
+        stream_id: &str,
+        skip: Option<i64>,
+    ) -> Result<bool, SubscriptionStepError> {
         let Self { subscriber, leases, connection: kept, store, .. } = self;
         let mut transaction = connection(kept, store).await?.begin().await?;
         let of_stream = "subscription = $1 and stream_type = $2 and stream_id = $3";
@@ -132,7 +136,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         }
         drop(rows);
 
-        let skipped = usize::from(skip).min(events.len());
+        let skipped = usize::from(skip.is_some() && events.first().map(|event| event.position) == skip);
         let work = async {
             for (at, event) in events.iter().enumerate().skip(skipped) {
                 let tried = attempt_in_savepoint(subscriber, std::slice::from_ref(event), &mut transaction).await;

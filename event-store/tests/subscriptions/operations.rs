@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use domain::order::Order;
 use event_store::operations::{
-    ParkedStreamAction, append_lock_holder, checkpoints, lag, lease_holders, request_parked, stopped_subscriptions,
+    ParkedStreamAction, RequestCondition, append_lock_holder, checkpoints, lag, lease_holders, request_parked,
+    stopped_subscriptions,
 };
 use event_store::{PARTITIONS, StoredEvent, partition_of};
 use sqlx::migrate::Migrator;
@@ -81,9 +82,15 @@ async fn an_unknown_subscription_is_answered_with_the_known_ones() {
     let writer = store(pool, LONG);
     append(&writer, "a", 0).await;
     eventually_handled(pool, "a", &[1]).await;
-    let unknown = request_parked(pool, "recroder", "a", ParkedStreamAction::Retry).await.unwrap_err().to_string();
+    let unknown = request_parked(pool, "recroder", "a", ParkedStreamAction::Retry, RequestCondition::Always)
+        .await
+        .unwrap_err()
+        .to_string();
     assert_eq!(unknown, "there is no subscription recroder; there are: recorder");
-    let nothing = request_parked(pool, NAME, "a", ParkedStreamAction::Skip).await.unwrap_err().to_string();
+    let nothing = request_parked(pool, NAME, "a", ParkedStreamAction::Skip, RequestCondition::Always)
+        .await
+        .unwrap_err()
+        .to_string();
     assert_eq!(nothing, "nothing of stream a is parked in recorder");
     copy.stop().await;
     writer.close().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use domain::order::Order;
-use event_store::operations::{ParkedStreamAction, checkpoints, parked_events, request_parked};
+use event_store::operations::{ParkedStreamAction, RequestCondition, checkpoints, parked_events, request_parked};
 use event_store::{StoredEvent, SubscriberError};
 
 use crate::support::{
@@ -77,7 +77,7 @@ async fn a_parked_stream_that_is_retried_goes_on_in_order() {
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 3 }).await;
 
     // When it is tried while it still can't be handled, then it stays, and says so.
-    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry, RequestCondition::Always).await.unwrap();
     testkit::eventually(PATIENCE, || async { parked_events(pool, None).await.unwrap()[0].attempts == 2 }).await;
     assert_eq!(parked_versions(pool).await, stays(&[(2, true), (3, false), (4, false)]));
     assert!(parked_events(pool, None).await.unwrap().iter().all(|event| event.request.is_none()));
@@ -85,7 +85,7 @@ async fn a_parked_stream_that_is_retried_goes_on_in_order() {
 
     // When what was wrong is mended, then it goes on.
     objects.store(false, Ordering::SeqCst);
-    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Retry, RequestCondition::Always).await.unwrap();
     eventually_handled(pool, "bad", &[1, 2, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
     append(&writer, "bad", 4).await;
@@ -109,11 +109,51 @@ async fn an_event_that_is_skipped_is_never_handled_and_its_stream_goes_on_behind
     let other = Copy::checking(pool, "other", LONG, objecting(&flag()));
     eventually_shared(pool, &[16]).await;
 
-    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip, RequestCondition::Always).await.unwrap();
 
     eventually_handled(pool, "bad", &[1, 3, 4]).await;
     assert!(parked_versions(pool).await.is_empty());
     other.stop().await;
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn only_the_event_that_was_looked_at_is_skipped() {
+    let database = database().await;
+    let pool = database.pool();
+    let writer = store(pool, LONG);
+    let copy = Copy::checking(pool, "copy", LONG, objecting(&flag()));
+    for version in 0..3 {
+        append(&writer, "bad", version).await;
+    }
+    testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 2 }).await;
+    // Nobody does what is asked for.
+    copy.stop().await;
+    let parked = parked_events(pool, None).await.unwrap();
+    let (first, second) = (parked[0].position, parked[1].position);
+    let ask = |action, condition| request_parked(pool, NAME, "bad", action, condition);
+    let requests = || async {
+        let parked = parked_events(pool, None).await.unwrap();
+        parked.into_iter().map(|event| event.request).collect::<Vec<_>>()
+    };
+
+    // One that is not the first is named, and nothing changes.
+    for stale in [first - 1, second] {
+        let refused = ask(ParkedStreamAction::Skip, RequestCondition::First(stale)).await.unwrap_err().to_string();
+        assert!(refused.contains(&format!("at position {first} now")), "{refused}");
+    }
+    assert_eq!(requests().await, [None, None]);
+
+    // Asked for twice at once, it is asked for once. Another request does not take its place, unless it is told to.
+    let skip = || ask(ParkedStreamAction::Skip, RequestCondition::First(first));
+    let (one, other) = tokio::join!(skip(), skip());
+    one.and(other).unwrap();
+    let refused = ask(ParkedStreamAction::Retry, RequestCondition::NoOtherRequest).await.unwrap_err().to_string();
+    assert_eq!(refused, "skip is asked for already for stream bad in recorder, and not done yet");
+    assert_eq!(requests().await, [Some("skip".to_owned()), None]);
+    ask(ParkedStreamAction::Retry, RequestCondition::Always).await.unwrap();
+    assert_eq!(requests().await, [Some("retry".to_owned()), None]);
+    ask(ParkedStreamAction::Skip, RequestCondition::First(first)).await.unwrap_err();
     writer.close().await;
 }
 
@@ -128,7 +168,7 @@ async fn a_skip_holds_even_if_the_next_event_can_t_be_handled_either() {
         append(&writer, "bad", version).await;
     }
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await.len() == 2 }).await;
-    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip).await.unwrap();
+    request_parked(pool, NAME, "bad", ParkedStreamAction::Skip, RequestCondition::Always).await.unwrap();
     testkit::eventually(PATIENCE, || async { parked_versions(pool).await == stays(&[(3, true)]) }).await;
     copy.stop().await;
     writer.close().await;

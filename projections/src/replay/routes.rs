@@ -331,7 +331,7 @@ fn replay_id(path: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
     path.map(|Path(id)| id).map_err(|_| Problem::not_found("there is no such replay"))
 }
 
-fn parse_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+pub(crate) fn parse_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     match body {
         Ok(Json(body)) => Ok(body),
         Err(error @ JsonRejection::MissingJsonContentType(_)) => {
@@ -343,7 +343,7 @@ fn parse_body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     }
 }
 
-fn invalid(pointer: &str, message: impl Into<String>) -> Problem {
+pub(crate) fn invalid(pointer: &str, message: impl Into<String>) -> Problem {
     Problem::invalid(vec![FieldError { pointer: pointer.into(), code: "invalid".into(), message: message.into() }])
 }
 
