@@ -4,6 +4,7 @@ mod indexes;
 mod roles;
 
 use anyhow::{Context, bail};
+use error_chain::error_chain;
 use messaging::queues::{self, QueueProvisioningSettings, Queues};
 use read_models::{Generation, GenerationStore};
 use sqlx::migrate::Migrate;
@@ -67,11 +68,16 @@ pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> 
     let mut owner = roles::as_owner(pool).await?;
     migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
     roles::take_over_read_models(&mut owner).await?;
-    indexes::build_missing(&mut owner).await?;
     owner.close().await?;
     let to_build = left_behind(pool, read_models).await?;
     projections::create_tables(read_models, &to_build).await.context(NO_TABLES)?;
     roles::grant(pool).await?;
+    // What everything else can do without comes last: it may take long, and may fail.
+    let mut owner = roles::as_owner(pool).await?;
+    if let Err(error) = indexes::build_missing(&mut owner).await {
+        tracing::warn!(error = error_chain(&*error), "an index is missing; run `ordo migrate` once more");
+    }
+    owner.close().await?;
     Ok(to_build)
 }
 

@@ -17,7 +17,7 @@ use self::causes::Cause;
 use super::query;
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::shown;
+use crate::answer::{error_text, shown, told};
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
 use crate::json::in_lines;
@@ -47,6 +47,8 @@ struct LoggedTemplate {
     event: LoggedEvent,
     json: Text,
     causes: Vec<Cause>,
+    /// Why they can't be read.
+    causes_failed: Option<Text>,
     /// Whether the reader may see the items that it made.
     sees_items: bool,
 }
@@ -75,7 +77,7 @@ struct LoggedEvent {
     name: Text,
     event_id: Text,
     recorded_at: Instant,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "causes")]
     metadata: Causes,
     data: Option<Box<RawValue>>,
 }
@@ -88,6 +90,12 @@ struct Causes {
     correlation_id: Option<Text>,
     causation_id: Option<Text>,
     traceparent: Option<Text>,
+}
+
+/// Other writers may have stored metadata of any shape.
+fn causes<'de, D: serde::Deserializer<'de>>(metadata: D) -> Result<Causes, D::Error> {
+    let metadata = serde_json::Value::deserialize(metadata)?;
+    Ok(Causes::deserialize(metadata).unwrap_or_default())
 }
 
 impl LoggedEvent {
@@ -156,10 +164,14 @@ pub(crate) async fn show_one(
     let event = events.pop().ok_or_else(none)?;
     let data = event.data.as_deref().map_or("null", RawValue::get);
     let json = in_lines(data, LONGEST).unwrap_or_else(|| data.to_owned()).into();
-    let causes = causes::of(&console, &reader, &event).await?;
+    let (causes, causes_failed) = match causes::of(&console, &reader, &event).await {
+        Ok(causes) => (causes, None),
+        // The event itself has been read.
+        Err(problem) => (Vec::new(), Some(error_text(&reader.at("/events")?.0, &told(&problem)))),
+    };
     let frame = Frame::of(&reader, format!("Event at position {position}"), "/log");
     let sees_items = reader.may_read("/read-models");
-    crate::long_page(LoggedTemplate { frame, event, json, causes, sees_items }).await
+    crate::long_page(LoggedTemplate { frame, event, json, causes, causes_failed, sees_items }).await
 }
 
 /// The events of a question, its first page.

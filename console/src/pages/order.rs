@@ -44,6 +44,8 @@ struct OrderTemplate {
     last_version: i64,
     /// `None`: they are not shown with what was, or not to the reader.
     documents: Option<DocumentsAnswer>,
+    /// Why they can't be read.
+    documents_failed: Option<Text>,
     timeline: TimelineAnswer,
     /// The address of the next events.
     later: Option<String>,
@@ -97,9 +99,12 @@ pub(crate) async fn show(
         },
         (Some(_), _) | (None, Err(_)) => (None, None),
     };
-    let documents = match (&as_of, reader.at("/orders/{order_id}/documents")) {
-        (None, Ok(caller)) => Some(shown(&caller, &queries.documents(order_id.as_str(), &caller.0).await?)?),
-        (Some(_), _) | (None, Err(_)) => None,
+    let (documents, documents_failed) = match (&as_of, reader.at("/orders/{order_id}/documents")) {
+        (None, Ok(caller)) => match queries.documents(order_id.as_str(), &caller.0).await {
+            Ok(found) => (Some(shown(&caller, &found)?), None),
+            Err(problem) => (None, Some(error_text(&caller.0, &told(&problem)))),
+        },
+        (Some(_), _) | (None, Err(_)) => (None, None),
     };
     let last_version = read_version(console.0.store.pool(), Order::TYPE, order_id.as_str());
     let last_version = last_version.await.map_err(unavailable)?;
@@ -114,6 +119,7 @@ pub(crate) async fn show(
         as_of: as_of.is_some(),
         last_version,
         documents,
+        documents_failed,
         order,
         timeline,
         later,

@@ -239,7 +239,11 @@ impl Redaction {
     }
 
     fn causes(self, metadata: &RawValue, left: &mut String) -> Result<(), serde_json::Error> {
-        let metadata: RawObject<'_> = serde_json::from_str(metadata.get())?;
+        // Other writers may have stored metadata that is no object.
+        let Ok(metadata) = serde_json::from_str::<RawObject<'_>>(metadata.get()) else {
+            left.push_str("{}");
+            return Ok(());
+        };
         let mut writer = ObjectWriter::begin(left);
         for (name, value) in metadata.fields().iter().filter(|(name, _)| CAUSES.contains(&name.as_ref())) {
             self.value(Content::Value, value, DEEPEST, writer.name(name)?)?;

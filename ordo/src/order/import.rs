@@ -23,7 +23,7 @@ const AT_ONCE: usize = 100;
 /// How many bytes of them.
 const BYTES_AT_ONCE: usize = 4 << 20;
 /// Who imports, in events.
-const ACTOR: &str = "operator:order-import";
+const ACTOR: &str = "shop:order-import";
 
 /// A line of the file that holds an order.
 struct OrderLine {

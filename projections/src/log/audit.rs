@@ -147,7 +147,7 @@ impl AuditEntry {
         Ok(Self {
             actor,
             recorded_at: entry.recorded_at,
-            verb: text("verb"),
+            verb: verb(&data["verb"]),
             step: text("step"),
             reason: text("reason"),
             stream_type,
@@ -157,5 +157,34 @@ impl AuditEntry {
             event_id: entry.event_id,
             event_type: entry.event_type,
         })
+    }
+}
+
+/// The name of an operator's decision. One that has an input is stored as an object with its name.
+fn verb(decision: &Value) -> Option<String> {
+    match decision.as_str() {
+        Some(name) => Some(name.to_owned()),
+        None => decision.as_object()?.keys().next().cloned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::order::saga::OperatorDecision;
+
+    use super::*;
+
+    #[test]
+    fn every_decision_has_its_name() {
+        let decisions = [
+            OperatorDecision::Retry { payment_token: None },
+            OperatorDecision::Skip,
+            OperatorDecision::Compensate,
+            OperatorDecision::MarkSucceeded { reference: "r-1".to_owned() },
+            OperatorDecision::MarkFailed,
+        ];
+        let named = decisions.map(|decision| verb(&serde_json::to_value(decision).unwrap()).unwrap());
+        assert_eq!(named, ["retry", "skip", "compensate", "markSucceeded", "markFailed"]);
+        assert_eq!(verb(&Value::Null), None);
     }
 }
