@@ -112,6 +112,7 @@ fn not_decided(error: HandleError<InterventionError>) -> Problem {
 fn refused(refusal: InterventionError) -> Problem {
     match refusal {
         InterventionError::NoSuchOrder(_) => no_such_order(),
+        InterventionError::OtherVersion(problem) => problem,
         InterventionError::Stale(_) => Problem::new(ProblemType::Conflict, refusal.to_string()),
         InterventionError::Refused(OrderError::CannotIntervene(why)) => Problem::new(ProblemType::NotAllowed, why),
         InterventionError::Refused(error) => order_refusal::problem(&error, &[], None),

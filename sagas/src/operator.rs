@@ -13,7 +13,7 @@ use event_store::{
     Command, ConflictRetryPolicy, Decision, EventStore, HandleError, Handled, IdempotencyKey, ReadError, StoredEvent,
     StreamLocks, StreamVersion,
 };
-use problem::Precondition;
+use problem::{Precondition, Problem};
 use uuid::Uuid;
 
 use crate::order_session::OrderSession;
@@ -35,6 +35,9 @@ pub enum InterventionError {
     /// The order moved on while it was being decided.
     #[error("the order has moved on, and does not wait for {} any more", .0.name())]
     Stale(SagaStep),
+    /// The order is at another version than those that were looked at.
+    #[error("the order is at another version")]
+    OtherVersion(Problem),
     /// It could not be read or stored.
     #[error("{0}")]
     Failed(String),
@@ -156,12 +159,13 @@ impl Command for Intervene<'_> {
         let events = self.store.read_stream::<Order>(self.order_id).await.map_err(ReadError::from)?;
         if let Some(recorded) = self.recorded_before(&events).map_err(failed)? {
             self.recorded = vec![recorded];
-            return Ok(Decision::Unchanged(StreamVersion::default()));
+            let last = events.last().map(|last| StreamVersion { version: last.version, position: last.position });
+            return Ok(Decision::Unchanged(last.unwrap_or_default()));
         }
         let order = OrderSession::open(&events).map_err(|error| failed(StepError::new(&error)))?;
         let mut order = order.ok_or_else(no_such_order)?;
-        if self.at.check(order.version).is_err() {
-            return Err(stale);
+        if let Err(problem) = self.at.check(order.version) {
+            return Err(HandleError::Refused(InterventionError::OtherVersion(problem)));
         }
         let target = DecisionTarget::of(&order, &self.intervention);
         let is_retry = self.target.is_some();
@@ -183,7 +187,7 @@ impl Command for Intervene<'_> {
         named.map_err(|refusal| HandleError::Refused(refusal.into()))?;
         self.recorded = order.unstored().iter().map(OrderEvent::name).collect();
         if self.recorded.is_empty() {
-            return Ok(Decision::Unchanged(StreamVersion::default()));
+            return Ok(Decision::Unchanged(StreamVersion { version: order.version, position: order.position }));
         }
         if !order.unstored().iter().any(implies_stock_commands) {
             let (append, _) = order.append().map_err(failed)?;

@@ -20,6 +20,8 @@ pub(crate) struct OrderSession {
     pub(crate) order: PlacedOrder,
     /// The version that is stored.
     pub(crate) version: i64,
+    /// The position of its last event.
+    pub(crate) position: i64,
     /// The stored events that mails are about.
     pub(crate) mail_triggers: MailTriggers,
     /// The version since which the mail is owed that is owed now, or since which none is.
@@ -63,6 +65,7 @@ impl OrderSession {
             order_id: last.stream_id.clone(),
             order: *order,
             version: last.version,
+            position: last.position,
             mail_triggers,
             mail_owed_since,
             mail_owed_at,

@@ -65,7 +65,7 @@ impl StuckSagaTarget {
         };
         match decided {
             Ok(true) => ItemOutcome::Done,
-            Ok(false) | Err(InterventionError::Stale(_)) => ItemOutcome::MovedOn,
+            Ok(false) | Err(InterventionError::Stale(_) | InterventionError::OtherVersion(_)) => ItemOutcome::MovedOn,
             Err(error @ InterventionError::NoSuchOrder(_)) => ItemOutcome::Refused(error.to_string()),
             // Either the order does not wait for it any more, or it never takes such a decision.
             Err(InterventionError::Refused(refusal)) => match report::still_waits(self.store.pool(), row).await {

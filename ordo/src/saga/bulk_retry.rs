@@ -82,7 +82,9 @@ async fn retry(operator: &SagaOperator, args: &SagaRetryArgs, row: &RetryCandida
     let decision = OperatorDecision::Retry { payment_token: None };
     match operator.decide(&row.order_id, (step, None, None), decision, &args.why, None).await {
         Ok(_) => Ok(true),
-        Err(InterventionError::Refused(_) | InterventionError::Stale(_)) => Ok(false),
+        Err(InterventionError::Refused(_) | InterventionError::Stale(_) | InterventionError::OtherVersion(_)) => {
+            Ok(false)
+        }
         Err(error @ (InterventionError::NoSuchOrder(_) | InterventionError::Failed(_))) => Err(error.into()),
     }
 }

@@ -33,7 +33,10 @@ pub(super) async fn run(
     match operator.decide(&order, (step, payment, named), decision, &why, customer_message).await {
         Ok(events) if events.is_empty() => Ok(output::line(&format!("{order} is being undone already"))?),
         Ok(_) => follow(operator, &before).await,
-        Err(refused @ (InterventionError::Refused(_) | InterventionError::Stale(_))) => {
+        Err(
+            refused
+            @ (InterventionError::Refused(_) | InterventionError::Stale(_) | InterventionError::OtherVersion(_)),
+        ) => {
             let now = find(operator, &order).await?;
             bail!("{}", harmless(&format!("{refused}; {}", render::state(&now))))
         }
