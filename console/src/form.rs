@@ -9,6 +9,8 @@ use tokio::sync::oneshot;
 
 /// How many forms are read at the same time. A form comes with its request, so few are.
 const READ_AT_ONCE: usize = 32;
+/// More fields no form has.
+const MOST_FIELDS: usize = 5_000;
 
 /// Reads forms. When too many are on their way, the one that has been longest is given up, so that those who send nothing keep nobody
 /// out: neither from the form nor from the listener's connections.
@@ -39,7 +41,7 @@ impl FormReader {
         tokio::select! {
             // A form that is there is taken.
             biased;
-            bytes = read => Ok(Form(url::form_urlencoded::parse(&bytes?).into_owned().collect())),
+            bytes = read => Form::parse(&bytes?),
             _ = given_up => {
                 let detail = "the form did not come in time, and others wait";
                 Err(Problem::new(ProblemType::Overloaded, detail).retry_after(std::time::Duration::from_secs(1)))
@@ -65,6 +67,15 @@ impl FormReader {
 pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
+    /// 400 if it has more fields than any form.
+    fn parse(bytes: &[u8]) -> Result<Self, Problem> {
+        let fields = url::form_urlencoded::parse(bytes).into_owned().take(MOST_FIELDS + 1).collect::<Vec<_>>();
+        if fields.len() > MOST_FIELDS {
+            return Err(Problem::malformed(format!("a form may have {MOST_FIELDS} fields")));
+        }
+        Ok(Self(fields))
+    }
+
     /// Its text; empty if it was not sent.
     pub(crate) fn field(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
@@ -111,6 +122,12 @@ mod tests {
             ended.push(silent.await.unwrap().as_u16());
         }
         assert_eq!((ended[0], &ended[1..]), (503, &[408; READ_AT_ONCE - 1][..]));
+    }
+
+    #[test]
+    fn a_form_of_too_many_fields_is_refused_whatever_their_names() {
+        assert!(Form::parse("&x".repeat(MOST_FIELDS).as_bytes()).is_ok());
+        assert_eq!(Form::parse("x&".repeat(MOST_FIELDS + 1).as_bytes()).err().unwrap().status().as_u16(), 400);
     }
 
     #[tokio::test]

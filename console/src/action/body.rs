@@ -11,8 +11,7 @@ use std::collections::HashMap;
 use problem::Problem;
 use serde_json::{Map, Number, Value};
 
-/// More fields, or deeper ones, no form has.
-const MOST_FIELDS: usize = 5_000;
+/// Deeper fields no form has.
 const DEEPEST: usize = 6;
 
 /// The body of a request, and where each of its texts comes from.
@@ -29,9 +28,6 @@ impl RequestBody {
         let (mut json, mut places) = (Value::Null, HashMap::new());
         let mut elements = HashMap::new();
         let given = fields.iter().filter(|(name, value)| name.starts_with('/') && !value.is_empty());
-        if given.clone().count() > MOST_FIELDS {
-            return Err(Problem::malformed(format!("a form may have {MOST_FIELDS} fields")));
-        }
         for (name, value) in given {
             let (path, kind) = name.split_once(':').unwrap_or((name, ""));
             let wrong = || Problem::malformed(format!("the field {name} does not fit the form"));
