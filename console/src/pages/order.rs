@@ -37,6 +37,8 @@ struct OrderTemplate {
     sentence: String,
     /// What the reader can do about it now.
     forms: Vec<ActionForm>,
+    /// Whether there are none because the order has changed, and the page does not show it yet.
+    forms_later: bool,
     /// `None`: the reader sees nothing of payments.
     money: Option<MoneyBar>,
     /// Whether it is shown as it was, and not as it is.
@@ -108,6 +110,9 @@ pub(crate) async fn show(
     };
     let last_version = read_version(console.0.store.pool(), Order::TYPE, order_id.as_str());
     let last_version = last_version.await.map_err(unavailable)?;
+    // A form is for the version that is shown. If the read model is behind, there is none.
+    let forms_later = read.as_ref().is_some_and(|read| read.version != order.version);
+    let read = read.filter(|_| !forms_later);
     let forms = read.map_or_else(Vec::new, |read| forms::all(&reader, &order_id, &read, report.as_ref()));
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
@@ -116,6 +121,7 @@ pub(crate) async fn show(
         sentence: sentence::of(&order, sagas.as_ref()),
         money: MoneyBar::of(&order),
         forms,
+        forms_later,
         as_of: as_of.is_some(),
         last_version,
         documents,

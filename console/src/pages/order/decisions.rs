@@ -45,7 +45,7 @@ fn form(
         Some(number) => form.with("/paymentNumber:number", number.to_string()),
         None => form,
     };
-    let form = what_it_does(report, step, verb).into_iter().fold(form, ActionForm::explained);
+    let form = what_it_does(order, report, step, verb).into_iter().fold(form, ActionForm::explained);
     let form = match manual_refund(order, step, payment).filter(|_| verb != "compensate") {
         Some(ManualRefund::Refund(refund)) => {
             form.explained(format!("It is about refund {}.", refund.id)).with("/refundId", refund.id.as_str())
@@ -59,6 +59,8 @@ fn form(
             form.field(Field::line("/paymentToken", "Another means of payment").hint("Empty: the same"))
         }
         "mark-succeeded" => form.field(Field::line("/reference", "What the provider knows it by").required()),
+        // The customer is not told of an edit that is given up.
+        "compensate" if is_edited(order) => form,
         "compensate" | "mark-failed" => form.field(
             Field::line("/customerMessage", "Message to the customer").hint("What the mail gives as the reason"),
         ),
@@ -72,7 +74,11 @@ fn manual_refund(order: &PlacedOrder, step: SagaStep, payment: Option<u32>) -> O
     waiting.next().filter(|_| step == SagaStep::RefundManually)
 }
 
-fn what_it_does(report: &OrderSagasReport, step: SagaStep, verb: &str) -> Vec<String> {
+fn is_edited(order: &PlacedOrder) -> bool {
+    matches!(order.stage(), OrderStage::Editing | OrderStage::PartiallyShippedEditing)
+}
+
+fn what_it_does(order: &PlacedOrder, report: &OrderSagasReport, step: SagaStep, verb: &str) -> Vec<String> {
     let done: Vec<&StepReport> = report
         .sagas
         .iter()
@@ -85,8 +91,6 @@ fn what_it_does(report: &OrderSagasReport, step: SagaStep, verb: &str) -> Vec<St
     };
     let is_done = format!("Done so far: {}.", named(done.iter().map(|step| step.step).collect()));
     let undo = named(done.iter().filter_map(|step| step.undo.as_ref()).map(|undo| undo.step).collect());
-    let is_edited =
-        [OrderStage::Editing, OrderStage::PartiallyShippedEditing].map(OrderStage::name).contains(&report.stage);
     let is_of_edit = matches!(step, SagaStep::AuthorizePayment | SagaStep::ApplyEdit);
     let does = match verb {
         "retry" => "The step is tried again now.".to_owned(),
@@ -94,9 +98,14 @@ fn what_it_does(report: &OrderSagasReport, step: SagaStep, verb: &str) -> Vec<St
         "mark-succeeded" => {
             "The step counts as done under the reference. The provider is asked for nothing.".to_owned()
         }
-        _ if is_edited && is_of_edit => "The edit is given up, and the order stays as it is.".to_owned(),
+        _ if is_edited(order) && is_of_edit => "The edit is given up, and the order stays as it is.".to_owned(),
         "compensate" => {
-            format!("It will undo: {undo}. The order ends, and its customer gets a mail. There is no way back.")
+            let held = if order.payments.len() > 1 { " Payments that are held are voided." } else { "" };
+            format!("It will undo: {undo}.{held} The order ends, and its customer gets a mail. There is no way back.")
+        }
+        _ if step == SagaStep::AuthorizePayment && order.stage() == OrderStage::Pending => {
+            "The payment counts as declined. What was done is undone, and the order ends. There is no way back."
+                .to_owned()
         }
         _ => "The step counts as not done, for good. What that means for the order is undone or given up.".to_owned(),
     };
