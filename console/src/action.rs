@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access_control::Principal;
+use askama::Template;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -30,6 +31,7 @@ use crate::Console;
 use crate::admission::is_open;
 use crate::display::Text;
 use crate::form::Form;
+use crate::frame::Frame;
 use crate::problem_page::errors;
 use crate::session::{ConsoleCookie, SessionCredential, form_token, is_form_token, random_text};
 use crate::sign_in::{path_of_ours, stale_form};
@@ -55,8 +57,8 @@ pub(crate) struct RefusedForm {
     fields: Form,
     /// What is wrong with each field that is to blame.
     field_errors: Vec<(String, String)>,
-    /// The key to send it with again, if it may have been done.
-    key: Option<String>,
+    /// Whether another form with its key was done before. What was typed is then not offered again under a key of its own.
+    pub(crate) was_done: bool,
     pub(crate) detail: Text,
     pub(crate) errors: Vec<Text>,
 }
@@ -131,12 +133,20 @@ async fn act(console: &Console, request: Request, secret: Option<String>) -> Res
     let purpose = purpose(method.as_str(), head.uri.path());
     let secret = secret.filter(|secret| is_form_token(secret, &purpose, fields.field("token")));
     let secret = secret.ok_or_else(stale_form)?;
+    // Forms are about something: an order, a SKU, a parked stream. New orders go in where their number is bounded.
+    if head.uri.path().split('/').skip(1).count() < 3 {
+        return Err(not_here(&purpose));
+    }
     let back = fields.field("back").to_owned();
     let body = RequestBody::of(fields.all())?;
     let answer = ask(console, &head, &method, &fields, &body).await?;
     if !answer.status().is_success() {
         let page = Some(fields.field("page")).filter(|page| !page.is_empty()).unwrap_or(&back).to_owned();
         let problem = answer.extensions().get::<Problem>().cloned().unwrap_or_else(|| not_here(&purpose));
+        // What may have been done must not be done once more.
+        if problem.status().is_server_error() || is(&problem, ProblemType::IdempotencyKeyInUse) {
+            return Ok(send_again(&head, &fields, &back, problem));
+        }
         return Ok(
             again(console, head, secret, RefusedForm::of(purpose, fields, &body, &problem), &page, problem).await
         );
@@ -215,6 +225,39 @@ async fn until_seen(console: &Console, path: &str, headers: &HeaderMap) {
     }
 }
 
+/// A page that needs no database: it sends the same form again, with its key.
+#[derive(Template)]
+#[template(path = "send_again.html")]
+struct SendAgainTemplate<'a> {
+    frame: Frame,
+    detail: Text,
+    typed: Vec<Text>,
+    action: &'a str,
+    fields: &'a [(String, String)],
+    back: &'a str,
+}
+
+fn send_again(head: &Parts, fields: &Form, back: &str, problem: Problem) -> Response {
+    if !prefers(&head.headers, "text/html", "application/problem+json") {
+        return problem.into_response();
+    }
+    let json = problem.to_json();
+    let page = SendAgainTemplate {
+        frame: Frame::without_reader(fields.field("title")),
+        detail: json["detail"].as_str().unwrap_or_default().into(),
+        typed: typed(fields),
+        action: head.uri.path(),
+        fields: fields.all(),
+        back: path_of_ours(back),
+    };
+    let Ok(mut shown) = crate::page(&page) else { return problem.into_response() };
+    *shown.status_mut() = problem.status();
+    // It is logged as every other refusal.
+    shown.extensions_mut().insert(problem);
+    shown.extensions_mut().insert(ProblemPage);
+    shown
+}
+
 /// The page again, with the form as it was sent and what is wrong with it.
 async fn again(
     console: &Console,
@@ -272,12 +315,10 @@ impl RefusedForm {
             let field = body.field_at(error["pointer"].as_str()?)?;
             Some((field.to_owned(), text(error, "message")))
         });
-        // What may have been done must not be done once more.
-        let may_be_done = problem.status().is_server_error() || is(problem, ProblemType::IdempotencyKeyInUse);
         Self {
             field_errors: field_errors.collect(),
             id: fields.field("form").to_owned(),
-            key: may_be_done.then(|| fields.field("key").to_owned()),
+            was_done: is(problem, ProblemType::IdempotencyKeyReused),
             detail: json["detail"].as_str().or(json["title"].as_str()).unwrap_or_default().into(),
             errors: errors(&json),
             purpose,
@@ -285,14 +326,14 @@ impl RefusedForm {
         }
     }
 
-    /// Whether it is not known that nothing was done.
-    pub(crate) fn may_be_done(&self) -> bool {
-        self.key.is_some()
-    }
-
-    /// What was typed, in the order of the form: for those whose form the page does not show any more.
+    /// What was typed, for those whose form the page does not show any more.
     pub(crate) fn typed(&self) -> Vec<Text> {
-        let typed = self.fields.all().iter().filter(|(name, value)| name.starts_with('/') && !value.is_empty());
-        typed.map(|(name, value)| format!("{}: {value}", name.trim_start_matches('/')).into()).collect()
+        typed(&self.fields)
     }
+}
+
+/// What was typed, in the order of the form.
+fn typed(fields: &Form) -> Vec<Text> {
+    let typed = fields.all().iter().filter(|(name, value)| name.starts_with('/') && !value.is_empty());
+    typed.map(|(name, value)| format!("{}: {value}", name.trim_start_matches('/')).into()).collect()
 }

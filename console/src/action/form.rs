@@ -135,9 +135,9 @@ impl ActionForm {
 
     /// The form with what was typed into it, if it was sent and refused. Comes last.
     pub(crate) fn finished(mut self) -> Self {
-        let Some(refused) = self.refused.clone().filter(|refused| refused.id == self.id) else { return self };
+        let refused = self.refused.clone().filter(|refused| refused.id == self.id && !refused.was_done);
+        let Some(refused) = refused else { return self };
         self.is_open = true;
-        self.key = refused.key.clone().unwrap_or(self.key);
         for field in &mut self.fields {
             field.value = refused.fields.field(&field.name).to_owned();
             let errors = refused.field_errors.iter().filter(|(name, _)| *name == field.name);
