@@ -10,6 +10,8 @@ use domain::order::saga::SagaStep;
 use domain::quantity::UnitOfMeasure;
 use domain::stock::{self, LocationStock, Stock, StockEvent, TrackedStock};
 
+mod low_stock;
+
 use super::findings::Findings;
 use super::order::AuditedOrder;
 
@@ -171,6 +173,8 @@ pub(super) struct StockFoldCheck {
     orders: HashMap<String, UnitCount>,
     /// Whether overselling was already found.
     oversold: bool,
+    /// Whether it is low, as the last event about that says.
+    is_low: bool,
 }
 
 impl StockFoldCheck {
@@ -181,6 +185,7 @@ impl StockFoldCheck {
             locations: BTreeMap::new(),
             orders: HashMap::new(),
             oversold: false,
+            is_low: false,
         }
     }
 
@@ -221,6 +226,7 @@ impl StockFoldCheck {
         }
         let before = self.stock.clone();
         self.check_unit(&event, position, findings);
+        self.check_low_stock(&event, position, findings);
         stock::evolve(&mut self.stock, event);
         let Stock::Tracked(tracked) = &self.stock else { return };
         let is_oversold = |(location, it): &(&LocationId, &LocationStock)| {
@@ -280,6 +286,7 @@ impl StockFoldCheck {
 
     /// Checks that the fold equals the sums, at each location.
     fn check(&self, findings: &mut Findings) {
+        self.check_is_low(findings);
         let nothing = TrackedStock::default();
         let tracked = match &self.stock {
             Stock::Untracked => &nothing,
