@@ -178,7 +178,7 @@ impl LogRequest {
             self.filter.page(&mut connection, self.direction, budget).await
         };
         let read = async { read.await.map_err(unavailable) };
-        reads.search(caller, peer.map(|Extension(peer)| peer), read).await
+        reads.read_log(caller, peer.map(|Extension(peer)| peer), read).await
     }
 }
 

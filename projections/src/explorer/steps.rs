@@ -143,7 +143,7 @@ pub(crate) async fn steps(
             }
         }
     };
-    let page = reads.search(&caller, peer.map(|Extension(peer)| peer), fold).await?;
+    let page = reads.read_log(&caller, peer.map(|Extension(peer)| peer), fold).await?;
     Ok(Json(page))
 }
 
@@ -195,9 +195,9 @@ async fn read<A: Upcastable>(
                 bytes += step.size();
                 page.items.push(step);
             }
+            // Others have their turn: a single event may change many items.
+            tokio::task::yield_now().await;
         }
-        // Others have their turn.
-        tokio::task::yield_now().await;
     }
 }
 
