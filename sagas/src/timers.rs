@@ -216,9 +216,10 @@ pub(crate) async fn schedule(transaction: &mut PgConnection, mut rows: Vec<SagaT
     }
     // All writers lock their rows in the same order.
     rows.sort_by(|one, other| (one.saga, &one.order_id).cmp(&(other.saga, &other.order_id)));
-    // `excluded` has what the table has.
-    let owed_since = "(select given.owed_since from unnest($1::text[], $2::text[], $10::bigint[]) as given(saga, order_id, owed_since)
-                        where given.saga = excluded.saga and given.order_id = excluded.order_id)";
+    // `excluded` has only what the table has. The object is made once for all rows, and looked up by each that conflicts.
+    let owed_since = "((select jsonb_object_agg(given.saga || ' ' || given.order_id, given.owed_since)
+                          from unnest($1::text[], $2::text[], $10::bigint[]) as given(saga, order_id, owed_since))
+                       ->> (excluded.saga || ' ' || excluded.order_id))::bigint";
     let query = format!(
         "insert into saga_work as w (saga, order_id, step, sent, failures, due_at, stuck, last_error, seen)
          select saga, order_id, step, sent, failures, due_at, stuck, last_error, seen from {ROWS} as fresh

@@ -180,6 +180,28 @@ async fn requests_for_an_earlier_mail_or_another_step_do_not_count_for_what_is_n
     assert_eq!(rows, expected.map(|(order_id, sent, seen)| (order_id.to_owned(), sent, seen)));
 }
 
+#[tokio::test]
+async fn each_row_of_a_batch_is_compared_with_the_mail_that_it_is_about() {
+    let database = testkit::database().await;
+    let pool = database.pool();
+    let others = |order_id: &str| ("other", order_id.to_owned());
+    let wait = |key, seen, owed_since| {
+        SagaTimer::in_progress(key, SagaStep::NotifyCustomer, None, NOW).seeing(seen, owed_since)
+    };
+    noted(pool, vec![wait(key("a"), 3, 3), wait(key("b \""), 3, 3), wait(others("a"), 3, 3)]).await;
+    sqlx::query("update saga_work set since = now() - interval '1 hour'").execute(pool).await.unwrap();
+
+    noted(pool, vec![wait(key("a"), 5, 5), wait(key("b \""), 5, 3), wait(others("a"), 5, 3), wait(key("c"), 5, 3)])
+        .await;
+
+    let query = "select saga, order_id, since < now() - interval '30 minutes' from saga_work order by 2, 1";
+    let rows: Vec<(String, String, bool)> = sqlx::query_as(query).fetch_all(pool).await.unwrap();
+    let mut expected = [(key("a"), false), (others("a"), true), (key("b \""), true), (key("c"), false)]
+        .map(|((saga, order_id), old)| (order_id, saga.to_owned(), old));
+    expected.sort();
+    assert_eq!(rows, expected.map(|(order_id, saga, old)| (saga, order_id, old)));
+}
+
 /// Whether the row is about what it was about an hour ago.
 async fn is_old(pool: &PgPool, order_id: &str) -> bool {
     let query = "select since < now() - interval '30 minutes' from saga_work where order_id = $1";
