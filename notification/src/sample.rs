@@ -102,6 +102,7 @@ fn edit() -> EditDetails {
     };
     EditDetails {
         total_before: "105.40".into(),
+        total_after: Some("1288.40".into()),
         lines: vec![desk],
         added_payment: Some("1183.00".into()),
         ..EditDetails::default()

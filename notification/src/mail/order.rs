@@ -72,6 +72,7 @@ pub(super) struct LineInMail {
 /// What an edit changed, as a mail shows it.
 pub(super) struct EditInMail {
     pub(super) total_before: String,
+    pub(super) total_after: String,
     pub(super) lines: Vec<EditedLineInMail>,
     /// That there are lines which are not in `lines`, and how many.
     pub(super) more_lines: Option<String>,
@@ -132,6 +133,7 @@ impl OrderInMail {
         };
         let edit = request.details.edit.as_ref().map(|edit| EditInMail {
             total_before: price(&edit.total_before),
+            total_after: price(edit.total_after.as_ref().unwrap_or(&request.total_amount)),
             lines: edit.lines.iter().map(edited).collect(),
             more_lines: writer.more_lines(edit.omitted_lines),
             added_payment: edit.added_payment.as_deref().map(price),

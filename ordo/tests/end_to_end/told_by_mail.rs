@@ -56,7 +56,7 @@ async fn a_customer_hears_once_of_an_edit_that_was_made_and_not_of_one_that_was_
     }
 
     let text = mail(&ordo, "Order a was changed").await;
-    for said in ["Cable (cable): 3, before 2", "Total before: €20.00", "Total now: €30.00", "We hold €10.00 more"]
+    for said in ["Cable (cable): 3, before 2", "Total before: €20.00", "Total after: €30.00", "We hold €10.00 more"]
     {
         assert!(text.contains(said), "{text}");
     }

@@ -118,6 +118,7 @@ pub(super) fn edit_details(order: &PlacedOrder, edit: &OrderEdit) -> Option<Edit
     let shown = fitting(all.into_iter(), MAX_EDITED_BYTES, |line| [&line.sku, &line.title]);
     Some(EditDetails {
         total_before: amount(outcome.total_before_minor),
+        total_after: Some(amount(outcome.total_after_minor)),
         omitted_lines: u32::try_from(count - shown.len()).unwrap_or(u32::MAX),
         lines: shown,
         added_payment: added.map(|payment| amount(payment.amount_minor)),

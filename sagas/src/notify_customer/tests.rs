@@ -137,6 +137,29 @@ fn a_mail_shows_no_line_that_an_edit_removed() {
     assert_eq!((lines, request.omitted_lines), (vec![("another", 1)], 0));
 }
 
+#[test]
+fn a_mail_about_an_edit_says_what_that_edit_changed_whatever_the_next_one_did_before_it_went() {
+    let edited = |id: &str, unit_price_minor| {
+        let edit_id = EditId::parse(id).unwrap();
+        let change = LineChange { line_number: 1, unit_price_minor: Some(unit_price_minor), ..LineChange::default() };
+        let changes = OrderChanges { lines: vec![change], ..OrderChanges::default() };
+        let request = RequestEdit { edit_id: edit_id.clone(), changes, payment: None, reason: None };
+        [OrderCommand::RequestEdit(request), OrderCommand::RecordOrderEdited { edit_id, units: vec![] }]
+    };
+    let confirmed = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }];
+    let events = after(confirmed.into_iter().chain(edited("e", 10_000)).chain(edited("f", 9_000)));
+    let order = OrderSession::open(&events).unwrap().unwrap();
+    let totals = [0, 1].map(|nth| {
+        let (template, notification_id) = (MailTemplate::OrderEdited, Uuid::nil());
+        let mail = OwedMail { template, nth, notification_id, cause: Uuid::nil() };
+        let request = content(&order, &mail, 1, None);
+        let edit = request.details.edit.unwrap();
+        (edit.total_before, edit.total_after.unwrap(), request.total_amount)
+    });
+    let expected = [("129.99", "100.00", "90.00"), ("100.00", "90.00", "90.00")];
+    assert_eq!(totals, expected.map(|(before, after, now)| (before.to_owned(), after.to_owned(), now.to_owned())));
+}
+
 #[tokio::test]
 async fn a_queue_that_does_not_answer_keeps_only_the_first_waiting_who_asks() {
     let queue = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -8,6 +8,8 @@ use crate::order::state::PlacedOrder;
 pub struct EditOutcome {
     /// What the order came to before.
     pub total_before_minor: i64,
+    /// What it came to after, until the next edit.
+    pub total_after_minor: i64,
     /// The lines of which there are more or less now, by their numbers.
     pub quantities: Vec<EditedQuantity>,
     /// How much less will be captured of what the provider holds. It is let go of once all is shipped.
@@ -55,6 +57,7 @@ impl PlacedOrder {
         let (released_minor, refunded_minor) = self.less_to_pay(owed_minor, self.owed_minor());
         EditOutcome {
             total_before_minor: total_minor,
+            total_after_minor: self.content.total_minor,
             quantities: compared.filter(|it| it.before != it.after).collect(),
             released_minor,
             refunded_minor,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 pub struct EditDetails {
     /// The order's total before the edit, as a decimal.
     pub total_before: String,
+    /// The order's total after the edit, as a decimal. Later edits do not change it. Requests of earlier builds do not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total_after: Option<String>,
     /// The lines of which there are more or less now: as many as fit into a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<EditedLine>,

@@ -29,6 +29,7 @@ fn a_request_for_each_mail_is_the_golden_bytes_and_reads_back() {
         (include_str!("../../golden/ordo.notification.requested.v1.out-of-stock.json"), out_of_stock()),
         (include_str!("../../golden/ordo.notification.requested.v1.staff-new-order.json"), for_staff()),
         (include_str!("../../golden/ordo.notification.requested.v1.order-edited.json"), edited()),
+        (include_str!("../../golden/ordo.notification.requested.v1.order-edited.total-after.json"), edited_twice()),
         (include_str!("../../golden/ordo.notification.requested.v1.payment-released.json"), released()),
         (include_str!("../../golden/ordo.notification.requested.v1.document.json"), with_a_document()),
         (include_str!("../../golden/ordo.notification.requested.v1.waiting.json"), waiting()),
@@ -222,6 +223,7 @@ fn refunded() -> NotificationRequested {
 fn edited() -> NotificationRequested {
     let edit = EditDetails {
         total_before: "259.98".into(),
+        total_after: None,
         lines: vec![EditedLine {
             sku: "sku-123".into(),
             title: "Wireless Headphones".into(),
@@ -236,6 +238,14 @@ fn edited() -> NotificationRequested {
     };
     let details = OrderDetails { edit: Some(edit), ..OrderDetails::default() };
     NotificationRequested { template: NotificationTemplate::OrderEdited, details, ..requested() }
+}
+
+fn edited_twice() -> NotificationRequested {
+    let mut request = edited();
+    if let Some(edit) = &mut request.details.edit {
+        edit.total_after = Some("149.99".into());
+    }
+    request
 }
 
 fn released() -> NotificationRequested {

@@ -153,7 +153,7 @@ pub(super) fn document(number: &str) -> Option<DocumentLink> {
     Some(DocumentLink { number: number.to_owned(), url })
 }
 
-/// More is to be paid, for a line that is new and for one of which there is more.
+/// More is to be paid, for a line that is new and for one of which there is more. Another edit changed the total since.
 pub(super) fn edit(title: &str) -> EditDetails {
     let line = |title: &str, before: &str, after: &str, unit: Option<&str>| EditedLine {
         sku: "sku-7".to_owned(),
@@ -163,7 +163,8 @@ pub(super) fn edit(title: &str) -> EditDetails {
         unit: unit.map(str::to_owned),
     };
     EditDetails {
-        total_before: "1379.99".to_owned(),
+        total_before: "1629.99".to_owned(),
+        total_after: Some("2879.99".to_owned()),
         lines: vec![line(title, "1", "2", None), line("Cable", "0", "1.5", Some("m"))],
         omitted_lines: 3,
         added_payment: Some("1250.00".to_owned()),
@@ -172,7 +173,7 @@ pub(super) fn edit(title: &str) -> EditDetails {
     }
 }
 
-/// Less is to be paid, and nothing changed but prices.
+/// Less is to be paid, and nothing changed but prices. An earlier build asked for the mail.
 fn less() -> EditDetails {
     EditDetails {
         total_before: "2700.00".to_owned(),

@@ -50,6 +50,7 @@ fn an_edit_knows_what_it_changed_and_what_that_takes_or_sets_free() {
     applies(&mut order, "e", &[("a", 1)]);
     let more = EditOutcome {
         total_before_minor: 2_000,
+        total_after_minor: 3_000,
         quantities: vec![EditedQuantity { line_number: 1, before: 2, after: 3 }],
         released_minor: 0,
         refunded_minor: 0,
@@ -60,6 +61,7 @@ fn an_edit_knows_what_it_changed_and_what_that_takes_or_sets_free() {
     applies(&mut order, "f", &[("b", 1)]);
     let less = EditOutcome {
         total_before_minor: 3_000,
+        total_after_minor: 500,
         quantities: vec![
             EditedQuantity { line_number: 1, before: 3, after: 0 },
             EditedQuantity { line_number: 2, before: 0, after: 1 },
