@@ -106,6 +106,10 @@ impl BulkActionFilter {
 
     /// Reads a filter that was checked when it was stored.
     pub(crate) fn read(kind: BulkActionKind, filter: &Value) -> Result<Self, serde_json::Error> {
+        // An array would be read as the conditions in their order, and an empty one as none: then all match.
+        if !filter.is_object() {
+            return Err(serde::de::Error::custom("it has to be an object"));
+        }
         Ok(match kind {
             BulkActionKind::RetrySagas | BulkActionKind::CompensateSagas => {
                 Self::StuckSagas(StuckSagaFilter::deserialize(filter)?)
@@ -228,6 +232,8 @@ mod tests {
             (RetrySagas, json!({ "error": "a\u{0}" }), "/filter/error must have 1 to 4000 characters"),
             (RetrySagas, json!({ "until": "now" }), "/filter is no filter of retry_sagas"),
             (RetrySagas, json!(null), "/filter is no filter"),
+            (RetrySagas, json!([]), "it has to be an object"),
+            (RedriveDeadLetters, json!([null, null]), "it has to be an object"),
             (CompensateSagas, json!({ "error": "x" }), "/filter/step must be given"),
             (RedriveDeadLetters, json!({ "queue": "mails" }), "/filter/queue must be notifications or replies"),
             (SkipParkedEvents, json!({}), "missing field `subscription`"),

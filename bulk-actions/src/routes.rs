@@ -2,6 +2,7 @@
 
 mod views;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
-use utoipa::openapi::OpenApi;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
+use utoipa::openapi::{OpenApi, Ref, RefOr};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -91,15 +93,35 @@ struct NewBody {
     rate: Option<i64>,
 }
 
-/// The filter of the kind: of sagas, dead letters, or parked streams.
-#[derive(ToSchema)]
-#[schema(as = BulkActionFilter)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "it describes what the bodies have")]
-enum AnyFilter {
-    StuckSagas(StuckSagaFilter),
-    DeadLetters(DeadLetterFilter),
-    ParkedStreams(ParkedStreamsFilter),
+/// Describes what the bodies have. No condition at all is a filter of several kinds, so it is any of them and not one.
+struct AnyFilter;
+
+impl utoipa::PartialSchema for AnyFilter {
+    fn schema() -> RefOr<Schema> {
+        let any = AnyOfBuilder::new()
+            .description(Some("The filter of the kind: of sagas, dead letters, or parked streams."))
+            .item(Ref::from_schema_name(StuckSagaFilter::name()))
+            .item(Ref::from_schema_name(DeadLetterFilter::name()))
+            .item(Ref::from_schema_name(ParkedStreamsFilter::name()));
+        RefOr::T(Schema::AnyOf(any.build()))
+    }
+}
+
+impl ToSchema for AnyFilter {
+    fn name() -> Cow<'static, str> {
+        "BulkActionFilter".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        use utoipa::PartialSchema;
+
+        schemas.push((StuckSagaFilter::name().into(), StuckSagaFilter::schema()));
+        schemas.push((DeadLetterFilter::name().into(), DeadLetterFilter::schema()));
+        schemas.push((ParkedStreamsFilter::name().into(), ParkedStreamsFilter::schema()));
+        StuckSagaFilter::schemas(schemas);
+        DeadLetterFilter::schemas(schemas);
+        ParkedStreamsFilter::schemas(schemas);
+    }
 }
 
 /// The query parameters of the list.

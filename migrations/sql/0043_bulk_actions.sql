@@ -32,3 +32,21 @@ create table bulk_actions (
 create index bulk_actions_unfinished on bulk_actions (leased_until nulls first) where ended_at is null;
 
 comment on table bulk_actions is 'What operators have done to all that matches, and how far it is.';
+
+-- An action is about sagas that were stuck when it began: one that gets stuck meanwhile is left alone, however long it has been at its step.
+alter table saga_work
+    add column stuck_since timestamptz;               -- null: it is not stuck, or was before this column was there
+
+create function note_stuck_saga() returns trigger
+    language plpgsql set search_path = pg_catalog
+as $$
+begin
+    new.stuck_since := clock_timestamp();
+    return new;
+end
+$$;
+
+create trigger saga_work_inserted_stuck before insert on saga_work for each row
+    when (new.stuck) execute function note_stuck_saga();
+create trigger saga_work_stuck before update on saga_work for each row
+    when (new.stuck and not old.stuck) execute function note_stuck_saga();

@@ -164,7 +164,7 @@ pub(crate) async fn start(
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
-                let bulk = bulk_actions::dependencies(settings, connections, &store, &stock).await?;
+                let bulk = bulk_actions::dependencies(settings, connections, &store, &stock, true).await?;
                 operate = operate.merge(::bulk_actions::routes(bulk.clone()));
                 running.spawn("bulk actions", ::bulk_actions::run(bulk, stop.clone()));
                 let sagas = dependencies::sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
@@ -254,7 +254,7 @@ pub(crate) async fn start(
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
     if let (Some(listener), Some(address)) = (listeners.console, console) {
-        let bulk = bulk_actions::dependencies(settings, connections, &store, &stock).await?;
+        let bulk = bulk_actions::dependencies(settings, connections, &store, &stock, false).await?;
         let of_operators = sagas::routes(reading.clone()).merge(replays.routes()).merge(::bulk_actions::routes(bulk));
         let api = Router::from(commands.merge(decisions).merge(parked).merge(of_operators));
         let may_act = console::may_act(&connections.database).await?;

@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use event_store::operations::{ParkedStreamAction, ParkedStreamActionError, RequestCondition, request_parked};
 use http::StatusCode;
 use problem::{Problem, ProblemType};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa::openapi::OpenApi;
@@ -19,6 +19,8 @@ use utoipa_axum::routes;
 
 use crate::replay::{invalid, parse_body};
 
+/// Up to here a floating point number has every whole number: 2^53.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 500;
 
@@ -53,10 +55,22 @@ struct ParkedStreamRequest {
 struct SkipBody {
     /// The position of the event that was looked at. It is skipped only as the first parked event of its stream.
     #[schema(minimum = 1)]
+    #[serde(deserialize_with = "whole_number")]
     position: i64,
     /// Why, for the log: not only spaces.
     #[schema(max_length = 500, pattern = r"[^\s]")]
     reason: String,
+}
+
+/// JSON has one kind of number: 7.0 is 7.
+fn whole_number<'de, D: Deserializer<'de>>(number: D) -> Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(number)?;
+    let whole = || {
+        let number = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= MOST_EXACT)?;
+        #[expect(clippy::cast_possible_truncation, reason = "it is whole, and far from the ends")]
+        Some(number as i64)
+    };
+    number.as_i64().or_else(whole).ok_or_else(|| serde::de::Error::custom("the position has to be a whole number"))
 }
 
 /// The parked events of a stream are handled again

@@ -65,10 +65,14 @@ impl StuckSagaTarget {
         };
         match decided {
             Ok(true) => ItemOutcome::Done,
-            Ok(false) | Err(InterventionError::Stale(_) | InterventionError::OtherVersion(_)) => ItemOutcome::MovedOn,
+            Ok(false) => ItemOutcome::MovedOn,
             Err(error @ InterventionError::NoSuchOrder(_)) => ItemOutcome::Refused(error.to_string()),
-            // Either the order does not wait for it any more, or it never takes such a decision.
-            Err(InterventionError::Refused(refusal)) => match report::still_waits(self.store.pool(), row).await {
+            // Either the order does not wait for it any more, or it never takes such a decision, or others changed it all the time.
+            Err(
+                refusal @ (InterventionError::Refused(_)
+                | InterventionError::Stale(_)
+                | InterventionError::OtherVersion(_)),
+            ) => match report::still_waits(self.store.pool(), row).await {
                 Ok(false) => ItemOutcome::MovedOn,
                 Ok(true) => ItemOutcome::Refused(refusal.to_string()),
                 Err(error) => ItemOutcome::Failed(error.to_string()),

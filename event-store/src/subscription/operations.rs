@@ -324,8 +324,8 @@ pub async fn count_parked_streams(pool: &PgPool, filter: ParkedStreamFilter<'_>)
     Ok(count)
 }
 
-/// Requests something for a parked stream if this event is still the first that is parked of it. `false`: it is not, and nothing is
-/// requested. So a skip that is asked for twice skips one event.
+/// Requests something for a parked stream if this event is still the first that is parked of it, and nothing else is requested already.
+/// `false`: nothing is requested. So a skip that is asked for twice skips one event.
 pub async fn request_parked_at(
     pool: &PgPool,
     event: &ParkedEvent,
@@ -334,6 +334,7 @@ pub async fn request_parked_at(
     let mut transaction = pool.begin().await?;
     let ask = "update parked_events set request = $5
                 where (subscription, stream_type, stream_id, position) = ($1, $2, $3, $4)
+                  and (request is null or request = $5)
                   and not exists (select from parked_events earlier
                                    where (earlier.subscription, earlier.stream_type, earlier.stream_id) = ($1, $2, $3)
                                      and earlier.position < $4)";

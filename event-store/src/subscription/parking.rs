@@ -165,7 +165,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         delete.bind(handled).execute(&mut *transaction).await?;
         if let Some(error) = &error {
             let update = format!(
-                "update parked_events set error = $5, attempts = attempts + 1, request = null
+                "update parked_events
+                    set error = $5, attempts = attempts + 1, request = null,
+                        parked_at = case when error is null then clock_timestamp() else parked_at end
                   where {of_stream} and position = $4"
             );
             let update = sqlx::query(&update).bind(subscription).bind(stream_type).bind(stream_id);

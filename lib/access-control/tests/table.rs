@@ -59,7 +59,9 @@ fn who_is_not_known_reaches_only_what_is_for_everyone() {
 fn an_operator_may_do_everything_and_an_auditor_changes_nothing() {
     for route in ROUTES {
         assert_eq!(route.grant(Role::Operator), Some(RoutePermission::All), "{route:?}");
-        assert_eq!(route.grant(Role::Auditor).is_some(), route.method == "GET", "{route:?}");
+        // Items as they are stored hold everything, and nothing masks them.
+        let is_raw = route.path.starts_with("/read-models");
+        assert_eq!(route.grant(Role::Auditor).is_some(), route.method == "GET" && !is_raw, "{route:?}");
     }
 }
 

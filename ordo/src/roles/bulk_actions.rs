@@ -9,14 +9,18 @@ use crate::connections::SharedClients;
 use crate::migrate;
 use crate::settings::Settings;
 
-/// Without queues there are none on dead letters: a process that has the console alone may know none.
+/// `carries_out`: whether the process carries actions on, for which it needs the queues. One that has the console alone may know none.
 pub(super) async fn dependencies(
     settings: &Settings,
     connections: &SharedClients,
     store: &EventStore,
     stock: &StreamLocks<Stock>,
+    carries_out: bool,
 ) -> anyhow::Result<BulkActionDependencies> {
-    let of_process = migrate::find_queues(&connections.sqs, settings).await.ok().zip(settings.message_keys().ok());
+    let of_process = match carries_out {
+        true => Some((migrate::find_queues(&connections.sqs, settings).await?, settings.message_keys()?)),
+        false => migrate::find_queues(&connections.sqs, settings).await.ok().zip(settings.message_keys().ok()),
+    };
     let (dead_letters, keys) = match of_process {
         Some((queues, keys)) => {
             let of_origin = |origin| DeadLetterQueue::of(connections.sqs.clone(), origin, &queues);

@@ -78,6 +78,8 @@ fn once_admitted(route: &Route) -> u16 {
         (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
         // There is no such order.
         (_, "/read-models/{projection}/streams/{id}/steps") => 404,
+        // It has to say which event.
+        (_, "/subscriptions/{name}/parked-events/{stream_id}/skip") => 422,
         (_, path)
             if ["/webhooks/", "/subscriptions/", "/bulk-actions/{id}"].iter().any(|begin| path.starts_with(begin)) =>
         {

@@ -72,7 +72,8 @@ pub struct EndedSagaRow {
 const COLUMNS: &str =
     "saga, order_id, step, sent + failures, failures, since, nullif(due_at, 'infinity'), stuck, last_error";
 const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or strpos(last_error, $2) > 0)
-     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)
+     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4
+         and (not stuck or stuck_since is null or stuck_since <= $4))
      and ($5::text[] is null or order_id = any($5))";
 
 /// The place of a saga in the list of waiting sagas, longest first.
