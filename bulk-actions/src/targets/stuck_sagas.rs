@@ -121,5 +121,6 @@ fn condition(filter: &StuckSagaFilter, until: DateTime<Utc>) -> WaitingSagaFilte
         step: step.as_deref().and_then(SagaStep::parse),
         until: Some(since.map_or(until, |since| since.min(until))),
         orders: order_ids.as_deref(),
+        stuck_by: Some(until),
     }
 }

@@ -206,6 +206,7 @@ impl SagaChoice {
             step: self.step,
             until: Some(self.until.0),
             orders: (!self.orders.is_empty()).then_some(&self.orders[..]),
+            stuck_by: Some(self.until.0),
         }
     }
 

@@ -113,7 +113,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
         step: SagaStep::parse(&asked.step),
         error: Some(asked.error.as_str()).filter(|error| !error.is_empty()),
         until: asked.until.parse().ok(),
-        orders: None,
+        ..WaitingSagaFilter::default()
     };
     let groups = sagas::report::groups(console.0.store.pool(), filter).await.map_err(unavailable)?;
     let reasons = groups.into_iter().map(|group| {

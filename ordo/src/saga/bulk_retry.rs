@@ -103,7 +103,8 @@ impl<'a> RetryCandidatePages<'a> {
         if args.failed {
             return Self::Failed { filter: GivenUpMailFilter { error, until }, after: 0, orders: HashSet::new() };
         }
-        Self::Stuck(WaitingSagaFilter { stuck: Some(true), error, step: args.step, until, orders: None }, None)
+        let (stuck, step) = (Some(true), args.step);
+        Self::Stuck(WaitingSagaFilter { stuck, error, step, until, orders: None, stuck_by: until }, None)
     }
 
     /// `None`: there are no more pages.

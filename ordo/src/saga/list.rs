@@ -21,7 +21,8 @@ pub(super) async fn run(pool: &PgPool, args: &SagaListArgs) -> anyhow::Result<()
 }
 
 async fn waiting(pool: &PgPool, args: &SagaListArgs, stuck: Option<bool>) -> anyhow::Result<()> {
-    let filter = WaitingSagaFilter { stuck, error: args.error.as_deref(), step: args.step, until: None, orders: None };
+    let (error, step) = (args.error.as_deref(), args.step);
+    let filter = WaitingSagaFilter { stuck, error, step, ..WaitingSagaFilter::default() };
     let rows = report::waiting(pool, filter, None, args.limit.get().into()).await?;
     let groups = report::groups(pool, filter).await?;
     let (running, stuck) = report::count(pool, filter).await?;

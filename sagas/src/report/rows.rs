@@ -39,6 +39,8 @@ pub struct WaitingSagaFilter<'a> {
     pub until: Option<DateTime<Utc>>,
     /// Only sagas of these orders.
     pub orders: Option<&'a [String]>,
+    /// Not those that got stuck later, however long they have been at their step.
+    pub stuck_by: Option<DateTime<Utc>>,
 }
 
 /// How many sagas wait at a step for the same reason.
@@ -72,9 +74,9 @@ pub struct EndedSagaRow {
 const COLUMNS: &str =
     "saga, order_id, step, sent + failures, failures, since, nullif(due_at, 'infinity'), stuck, last_error";
 const WHERE: &str = "($1::bool is null or stuck = $1) and ($2::text is null or strpos(last_error, $2) > 0)
-     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4
-         and (not stuck or stuck_since is null or stuck_since <= $4))
-     and ($5::text[] is null or order_id = any($5))";
+     and ($3::text is null or step = $3) and ($4::timestamptz is null or since <= $4)
+     and ($5::text[] is null or order_id = any($5))
+     and ($6::timestamptz is null or stuck_since is null or stuck_since <= $6)";
 
 /// The place of a saga in the list of waiting sagas, longest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +106,8 @@ pub async fn waiting(
     let stuck = if filter.stuck == Some(true) { "stuck" } else { "true" };
     let query = format!(
         "select {COLUMNS} from saga_work where {stuck} and {WHERE}
-            and ($6::timestamptz is null or (since, saga, order_id) > ($6, $7, $8))
-          order by since, saga, order_id limit $9"
+            and ($7::timestamptz is null or (since, saga, order_id) > ($7, $8, $9))
+          order by since, saga, order_id limit $10"
     );
     let rows = bound(sqlx::query(&query), filter)
         .bind(after.map(|row| row.since))
@@ -179,8 +181,8 @@ pub(super) async fn of_order(
 type PgQuery<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
 fn bound<'q>(query: PgQuery<'q>, filter: WaitingSagaFilter<'q>) -> PgQuery<'q> {
-    let WaitingSagaFilter { stuck, error, step, until, orders } = filter;
-    query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until).bind(orders)
+    let WaitingSagaFilter { stuck, error, step, until, orders, stuck_by } = filter;
+    query.bind(stuck).bind(error).bind(step.map(SagaStep::name)).bind(until).bind(orders).bind(stuck_by)
 }
 
 fn row(row: &PgRow) -> Result<WaitingSagaRow, sqlx::Error> {

@@ -132,7 +132,8 @@ async fn page(store: &EventStore, caller: &AuthorizedCaller, asked: SagasQuery) 
     let limit = limit.filter(|limit| (1..=MAX_LIMIT).contains(limit));
     let limit = limit.ok_or_else(|| invalid("limit", format!("must be a whole number from 1 to {MAX_LIMIT}")))?;
     let after = cursor.as_deref().map(|text| SagaListCursor::decode(text, &question)).transpose()?;
-    let filter = WaitingSagaFilter { stuck, step, error: question.error.as_deref(), until, orders: None };
+    let filter =
+        WaitingSagaFilter { stuck, step, error: question.error.as_deref(), until, ..WaitingSagaFilter::default() };
     // One row more than the limit tells whether there is a next page.
     let mut rows =
         report::waiting(store.pool(), filter, after.as_ref(), i64::from(limit) + 1).await.map_err(unavailable)?;

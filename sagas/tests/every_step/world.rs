@@ -18,6 +18,7 @@ use embedded::sqs::Sqs;
 use event_store::{AppendError, AppendQueueSettings, EventStore, Metadata, NewEvent, StreamAppend, StreamLocks};
 use messaging::{NotificationTemplate, QueueProvisioningSettings, Queues, queues};
 use sagas::SagaSettings;
+use sagas::operator::InterventionError;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use testkit::{Database, FaultyGateway};
@@ -247,6 +248,16 @@ impl World {
         decision: OperatorDecision,
         payment_number: Option<u32>,
     ) {
+        self.try_intervene_on(order_id, step, decision, payment_number).await.unwrap();
+    }
+
+    pub(crate) async fn try_intervene_on(
+        &self,
+        order_id: &str,
+        step: SagaStep,
+        decision: OperatorDecision,
+        payment_number: Option<u32>,
+    ) -> Result<Vec<&'static str>, InterventionError> {
         let stock = StreamLocks::new(self.store.clone(), 100);
         let (actor, reason) = ("ann".to_owned(), "because".to_owned());
         let intervention = OperatorIntervened {
@@ -258,7 +269,7 @@ impl World {
             customer_message: Some(SORRY.to_owned()),
             notification_id: None,
         };
-        sagas::operator::intervene(&self.store, &stock, order_id, intervention, None).await.unwrap();
+        sagas::operator::intervene(&self.store, &stock, order_id, intervention, None).await
     }
 
     pub(crate) async fn end(mut self) {
