@@ -21,7 +21,7 @@ const PAGES: [&str; 16] = [
     "/orders/read-000000000007",
     "/sagas",
     "/sagas?state=stuck",
-    "/dead-letters",
+    "/bulk-actions",
     "/parked-events",
     "/read-models",
     "/replay",
