@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use error_chain::error_chain;
 use sqlx::PgPool;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -30,7 +30,9 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
     let mut running = JoinSet::new();
     let mut prune_at = Instant::now();
     while !stop.is_cancelled() {
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            say_if_broken_off(ended);
+        }
         if Instant::now() >= prune_at {
             prune(deps.store.pool()).await;
             prune_at = Instant::now() + PRUNE_EVERY;
@@ -48,7 +50,16 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
         }
         let _ = stop.run_until_cancelled(tokio::time::sleep(POLL)).await;
     }
-    running.join_all().await;
+    while let Some(ended) = running.join_next().await {
+        say_if_broken_off(ended);
+    }
+}
+
+/// Its lease ends, and it is taken again.
+fn say_if_broken_off(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = error_chain(&error), "a bulk action was broken off");
+    }
 }
 
 /// Carries an action on until it ends, another process has it, or the process stops.
