@@ -137,7 +137,7 @@ impl OrderSession {
     pub(crate) fn rebase(&mut self, events: &[StoredEvent]) -> Result<(), StepError> {
         let found = Self::open(events).map_err(|error| StepError::new(&error))?;
         let mut rebased = found.ok_or_else(|| StepError::Failed("the order is not there any more".to_owned()))?;
-        (rebased.requests_sent, rebased.unstored_since) = (self.requests_sent, self.unstored_since);
+        rebased.unstored_since = self.unstored_since;
         (rebased.metadata, rebased.now) = (std::mem::take(&mut self.metadata), self.now);
         // An answer about means of payment that were replaced meanwhile says nothing of those that are used now.
         let is_outdated = rebased.order.replaced_means() != self.order.replaced_means();
@@ -145,6 +145,10 @@ impl OrderSession {
             if !(is_outdated && is_about_authorization(&command)) {
                 let _ = rebased.decide(command);
             }
+        }
+        // Requests for a mail that was answered meanwhile are none for the mail that is owed now.
+        if rebased.mail_owed_since == self.mail_owed_since {
+            rebased.requests_sent = self.requests_sent;
         }
         *self = rebased;
         Ok(())

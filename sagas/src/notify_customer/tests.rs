@@ -2,14 +2,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::ids::{DocumentId, EditId, LocationId, ShipmentId, Sku};
+use domain::ids::{DocumentId, EditId, LocationId, NoteId, ShipmentId, Sku};
 use domain::order::event::{
-    BackorderedUnits, CancellationRequested, InvoiceIssued, LineChange, LineQuantity, OperatorIntervened, OrderChanges,
-    OrderLine, OrderNumbered, OrderShipped, PaymentCaptured, PaymentDeclined, PaymentOutcomeUnknown, PaymentVoided,
-    Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
+    BackorderedUnits, CancellationRequested, InvoiceIssued, LineChange, LineQuantity, NoteAdded, NotificationSent,
+    OperatorIntervened, OrderChanges, OrderLine, OrderNumbered, OrderShipped, PaymentCaptured, PaymentDeclined,
+    PaymentOutcomeUnknown, PaymentVoided, Shortage, SkuQuantity, StockReleased, StockReservationFailed, StockReserved,
 };
 use domain::order::saga::OperatorDecision;
-use domain::order::{OrderEvent, RequestEdit};
+use domain::order::{OrderEvent, RequestEdit, ShipOrder};
 use event_store::{AppendQueueSettings, EventStore};
 use messaging::{DocumentLink, ProducerSettings};
 use tokio::net::TcpListener;
@@ -274,6 +274,43 @@ fn a_mail_about_a_shipment_waits_for_its_invoice_and_links_to_it() {
     // It is not the confirmation's.
     let (_, confirmation) = confirmed();
     assert_eq!(content(&order, &confirmation, 1, Some(&url)).details.document, None);
+}
+
+#[test]
+fn requests_for_a_mail_that_was_answered_meanwhile_are_none_for_the_next_one() {
+    let shipped = OrderCommand::ShipOrder(ShipOrder {
+        shipment_id: ShipmentId::parse("s-1").unwrap(),
+        lines: None,
+        parcels: vec![],
+        location: None,
+    });
+    let known = [reserved(), authorized(), OrderCommand::ConfirmOrder { mail_staff: false }, shipped];
+    let requested = || {
+        let mut order = OrderSession::open(&after(known.clone())).unwrap().unwrap();
+        order.requests_sent = 1;
+        order
+    };
+    let noted = OrderCommand::AddNote(NoteAdded {
+        note_id: NoteId::parse("n-1").unwrap(),
+        text: "for the office".into(),
+        author: None,
+    });
+    let mut order = requested();
+    order.rebase(&after(known.clone().into_iter().chain([noted]))).unwrap();
+    assert_eq!(order.order.owed_mail(), Some((MailTemplate::OrderConfirmed, 0)));
+    assert_eq!(order.requests_sent, 1);
+
+    let answered = OrderCommand::RecordNotificationSent(NotificationSent {
+        notification_id: Uuid::nil(),
+        template: MailTemplate::OrderConfirmed,
+        recipient: "c@example.com".into(),
+        provider_message_id: "m-1".into(),
+        nth: Some(0),
+    });
+    let mut order = requested();
+    order.rebase(&after(known.clone().into_iter().chain([answered]))).unwrap();
+    assert_eq!(order.order.owed_mail(), Some((MailTemplate::OrderShipped, 0)));
+    assert_eq!(order.requests_sent, 0);
 }
 
 #[test]
