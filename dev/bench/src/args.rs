@@ -10,8 +10,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use self::bounds::{
-    between, duration, factor, intake_roles, orders, rate, selling_roles, token, visible_roles, warm_up,
+    between, duration, factor, intake_roles, orders, payload, rate, selling_roles, token, visible_roles, warm_up,
 };
+use crate::orders::OrderBody;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Bench {
@@ -52,9 +53,10 @@ pub(crate) struct Measuring {
     /// How many times to measure; the median is shown, with the least and the most
     #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
     pub(crate) runs: usize,
-    /// The size of an order: longer notes, and more lines where those do not suffice [default: the demo order]
-    #[arg(long, value_name = "BYTES", value_parser = between::<usize, 512, 262_144>)]
-    pub(crate) payload: Option<usize>,
+    /// What an order says: the demo order; `full`: two addresses, taxes, discounts, postage; a number: the demo order in so many
+    /// bytes, by longer notes, and more lines where those do not suffice
+    #[arg(long, value_name = "demo|full|BYTES", default_value = "demo", value_parser = payload)]
+    pub(crate) payload: OrderBody,
     /// Say it as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -20,7 +20,7 @@ use crate::args::Console;
 use crate::databases::Database;
 use crate::figures::{Latencies, Spread, count};
 use crate::load::Load;
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 use crate::program::Ordo;
 use crate::progress::Progress;
 use crate::reads::fill;
@@ -151,7 +151,7 @@ async fn post<T>(
 ) -> anyhow::Result<(Latencies, T)> {
     let load = Load {
         address: server.address,
-        requests: Orders::new(&server.address.to_string(), None, false),
+        requests: Orders::new(&server.address.to_string(), OrderBody::Demo, false),
         connections: CONNECTIONS,
         per_second: Some(args.rate),
         warm_up: args.warm_up,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::databases::Database;
 use crate::figures::{Latencies, count, micros_per_order};
 use crate::load::{Load, Tally};
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 use crate::processes;
 use crate::server::Server;
 
@@ -31,7 +31,7 @@ pub(crate) struct Contender {
 /// How a run is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
-    pub(crate) payload: Option<usize>,
+    pub(crate) payload: OrderBody,
     pub(crate) idempotency_keys: bool,
     pub(crate) connections: usize,
     /// `None`: a closed loop.

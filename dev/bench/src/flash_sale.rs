@@ -22,7 +22,7 @@ use crate::args::FlashSale;
 use crate::databases::Database;
 use crate::figures::{Latencies, Spread, count};
 use crate::http_client::ApiClient;
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 use crate::program::Ordo;
 use crate::progress::Progress;
 use crate::server::Server;
@@ -111,7 +111,7 @@ async fn sell(args: &FlashSale, server: &Server, database: &Database) -> anyhow:
     ensure!(status.is_success(), "{url} answered {status}: {answer}");
 
     let mut watch = Watch::start(database).await?;
-    let orders = Orders::of_sku(&sku, &server.address.to_string(), None, false);
+    let orders = Orders::of_sku(&sku, &server.address.to_string(), OrderBody::Demo, false);
     let prefix = orders.prefix().to_owned();
     let crowd = crowd::start(server.address, orders, args.orders, args.connections)?;
     let posted = crowd.await.context("the load generator died")??;

@@ -1,10 +1,21 @@
-//! The orders that are posted: the demo order, each under an id of its own and spread over 1,000 customers.
+//! The orders that are posted: the demo order or a full one, each under an id of its own and spread over 1,000 customers.
 //!
 //! A request is prepared once; for each order only the digits that differ are written into it.
 
 use uuid::Uuid;
 
 use crate::load::Requests;
+
+/// What an order says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OrderBody {
+    /// The demo order.
+    Demo,
+    /// The demo order in so many bytes: longer notes, and more lines where those do not suffice.
+    OfBytes(usize),
+    /// What a shop sends: two addresses, a customer, two lines with taxes and discounts, postage. About 2 kB.
+    Full,
+}
 
 /// Whole requests. Each connection has a copy of its own.
 #[derive(Debug, Clone)]
@@ -29,36 +40,34 @@ const SKU: &str = "sku-123";
 
 impl Orders {
     /// Orders for the API at `host`, with ids that no other orders have.
-    pub(crate) fn new(host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+    pub(crate) fn new(host: &str, payload: OrderBody, idempotency_keys: bool) -> Self {
         Self::of_sku(SKU, host, payload, idempotency_keys)
     }
 
     /// The same for one unit of this SKU.
-    pub(crate) fn of_sku(sku: &str, host: &str, payload: Option<usize>, idempotency_keys: bool) -> Self {
+    pub(crate) fn of_sku(sku: &str, host: &str, payload: OrderBody, idempotency_keys: bool) -> Self {
         Self::prepare(sku, host, payload, idempotency_keys, None)
     }
 
     /// The same from a caller with this credential, if any.
     pub(crate) fn with_credential(
         host: &str,
-        payload: Option<usize>,
+        payload: OrderBody,
         idempotency_keys: bool,
         credential: Option<&str>,
     ) -> Self {
         Self::prepare(SKU, host, payload, idempotency_keys, credential)
     }
 
-    fn prepare(
-        sku: &str,
-        host: &str,
-        payload: Option<usize>,
-        idempotency_keys: bool,
-        credential: Option<&str>,
-    ) -> Self {
+    fn prepare(sku: &str, host: &str, payload: OrderBody, idempotency_keys: bool, credential: Option<&str>) -> Self {
         let prefix = format!("bench-{}-", Uuid::now_v7().simple());
         let order_id = format!("{prefix}{}", "0".repeat(ORDER_DIGITS));
         let customer = format!("customer-{}", "0".repeat(CUSTOMER_DIGITS));
-        let body = body(&order_id, &customer, sku, payload);
+        let body = match payload {
+            OrderBody::Demo => demo_order(&order_id, &customer, sku, 0),
+            OrderBody::OfBytes(bytes) => demo_order(&order_id, &customer, sku, bytes),
+            OrderBody::Full => full_order(&order_id, &customer, sku),
+        };
         let key = idempotency_keys.then(|| Uuid::now_v7().to_string());
         let mut head = format!("POST /orders HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n");
         if let Some(credential) = credential {
@@ -126,8 +135,8 @@ pub(crate) fn write_digits(request: &mut [u8], at: usize, digits: usize, mut num
     }
 }
 
-/// The demo order; with `bytes`, of that size: longer notes, and more lines where those do not suffice.
-fn body(order_id: &str, customer: &str, sku: &str, bytes: Option<usize>) -> String {
+/// The demo order, in at least so many bytes.
+fn demo_order(order_id: &str, customer: &str, sku: &str, bytes: usize) -> String {
     let of = |more_lines: usize, notes: usize| {
         let total = UNIT_PRICE_CENTS * (1 + more_lines);
         let line = format!(
@@ -147,12 +156,51 @@ fn body(order_id: &str, customer: &str, sku: &str, bytes: Option<usize>) -> Stri
     let longer_notes = LONGEST_NOTES - NOTES.len();
     let mut more_lines = 0;
     loop {
-        let missing = bytes.unwrap_or(0).saturating_sub(of(more_lines, 0).len());
+        let missing = bytes.saturating_sub(of(more_lines, 0).len());
         if missing <= longer_notes {
             return of(more_lines, missing);
         }
         more_lines += 1;
     }
+}
+
+fn full_order(order_id: &str, customer: &str, sku: &str) -> String {
+    let address = |name: &str| {
+        serde_json::json!({
+            "name": name, "company": "Analytical Engines GmbH", "line1": "Friedrichstraße 123", "line2": "Hinterhaus, 3. Stock",
+            "city": "Berlin", "region": "BE", "postalCode": "10117", "country": "DE", "phone": "+493012345678",
+        })
+    };
+    let tax =
+        |amount: &str| serde_json::json!([{ "name": "VAT 19 %", "rate": "0.19", "amount": amount, "included": false }]);
+    serde_json::json!({
+        "orderId": order_id, "customerId": customer, "currency": "USD", "totalAmount": "295.69",
+        "customer": { "id": customer, "email": "ada.lovelace@shop.example", "name": "Ada Lovelace", "locale": "en-GB" },
+        "shippingAddress": address("Ada Lovelace"), "billingAddress": address("A. Lovelace, accounts payable"),
+        "items": [
+            {
+                "sku": sku, "title": "Wireless Headphones, noise cancelling, black", "quantity": 1, "unitPrice": "129.99",
+                "taxes": tax("24.70"), "options": { "colour": "black", "plug": "USB-C" },
+            },
+            {
+                "sku": "TSHIRT/RED L", "title": "T-shirt, organic cotton, red, size L", "quantity": 3, "unitPrice": "25.00",
+                "discounts": [{ "code": "SUMMER10", "amount": "7.50", "reason": "Ten percent off in summer" }],
+                "taxes": tax("12.83"),
+            },
+            {
+                "sku": "MUG-BLUE", "title": "Mug, blue, 330 ml, stoneware", "quantity": 3, "unitPrice": "12.50",
+                "taxes": tax("7.13"),
+            },
+        ],
+        "shipping": { "method": "standard", "carrier": "DHL", "amount": "13.48", "taxes": tax("2.56") },
+        "notes": "Please leave it with the neighbours on the second floor if nobody is in before six.",
+        "tags": ["web", "newsletter", "summer"],
+        "metadata": {
+            "channel": "web", "campaign": "summer-2026", "basketId": "7b0c2c5e-8a3f-4b5e-9b5d-2d4a1f0e6c11",
+            "requestedAt": "1759035874964", "client": "storefront 4.12.0",
+        },
+    })
+    .to_string()
 }
 
 #[cfg(test)]
@@ -165,9 +213,10 @@ mod tests {
 
     #[test]
     fn every_order_is_one_the_api_takes_under_an_id_of_its_own() {
-        let mut orders = Orders::new("127.0.0.1:3000", None, false);
         let mut seen = HashSet::new();
-        for nth in [0, 1, 999, 1_000, 123_456_789_012] {
+        let each = |body| [0, 1, 999, 1_000, 123_456_789_012].map(move |nth| (body, nth));
+        for (body, nth) in [OrderBody::Demo, OrderBody::Full].into_iter().flat_map(each) {
+            let mut orders = Orders::new("127.0.0.1:3000", body, false);
             let order = PostedOrder::parse(orders.order(nth)).unwrap();
             let order_id = order.order_id.unwrap().to_string();
             assert_eq!(order_id, orders.order_id(nth));
@@ -180,7 +229,7 @@ mod tests {
     #[test]
     fn an_order_has_the_size_that_was_asked_for_and_its_lines_add_up() {
         for bytes in [512, 1_000, 4_300, 5_000, 20_000, 262_144] {
-            let mut orders = Orders::new("127.0.0.1:3000", Some(bytes), false);
+            let mut orders = Orders::new("127.0.0.1:3000", OrderBody::OfBytes(bytes), false);
             assert_eq!(orders.order_bytes(), bytes);
             let order = PostedOrder::parse(orders.order(7)).unwrap();
             assert!(order.content.notes.unwrap().chars().count() <= LONGEST_NOTES);
@@ -189,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_request_says_how_long_it_is_and_has_a_fresh_key_if_asked() {
-        let mut orders = Orders::new("shop:80", None, true);
+        let mut orders = Orders::new("shop:80", OrderBody::Demo, true);
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let keys: HashSet<Uuid> = (0..100)
             .map(|nth| {
@@ -200,8 +249,8 @@ mod tests {
             })
             .collect();
         assert_eq!(keys.len(), 100);
-        assert!(!text(Orders::new("shop:80", None, false).request(0)).contains("Idempotency-Key"));
-        let mut authorized = Orders::with_credential("shop:80", None, false, Some("a.b.c"));
+        assert!(!text(Orders::new("shop:80", OrderBody::Demo, false).request(0)).contains("Idempotency-Key"));
+        let mut authorized = Orders::with_credential("shop:80", OrderBody::Demo, false, Some("a.b.c"));
         let request = text(authorized.request(7));
         assert!(request.contains("\r\nAuthorization: Bearer a.b.c\r\n") && request.contains(&authorized.order_id(7)));
     }

@@ -25,7 +25,7 @@ use crate::args::Replay;
 use crate::databases::Database;
 use crate::figures::{Latencies, Spread, count};
 use crate::load::Load;
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 use crate::processes;
 use crate::program::Ordo;
 use crate::progress::Progress;
@@ -89,7 +89,7 @@ pub(crate) async fn run(args: &Replay, ordo: &Ordo) -> anyhow::Result<()> {
     let database = Database::at(&postgres.url()).await?;
     ordo.migrate(&database.url).await?;
     progress.say(&format!("making {} events", args.events));
-    let mut generated_log = GeneratedLog::new(args.events, Some(args.order_bytes), args.scattered)?;
+    let mut generated_log = GeneratedLog::new(args.events, args.order_bytes, args.scattered)?;
     let made =
         copy_in(PgConnection::connect(&database.url).await?, &mut generated_log).await.map_err(
             |error| match error {
@@ -175,7 +175,7 @@ async fn meanwhile(
     let server = ordo.serve(&args.roles, &database.url).await?;
     let load = |duration| Load {
         address: server.address,
-        requests: Orders::new(&server.address.to_string(), None, false),
+        requests: Orders::new(&server.address.to_string(), OrderBody::Demo, false),
         connections: CONNECTIONS,
         per_second: Some(rate),
         warm_up: Duration::from_secs(2),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ordo::settings::PlatformRole;
 
+use crate::orders::OrderBody;
+
 pub(super) fn warm_up(text: &str) -> Result<Duration, String> {
     seconds(text, 0.0, 3_600.0)
 }
@@ -63,6 +65,16 @@ fn roles(text: &str, needed: &[PlatformRole]) -> Result<String, String> {
 /// The inbox keeps no more mails, and all of them must be seen.
 pub(super) fn orders(text: &str) -> Result<usize, String> {
     integer(text, 1, embedded::inbox::MESSAGES_KEPT)
+}
+
+pub(super) fn payload(text: &str) -> Result<OrderBody, String> {
+    match text {
+        "demo" => Ok(OrderBody::Demo),
+        "full" => Ok(OrderBody::Full),
+        bytes => between::<usize, 512, 262_144>(bytes)
+            .map(OrderBody::OfBytes)
+            .map_err(|error| format!("{error}, demo or full")),
+    }
 }
 
 pub(super) fn between<N, const LEAST: u64, const MOST: u64>(text: &str) -> Result<N, String>

@@ -17,7 +17,7 @@ fn intake_needs_nothing_and_takes_a_list_of_connections() {
     let Bench::Intake(intake) = parse("intake").unwrap() else { panic!("not intake") };
     assert_eq!(intake.connections, [16, 64, 256]);
     assert_eq!((intake.measuring.runs, intake.duration), (3, Duration::from_secs(5)));
-    assert_eq!((intake.rate, intake.overload, intake.measuring.payload), (None, None, None));
+    assert_eq!((intake.rate, intake.overload, intake.measuring.payload), (None, None, OrderBody::Demo));
     let Bench::Intake(intake) = parse("intake --connections 1,10000 --warm-up 0 --duration 0.5").unwrap() else {
         panic!("not intake")
     };

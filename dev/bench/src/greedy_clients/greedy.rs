@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::PATIENCE;
 use crate::connection::Connection;
 use crate::load::{Requests, connect};
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 
 /// How many post large orders, and how many write notes.
 const WRITERS: u64 = 8;
@@ -92,7 +92,7 @@ pub(super) async fn never_read(address: SocketAddr, streams: usize, stop: Cancel
 
 /// Posts orders of that size until all of them are taken.
 pub(super) async fn post_large_orders(address: SocketAddr, orders: u64, bytes: usize) -> anyhow::Result<Posted> {
-    let requests = Orders::new(&address.to_string(), Some(bytes), false);
+    let requests = Orders::new(&address.to_string(), OrderBody::OfBytes(bytes), false);
     let busy = Arc::new(AtomicU64::new(0));
     let mut all = JoinSet::new();
     for first in 0..WRITERS {
@@ -118,7 +118,7 @@ pub(super) async fn post_large_orders(address: SocketAddr, orders: u64, bytes: u
 
 /// Posts an order and so many notes on it.
 pub(super) async fn write_notes(address: SocketAddr, notes: u64) -> anyhow::Result<Notes> {
-    let mut orders = Orders::new(&address.to_string(), None, false);
+    let mut orders = Orders::new(&address.to_string(), OrderBody::Demo, false);
     let posted = Writer::new(address).exchange(orders.request(0)).await?;
     ensure!(posted == 201, "the order to write notes on was answered {posted}");
     let path = format!("/orders/{}/notes", orders.order_id(0));

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::PATIENCE;
 use crate::connection::Connection;
 use crate::load::{Requests, histogram, micros};
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 
 /// Loopback has more than one address on Linux; elsewhere all share one.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
@@ -60,7 +60,7 @@ pub(super) async fn ask_for_health(address: SocketAddr, stop: CancellationToken)
 
 /// Posts an order again and again, until told to stop.
 pub(super) async fn order(address: SocketAddr, stop: CancellationToken) -> Served {
-    let mut orders = Orders::new(&address.to_string(), None, false);
+    let mut orders = Orders::new(&address.to_string(), OrderBody::Demo, false);
     every(ORDER_EVERY, stop, address, 201, move |nth| orders.request(nth).to_vec()).await
 }
 

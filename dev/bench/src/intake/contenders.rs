@@ -7,7 +7,7 @@ use crate::address_of;
 use crate::args::Intake;
 use crate::contender::Contender;
 use crate::databases::{Database, RowBytes};
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 use crate::pgbench::Pgbench;
 use crate::program::Ordo;
 use crate::progress::Progress;
@@ -99,7 +99,7 @@ impl Contenders {
         }
     }
 
-    pub(super) fn order_bytes(&self, payload: Option<usize>) -> usize {
+    pub(super) fn order_bytes(&self, payload: OrderBody) -> usize {
         Orders::new("", payload, false).order_bytes()
     }
 }

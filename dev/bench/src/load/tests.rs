@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 
 /// A server that answers each request as `answer` says; it sees how many came before.
 async fn server<F>(answer: impl Fn(u64) -> F + Clone + Send + 'static) -> SocketAddr
@@ -36,7 +36,7 @@ where
 }
 
 fn load(address: SocketAddr, connections: usize, per_second: Option<f64>) -> Load<Orders> {
-    let requests = Orders::new(&address.to_string(), None, false);
+    let requests = Orders::new(&address.to_string(), OrderBody::Demo, false);
     let duration = Duration::from_millis(400);
     Load { address, requests, connections, per_second, warm_up: Duration::ZERO, duration }
 }

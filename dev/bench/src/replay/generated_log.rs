@@ -15,7 +15,7 @@ use event_store::bulk::ImportSource;
 use event_store::{BorrowedEvent, Metadata};
 use uuid::Uuid;
 
-use crate::orders::Orders;
+use crate::orders::{OrderBody, Orders};
 
 /// As many orders are under way at once: their events lie between each other's.
 const AT_ONCE: usize = 64;
@@ -60,8 +60,8 @@ struct Event {
 
 impl GeneratedLog {
     /// So many events; the orders' bodies have this size.
-    pub(super) fn new(events: u64, order_bytes: Option<usize>, scattered: bool) -> anyhow::Result<Self> {
-        let mut orders = Orders::new("", order_bytes, false);
+    pub(super) fn new(events: u64, order_bytes: usize, scattered: bool) -> anyhow::Result<Self> {
+        let mut orders = Orders::new("", OrderBody::OfBytes(order_bytes), false);
         let created = PostedOrder::parse(orders.order(0)).context("the order is invalid")?.content;
         let event = Event::default();
         Ok(Self {
