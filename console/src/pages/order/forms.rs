@@ -175,7 +175,7 @@ impl OrderForms<'_> {
                 let name = |member: &str| format!("/lines/lineNumber={}/{member}", line.line_number);
                 let condition = ["", "sellable", "damaged", "defective", "expired"].map(|it| (it, it));
                 let restock = [("", ""), ("true", "yes"), ("false", "no")];
-                form.field(Field::number(name("quantity"), self.line(line, "announced")))
+                form.field(Field::number(name("quantity:number"), self.line(line, "announced")))
                     .field(Field::choice(
                         name("condition"),
                         format!("Condition of line {}", line.line_number),
@@ -220,7 +220,7 @@ impl OrderForms<'_> {
     fn with_lines(&self, form: ActionForm, lines: &[LineQuantity], what: &str) -> ActionForm {
         let lines = if lines.len() > MOST_LINES { &[][..] } else { lines };
         lines.iter().fold(form, |form, line| {
-            let name = format!("/lines/lineNumber={}/quantity", line.line_number);
+            let name = format!("/lines/lineNumber={}/quantity:number", line.line_number);
             form.field(Field::number(name, self.line(line, what)))
         })
     }
