@@ -14,6 +14,9 @@ FOCUSED = """(() => { const it = document.activeElement, style = getComputedStyl
     return { name: it.outerHTML.slice(0, 160), isBody: it === document.body, isWanted: it.matches(SELECTOR),
              isMarked: it.matches(":focus-visible") && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
              isSeen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight } })()"""
+# What texts of others must not become.
+HURT = r"""document.title.startsWith("attacked") || document.querySelector("body script, main img") !== null
+    || /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/.test(document.title + document.body.textContent)"""
 # More places to stop at no page has.
 MOST_STOPS = 600
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "Escape": (27, "")}
@@ -194,6 +197,11 @@ class Browser:
         for text in texts:
             if text not in self.text():
                 fail(f"{self.where()} does not show {text!r}: {self.text()[:3000]}")
+
+    def check_text(self):
+        """That what clients wrote has become no markup, that all of it can be seen, and that it turns round nothing."""
+        if self.value(HURT):
+            fail(f"{self.where()}: what somebody wrote is no text: {self.value('document.documentElement.outerHTML')[:3000]}")
 
     def picture(self, name):
         """A picture of the whole page, if a folder for them was given."""

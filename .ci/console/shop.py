@@ -22,6 +22,8 @@ HOSTILE = f"=1+1 {ATTACK} \u202etxet\u2066 \u200b"
 
 # The same where a label has to fit in a hundred characters.
 LABEL = "=1+1 <img src=x onerror=document.title='attacked'> \u202etxet\u2066"
+# The same with control characters, which are taken where texts have lines.
+WILD = f"{HOSTILE} \a\x1b[2J\x85\u2028\u200e\ufeff"
 # What personal data has in it.
 PRIVATE = f"private {HOSTILE}"
 NAMED = {"name": PRIVATE, "line1": PRIVATE, "line2": PRIVATE, "postalCode": "12345", "city": PRIVATE, "region": PRIVATE,
@@ -33,9 +35,9 @@ EVERYWHERE = {
     "customer": {"name": PRIVATE, "phone": "=1+1 private", "taxId": "=1+1 private", "locale": "de-DE"},
     "billingAddress": NAMED, "shippingAddress": NAMED,
     "shipping": {"method": LABEL, "carrier": LABEL, "amount": "0.00", "taxes": [TAX]}, "discounts": [DISCOUNT],
-    "channel": LABEL, "source": LABEL, "tags": [LABEL, "=1+1"], "notes": f"{HOSTILE}\nprivate", "metadata": {HOSTILE: HOSTILE},
-    "items": [{"sku": "sku-" + "x" * 60, "title": f"{HOSTILE} {'W' * 80}", "variant": HOSTILE, "attributes": {LABEL: HOSTILE},
-               "quantity": 2, "unitPrice": "10.00", "discounts": [DISCOUNT], "taxes": [TAX], "metadata": {HOSTILE: HOSTILE}}],
+    "channel": LABEL, "source": LABEL, "tags": [LABEL, "=1+1"], "notes": f"{WILD}\nprivate", "metadata": {WILD: WILD},
+    "items": [{"sku": "sku-" + "x" * 60, "title": f"{WILD} {'W' * 80}", "variant": HOSTILE, "attributes": {LABEL: WILD},
+               "quantity": 2, "unitPrice": "10.00", "discounts": [DISCOUNT], "taxes": [TAX], "metadata": {WILD: WILD}}],
 }
 
 
@@ -159,7 +161,11 @@ class Shop:
 
     def confirmed(self, order_id, **more):
         self.order(order_id, **more)
-        self.until(order_id, lambda order: order["status"] == "confirmed", "confirmed")
+        self.settled(order_id, lambda order: order["status"] == "confirmed", "confirmed")
+
+    def settled(self, order_id, holds, what):
+        """Waits until an order is as it shall be, with its mail sent: nothing more happens to it by itself."""
+        self.until(order_id, lambda order: holds(order) and self.saga(order_id) == "completed", what)
 
     def stuck(self, method, *order_ids, why=""):
         """Orders that are paid by what the provider does not know."""
