@@ -192,7 +192,7 @@ fn forms_of(reader: &Reader, replay: &Replay) -> Vec<ActionForm> {
             .projections
             .iter()
             .enumerate()
-            .fold(form.named(id), |form, (at, name)| form.with(format!("/projections/{at}"), name.as_str()));
+            .fold(form.named(&format!("go-on-{id}")), |form, (at, name)| form.with(format!("/projections/{at}"), name.as_str()));
         match replay.is_different() {
             true => {
                 form.explained("The new generation takes the place of the live one, although they differ.").finished()
