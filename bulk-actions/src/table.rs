@@ -33,7 +33,7 @@ pub(crate) enum BulkActionState {
     /// It was stopped before its end.
     Stopped,
     Finished,
-    /// What its items need failed too often in a row.
+    /// What its items need failed too often in a row, or whoever carried it on broke off as often.
     Failed,
 }
 
@@ -243,10 +243,12 @@ pub(crate) async fn begin(pool: &PgPool, new: &NewBulkAction) -> Result<Begun, B
     Ok(Begun::New(begun))
 }
 
-/// Takes a bulk action that no process carries on. `claim` is drawn for this.
+/// Takes a bulk action that no process carries on. `claim` is drawn for this. A lease that was not let go is a failure: whoever had it
+/// broke off.
 pub(crate) async fn take(pool: &PgPool, claim: Uuid, lease: Duration) -> Result<Option<BulkActionRow>, sqlx::Error> {
     let take = format!(
-        "update bulk_actions set claim = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
+        "update bulk_actions set claim = $1, leased_until = clock_timestamp() + make_interval(secs => $2),
+                failures_in_row = failures_in_row + (leased_until is not null)::int
           where id = (select id from bulk_actions
                        where ended_at is null and (leased_until is null or leased_until < clock_timestamp())
                        order by leased_until nulls first, id limit 1 for update skip locked)
@@ -301,6 +303,18 @@ pub(crate) async fn save(
     Ok(state.as_deref().and_then(BulkActionState::parse))
 }
 
+/// Ends the lease after a pause, and says why. The action is counted as broken off when it is taken again.
+pub(crate) async fn break_off(
+    pool: &PgPool,
+    (id, claim): (Uuid, Uuid),
+    pause: Duration,
+    why: &str,
+) -> Result<(), sqlx::Error> {
+    let end = "update bulk_actions set note = $4, leased_until = clock_timestamp() + make_interval(secs => $3)
+                where id = $1 and claim = $2 and ended_at is null";
+    sqlx::query(end).bind(id).bind(claim).bind(pause.as_secs_f64()).bind(why).execute(pool).await.map(drop)
+}
+
 /// Lets another process take it at once.
 pub(crate) async fn release(pool: &PgPool, id: Uuid, claim: Uuid) -> Result<(), sqlx::Error> {
     let release = "update bulk_actions set leased_until = null where id = $1 and claim = $2";
@@ -319,4 +333,4 @@ pub(crate) async fn now(pool: &PgPool) -> Result<DateTime<Utc>, sqlx::Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

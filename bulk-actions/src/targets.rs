@@ -177,7 +177,7 @@ fn is_late(began: Instant) -> bool {
 }
 
 /// The first of a text, as Postgres takes it.
-fn kept(text: &str) -> String {
+pub(crate) fn kept(text: &str) -> String {
     text.chars().filter(|character| *character != '\0').take(MAX_ERROR).collect()
 }
 

@@ -1,17 +1,20 @@
 //! Carries bulk actions on, those of all processes together.
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use error_chain::error_chain;
+use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::pace::Pace;
-use crate::table::{self, BulkActionRow, BulkActionState, MOST_AT_ONCE};
-use crate::targets::{BatchReport, BulkTarget};
+use crate::table::{self, BulkActionRow, BulkActionState, MOST_AT_ONCE, MOST_FAILURES};
+use crate::targets::{BatchReport, BulkTarget, kept};
 use crate::{BulkActionDependencies, BulkActionError};
 
 /// How long nobody else takes an action whose process died. It is renewed with each batch.
@@ -30,9 +33,7 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
     let mut running = JoinSet::new();
     let mut prune_at = Instant::now();
     while !stop.is_cancelled() {
-        while let Some(ended) = running.try_join_next() {
-            say_if_broken_off(ended);
-        }
+        while running.try_join_next().is_some() {}
         if Instant::now() >= prune_at {
             prune(deps.store.pool()).await;
             prune_at = Instant::now() + PRUNE_EVERY;
@@ -50,16 +51,7 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
         }
         let _ = stop.run_until_cancelled(tokio::time::sleep(POLL)).await;
     }
-    while let Some(ended) = running.join_next().await {
-        say_if_broken_off(ended);
-    }
-}
-
-/// Its lease ends, and it is taken again.
-fn say_if_broken_off(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(error = error_chain(&error), "a bulk action was broken off");
-    }
+    while running.join_next().await.is_some() {}
 }
 
 /// Carries an action on until it ends, another process has it, or the process stops.
@@ -67,7 +59,7 @@ async fn carry_on(deps: BulkActionDependencies, action: BulkActionRow, claim: Uu
     let (id, kind) = (action.id, action.kind.as_str());
     tracing::info!(bulk_action = %id, kind, "bulk action goes on");
     let pool = deps.store.pool().clone();
-    match batches(&deps, action, claim, &stop).await {
+    match unless_it_panics(&pool, (id, claim), batches(&deps, action, claim, &stop)).await {
         Ok(Some(state)) => tracing::info!(bulk_action = %id, kind, state = state.as_str(), "bulk action"),
         Ok(None) => {}
         // Its lease ends, and it is taken again.
@@ -80,6 +72,32 @@ async fn carry_on(deps: BulkActionDependencies, action: BulkActionRow, claim: Uu
     }
 }
 
+/// A panic ends no other action. Whoever takes this one again counts it as a failure.
+async fn unless_it_panics(
+    pool: &PgPool,
+    (id, claim): (Uuid, Uuid),
+    batches: impl Future<Output = Result<Option<BulkActionState>, BulkActionError>>,
+) -> Result<Option<BulkActionState>, BulkActionError> {
+    match AssertUnwindSafe(batches).catch_unwind().await {
+        Ok(ended) => ended,
+        Err(panic) => {
+            let note = format!("it panics: {}", message_of(&*panic));
+            tracing::error!(bulk_action = %id, note, "a bulk action was broken off");
+            Ok(table::break_off(pool, (id, claim), PAUSE, &kept(&note)).await.map(|()| None)?)
+        }
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say why")
+}
+
+/// A batch that failed, after so many others in a row.
+fn failure(failures_in_row: i32, note: String) -> BatchReport {
+    BatchReport { failures_in_row: failures_in_row + 1, note: Some(note), ..BatchReport::default() }
+}
+
 async fn batches(
     deps: &BulkActionDependencies,
     action: BulkActionRow,
@@ -87,18 +105,32 @@ async fn batches(
     stop: &CancellationToken,
 ) -> Result<Option<BulkActionState>, BulkActionError> {
     let (pool, id) = (deps.store.pool(), action.id);
+    if action.failures_in_row >= MOST_FAILURES {
+        return give_up(pool, &action, claim).await;
+    }
     let mut target = match BulkTarget::of(deps, &action) {
         Ok(target) => target,
+        // It may be readable to a newer build. If not, it fails as others do.
         Err(error) => {
-            // It may be readable to a newer build. If not, it fails as others do.
-            let failures_in_row = action.failures_in_row + 1;
-            let report = BatchReport { failures_in_row, note: Some(error_chain(&error)), ..BatchReport::default() };
+            let report = failure(action.failures_in_row, error_chain(&error));
             return Ok(table::save(pool, (id, claim), LEASE, &report).await?);
         }
     };
     let ended = until_end(pool, &action, claim, &mut target, stop).await;
     target.release().await;
     ended
+}
+
+/// Ends an action that was broken off too often.
+async fn give_up(
+    pool: &PgPool,
+    action: &BulkActionRow,
+    claim: Uuid,
+) -> Result<Option<BulkActionState>, BulkActionError> {
+    let unsaid = || "whoever carries it on breaks off before a batch is done".to_owned();
+    let note = action.note.is_none().then(unsaid);
+    let report = BatchReport { failures_in_row: action.failures_in_row, note, ..BatchReport::default() };
+    Ok(table::save(pool, (action.id, claim), LEASE, &report).await?)
 }
 
 async fn until_end(
@@ -116,11 +148,10 @@ async fn until_end(
         let (began, before) = (Instant::now(), failures_in_row);
         let report = match is_stopping {
             true => BatchReport { failures_in_row, ..BatchReport::default() },
-            false => target.next(most, failures_in_row).await.unwrap_or_else(|error| BatchReport {
-                failures_in_row: failures_in_row + 1,
-                note: Some(error_chain(&error)),
-                ..BatchReport::default()
-            }),
+            false => target
+                .next(most, failures_in_row)
+                .await
+                .unwrap_or_else(|error| failure(failures_in_row, error_chain(&error))),
         };
         failures_in_row = report.failures_in_row;
         match table::save(pool, (action.id, claim), LEASE, &report).await? {
@@ -145,3 +176,6 @@ async fn prune(pool: &PgPool) {
         Err(error) => tracing::warn!(error = error_chain(&error), "old bulk actions were not deleted"),
     }
 }
+
+#[cfg(test)]
+mod tests;

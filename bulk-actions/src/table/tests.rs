@@ -5,7 +5,7 @@ use crate::StuckSagaFilter;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-async fn begun(pool: &PgPool) -> BulkActionRow {
+pub(crate) async fn begun(pool: &PgPool) -> BulkActionRow {
     let new = NewBulkAction {
         kind: BulkActionKind::RetrySagas,
         filter: BulkActionFilter::StuckSagas(StuckSagaFilter::default()),

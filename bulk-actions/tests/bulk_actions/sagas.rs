@@ -111,6 +111,25 @@ async fn one_that_is_stopped_before_it_begins_does_nothing_and_one_of_nothing_en
 }
 
 #[tokio::test]
+async fn one_that_broke_off_too_often_is_given_up_and_acts_on_nothing_more() {
+    let fixture = Fixture::new(vec![]).await;
+    fixture.stuck(&ids("o", 3), "reserve_stock").await;
+    let id = fixture.begin("retry_sagas", json!({}), 100).await;
+    fixture
+        .execute(
+            "update bulk_actions set failures_in_row = 19, note = 'it panics: no such place',
+                    leased_until = clock_timestamp() - interval '1 second'",
+        )
+        .await;
+    let worker = fixture.work();
+    let ended = fixture.ended(&id).await;
+    worker.stop().await;
+    assert_eq!([&ended["state"], &ended["note"]], [&json!("failed"), &json!("it panics: no such place")], "{ended}");
+    assert_eq!(fixture.decisions().await, (0, 0));
+    fixture.store.close().await;
+}
+
+#[tokio::test]
 async fn of_each_parked_stream_the_first_event_is_skipped_and_no_other() {
     let fixture = Fixture::new(vec![]).await;
     fixture
