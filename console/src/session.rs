@@ -19,13 +19,14 @@ pub(crate) const LONGEST_CREDENTIAL: usize = 3_800;
 
 /// A cookie of the console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConsoleCookie {
+pub(crate) enum ConsoleCookie<'a> {
     /// Has the credential.
     Session,
     /// Has a random text, which forms are bound to where there is no session, as the one that signs in.
     Form,
-    /// Has a sign-in that has begun at the issuer.
-    PendingSignIn,
+    /// Has the sign-in that has begun at the issuer with this state. Each has a cookie of its own, so that several tabs can sign in at the
+    /// same time.
+    PendingSignIn(&'a str),
     /// Has what the next page says.
     Said,
 }
@@ -34,18 +35,15 @@ pub(crate) enum ConsoleCookie {
 #[derive(Clone)]
 pub(crate) struct SessionCredential(pub(crate) String);
 
-impl ConsoleCookie {
+impl ConsoleCookie<'_> {
     /// Over HTTPS the prefix keeps other hosts from setting it.
-    fn name(self, is_encrypted: bool) -> &'static str {
-        match (self, is_encrypted) {
-            (Self::Session, true) => "__Host-ordo_session",
-            (Self::Session, false) => "ordo_session",
-            (Self::Form, true) => "__Host-ordo_form",
-            (Self::Form, false) => "ordo_form",
-            (Self::PendingSignIn, true) => "__Host-ordo_sign_in",
-            (Self::PendingSignIn, false) => "ordo_sign_in",
-            (Self::Said, true) => "__Host-ordo_said",
-            (Self::Said, false) => "ordo_said",
+    fn name(self, is_encrypted: bool) -> String {
+        let prefix = if is_encrypted { "__Host-" } else { "" };
+        match self {
+            Self::Session => format!("{prefix}ordo_session"),
+            Self::Form => format!("{prefix}ordo_form"),
+            Self::PendingSignIn(state) => format!("{prefix}ordo_sign_in_{state}"),
+            Self::Said => format!("{prefix}ordo_said"),
         }
     }
 
@@ -53,16 +51,14 @@ impl ConsoleCookie {
     fn same_site(self) -> &'static str {
         match self {
             Self::Session | Self::Form | Self::Said => "Strict",
-            Self::PendingSignIn => "Lax",
+            Self::PendingSignIn(_) => "Lax",
         }
     }
 
     /// Its value. `None`: it did not come, or more than once, or can be none of ours.
     pub(crate) fn read(self, headers: &HeaderMap, is_encrypted: bool) -> Option<String> {
         let name = self.name(is_encrypted);
-        let pairs = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = pairs.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+        let mut values = pairs(headers).filter(|(key, _)| *key == name).map(|(_, value)| value);
         let value = values.next().filter(|value| can_be_credential(value))?;
         values.next().is_none().then(|| value.to_owned())
     }
@@ -71,7 +67,7 @@ impl ConsoleCookie {
     pub(crate) fn set(self, value: &str, is_encrypted: bool) -> Result<HeaderValue, Problem> {
         let more = match self {
             Self::Session | Self::Form | Self::Said => "",
-            Self::PendingSignIn => "; Max-Age=600",
+            Self::PendingSignIn(_) => "; Max-Age=600",
         };
         self.header(value, more, is_encrypted)
     }
@@ -87,6 +83,20 @@ impl ConsoleCookie {
         let text = format!("{name}={value}; Path=/; HttpOnly; SameSite={}{secure}{more}", self.same_site());
         HeaderValue::try_from(text).map_err(Problem::internal)
     }
+}
+
+/// The names and values of all cookies that came.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='))
+}
+
+/// The states of the sign-ins that have begun at the issuer, and how many bytes their cookies have. Browsers send the oldest first
+/// (RFC 6265, 5.4).
+pub(crate) fn pending_sign_ins(headers: &HeaderMap, is_encrypted: bool) -> Vec<(&str, usize)> {
+    let prefix = ConsoleCookie::PendingSignIn("").name(is_encrypted);
+    let size = |name: &str, value: &str| name.len() + value.len();
+    pairs(headers).filter_map(|(name, value)| Some((name.strip_prefix(&prefix)?, size(name, value)))).collect()
 }
 
 /// Whether a text can be a token or an API key, and in a cookie.

@@ -14,7 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{SignInQuery, check_credential, come_back, go_on, page, path_of_ours};
 use crate::Console;
-use crate::session::{ConsoleCookie, can_be_credential};
+use crate::session::{ConsoleCookie, can_be_credential, pending_sign_ins};
+
+/// The most sign-ins of one browser that may be at the issuer, and the most bytes of their cookies: browsers send all of them with each
+/// request. Two of the longest have room.
+const MOST_PENDING: usize = 10;
+const MOST_PENDING_BYTES: usize = 6_000;
 
 /// What the browser keeps while it is at the issuer.
 #[derive(Serialize, Deserialize)]
@@ -29,9 +34,9 @@ impl AwayAtIssuer {
         Ok(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).map_err(Problem::internal)?))
     }
 
-    /// `None`: the browser has none, or none of ours.
-    fn read(headers: &HeaderMap, is_encrypted: bool) -> Option<Self> {
-        let text = ConsoleCookie::PendingSignIn.read(headers, is_encrypted)?;
+    /// `None`: the browser has none with that state, or none of ours.
+    fn read(state: &str, headers: &HeaderMap, is_encrypted: bool) -> Option<Self> {
+        let text = ConsoleCookie::PendingSignIn(state).read(headers, is_encrypted)?;
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 }
@@ -47,15 +52,27 @@ pub(crate) struct IssuerAnswer {
     iss: Option<String>,
 }
 
-/// Sends the browser to the issuer.
+/// Sends the browser to the issuer. Its other tabs may be there, too; those that have been there for the longest make room.
 pub(crate) async fn begin(
     State(console): State<Console>,
     asked: Result<QueryParameters<SignInQuery>, Problem>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let next = asked?.0.next.unwrap_or_default();
+    let (next, is_encrypted) = (asked?.0.next.unwrap_or_default(), console.0.is_encrypted);
     let (url, pending) = client(&console)?.begin().await.map_err(refused)?;
+    let state = pending.state().to_owned();
     let away = AwayAtIssuer { pending, next: path_of_ours(&next).to_owned() };
-    go_on(&url, [ConsoleCookie::PendingSignIn.set(&away.encode()?, console.0.is_encrypted)?])
+    let cookie = ConsoleCookie::PendingSignIn(&state).set(&away.encode()?, is_encrypted)?;
+    let (mut answer, mut bytes) = (go_on(&url, [])?, cookie.len());
+    for (nth, (state, size)) in pending_sign_ins(&headers, is_encrypted).into_iter().rev().enumerate() {
+        bytes += size;
+        if nth + 1 >= MOST_PENDING || bytes > MOST_PENDING_BYTES {
+            let remove = ConsoleCookie::PendingSignIn(state).remove(is_encrypted)?;
+            answer.headers_mut().append(SET_COOKIE, remove);
+        }
+    }
+    answer.headers_mut().append(SET_COOKIE, cookie);
+    Ok(answer)
 }
 
 /// Takes the credential that the issuer gives for the code, if it holds here. The page goes on by itself: browsers do not send the
@@ -66,7 +83,10 @@ pub(crate) async fn end(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let is_encrypted = console.0.is_encrypted;
-    let away = AwayAtIssuer::read(&headers, is_encrypted);
+    let state = asked.as_ref().ok().and_then(|asked| asked.0.state.clone());
+    let away = state.as_ref().and_then(|state| AwayAtIssuer::read(state, &headers, is_encrypted));
+    // What this browser did not ask for ends nothing that it did.
+    let over = state.filter(|_| away.is_some());
     let next = away.as_ref().map_or_else(String::new, |away| away.next.clone());
     let ended = match (away, asked) {
         (Some(away), Ok(asked)) => take(&console, away.pending, asked.0).await,
@@ -92,7 +112,9 @@ pub(crate) async fn end(
             answer
         }
     };
-    answer.headers_mut().append(SET_COOKIE, ConsoleCookie::PendingSignIn.remove(is_encrypted)?);
+    if let Some(state) = over {
+        answer.headers_mut().append(SET_COOKIE, ConsoleCookie::PendingSignIn(&state).remove(is_encrypted)?);
+    }
     Ok(answer)
 }
 

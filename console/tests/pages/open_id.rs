@@ -30,10 +30,8 @@ struct Issuer {
 #[derive(Default)]
 struct IssuerState {
     url: String,
-    /// The challenge of the sign-in that is under way.
-    challenge: String,
-    /// What is handed out for its code, once.
-    tokens: Option<Value>,
+    /// By its code, the challenge of each sign-in that is under way, and what is handed out, once.
+    codes: HashMap<String, (String, Value)>,
 }
 
 type Shared = State<Arc<Mutex<IssuerState>>>;
@@ -78,9 +76,9 @@ impl Issuer {
             assert_eq!(asked[name], value);
         }
         let mut state = self.state.lock().unwrap();
-        state.challenge.clone_from(&asked["code_challenge"]);
-        state.tokens = Some(tokens.clone());
-        HashMap::from([("code".to_owned(), "good".to_owned()), ("state".to_owned(), asked["state"].clone())])
+        let code = format!("code-of-{}", asked["state"]);
+        state.codes.insert(code.clone(), (asked["code_challenge"].clone(), tokens.clone()));
+        HashMap::from([("code".to_owned(), code), ("state".to_owned(), asked["state"].clone())])
     }
 }
 
@@ -106,12 +104,11 @@ async fn hand_out(
     let secret = format!("Basic {}", STANDARD.encode("console:a-secret"));
     let verifier = ring::digest::digest(&ring::digest::SHA256, form["code_verifier"].as_bytes());
     let holds = headers["authorization"] == secret.as_str()
-        && URL_SAFE_NO_PAD.encode(verifier) == state.challenge
         && form["grant_type"] == "authorization_code"
-        && form["redirect_uri"] == CALLBACK
-        && form["code"] == "good";
-    match state.tokens.take().filter(|_| holds) {
-        Some(tokens) => (StatusCode::OK, Json(tokens)),
+        && form["redirect_uri"] == CALLBACK;
+    let verified = |(challenge, _): &(String, Value)| URL_SAFE_NO_PAD.encode(verifier) == *challenge;
+    match state.codes.remove(&form["code"]).filter(|it| holds && verified(it)) {
+        Some((_, tokens)) => (StatusCode::OK, Json(tokens)),
         None => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))),
     }
 }
@@ -125,6 +122,13 @@ async fn come_back(fixture: &Fixture, cookies: &[String], pairs: &HashMap<String
     // As a browser says that comes from another site.
     let headers = [("cookie", cookies.as_str()), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     fixture.visit_with(&format!("/sign-in/callback?{}", query(pairs)), &headers).await
+}
+
+/// The cookie of a sign-in that has begun, as a header removes it.
+fn removed(cookies: &[String]) -> String {
+    let name = cookies.iter().find_map(|cookie| cookie.split_once('=')).unwrap().0;
+    assert!(name.starts_with("ordo_sign_in_"), "{name}");
+    format!("{name}=")
 }
 
 fn session(answer: &Answer) -> Option<String> {
@@ -149,14 +153,14 @@ async fn a_person_signs_in_at_the_issuer_and_comes_back_to_the_page() {
         assert_eq!(away.status, StatusCode::SEE_OTHER);
         let set = away.headers["set-cookie"].to_str().unwrap();
         assert!(
-            set.starts_with("ordo_sign_in=") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"),
+            set.starts_with("ordo_sign_in_") && set.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=600"),
             "{set}"
         );
         let back = issuer.authorize(away.headers["location"].to_str().unwrap(), &tokens);
         let answer = come_back(&fixture, &away.cookies(), &back).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
         let session = session(&answer).unwrap();
-        assert!(answer.cookies().contains(&"ordo_sign_in=".to_owned()));
+        assert!(answer.cookies().contains(&removed(&away.cookies())));
         assert!(answer.body.contains("url=/sign-in?next=%2Forders%3Fq%3Da"), "{}", answer.body);
         let on = fixture.visit_with("/sign-in?next=/orders%3Fq%3Da", &[("cookie", &session)]).await;
         assert_eq!(on.headers["location"], "/orders?q=a");
@@ -173,12 +177,13 @@ async fn a_person_signs_in_at_the_issuer_and_comes_back_to_the_page() {
 async fn what_this_browser_did_not_ask_for_begins_no_session() {
     let issuer = Issuer::start().await;
     let fixture = Fixture::signing_in_at(issuer.client()).await;
-    let tokens = |role| json!({ "access_token": as_role(role), "token_type": "Bearer" });
-    let begin = async |role| {
+    let begin_for = async |token: String| {
         let away = fixture.visit("/sign-in/issuer").await;
-        let back = issuer.authorize(away.headers["location"].to_str().unwrap(), &tokens(role));
+        let tokens = json!({ "access_token": token, "token_type": "Bearer" });
+        let back = issuer.authorize(away.headers["location"].to_str().unwrap(), &tokens);
         (away.cookies(), back)
     };
+    let begin = async |role| begin_for(as_role(role)).await;
     let changed = |back: &HashMap<String, String>, name: &str, value: &str| {
         let mut back = back.clone();
         back.insert(name.to_owned(), value.to_owned());
@@ -187,15 +192,16 @@ async fn what_this_browser_did_not_ask_for_begins_no_session() {
     let (others, _) = begin(Role::Operator).await;
     let (cookies, back) = begin(Role::Operator).await;
     let none: &[String] = &[];
-    for (cookies, back) in [
-        (none, back.clone()),
-        (&["ordo_sign_in=AAAA".to_owned()][..], back.clone()),
-        (&others, back.clone()),
-        (&cookies, changed(&back, "state", "forged")),
-        (&cookies, HashMap::new()),
-        (&cookies, changed(&back, "error", "access_denied")),
-        (&cookies, changed(&back, "iss", "https://another.example")),
-        (&cookies, changed(&back, "code", "another")),
+    let forged = format!("{}AAAA", removed(&cookies));
+    for (cookies, back, is_ended) in [
+        (none, back.clone(), false),
+        (&[forged][..], back.clone(), false),
+        (&others, back.clone(), false),
+        (&cookies, changed(&back, "state", "forged"), false),
+        (&cookies, HashMap::new(), false),
+        (&cookies, changed(&back, "error", "access_denied"), true),
+        (&cookies, changed(&back, "iss", "https://another.example"), true),
+        (&cookies, changed(&back, "code", "another"), true),
     ] {
         let answer = come_back(&fixture, cookies, &back).await;
         assert_eq!((answer.status, session(&answer)), (StatusCode::FORBIDDEN, None), "{back:?}: {}", answer.body);
@@ -205,16 +211,79 @@ async fn what_this_browser_did_not_ask_for_begins_no_session() {
             "{}",
             answer.body
         );
-        assert!(!answer.body.contains("access_denied") && answer.cookies().contains(&"ordo_sign_in=".to_owned()));
+        assert!(!answer.body.contains("access_denied"));
+        // A forged address ends no sign-in.
+        let ended = answer.cookies().into_iter().find(|cookie| cookie.starts_with("ordo_sign_in"));
+        assert_eq!(ended, is_ended.then(|| removed(cookies)));
     }
-    let (cookies, back) = begin(Role::Operator).await;
-    issuer.state.lock().unwrap().tokens = Some(json!({ "access_token": "opaque", "token_type": "Bearer" }));
+    let (cookies, back) = begin_for("opaque".to_owned()).await;
     let answer = come_back(&fixture, &cookies, &back).await;
     assert_eq!((answer.status, session(&answer)), (StatusCode::UNAUTHORIZED, None));
     assert!(answer.body.contains("You are not signed in"), "{}", answer.body);
     let (cookies, back) = begin(Role::Customer).await;
     let answer = come_back(&fixture, &cookies, &back).await;
     assert_eq!((answer.status, session(&answer)), (StatusCode::FORBIDDEN, None));
+    fixture.end().await;
+}
+
+/// Begins a sign-in in a tab of a browser that has these cookies, and changes them as the browser does.
+async fn open_tab(fixture: &Fixture, jar: &mut Vec<String>, next: &str) -> Answer {
+    let away = fixture.visit_with(&format!("/sign-in/issuer?next={next}"), &[("cookie", &jar.join("; "))]).await;
+    assert_eq!(away.status, StatusCode::SEE_OTHER, "{}", away.body);
+    for set in away.cookies() {
+        let name = format!("{}=", set.split_once('=').unwrap().0);
+        jar.retain(|cookie| !cookie.starts_with(&name));
+        jar.extend((set != name).then_some(set));
+    }
+    away
+}
+
+#[tokio::test]
+async fn two_tabs_sign_in_at_the_same_time() {
+    let issuer = Issuer::start().await;
+    let fixture = Fixture::signing_in_at(issuer.client()).await;
+    let tokens = json!({ "access_token": as_role(Role::Support), "token_type": "Bearer" });
+    let long = |name: &str| format!("/{name}?q={}", "x".repeat(1_980));
+    let mut jar = Vec::new();
+    let tabs = [long("orders"), long("stock")];
+    let mut backs = Vec::new();
+    for next in &tabs {
+        let away = open_tab(&fixture, &mut jar, next).await;
+        backs.push(issuer.authorize(away.headers["location"].to_str().unwrap(), &tokens));
+    }
+    assert_eq!(jar.len(), 2);
+    for (back, next) in backs.iter().zip(&tabs) {
+        let answer = come_back(&fixture, &jar, back).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        assert!(
+            session(&answer).is_some() && answer.body.contains(&format!("next=%2F{}", &next[1..6])),
+            "{}",
+            answer.body
+        );
+        let ended = answer.cookies().into_iter().filter(|cookie| cookie.starts_with("ordo_sign_in_")).count();
+        assert_eq!(ended, 1);
+    }
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_browser_has_a_bounded_number_of_sign_ins_that_have_begun() {
+    let issuer = Issuer::start().await;
+    let fixture = Fixture::signing_in_at(issuer.client()).await;
+    let mut jar = vec!["ordo_form=a".to_owned()];
+    let first = open_tab(&fixture, &mut jar, "/").await.cookies().remove(0);
+    for _ in 0..9 {
+        open_tab(&fixture, &mut jar, "/").await;
+    }
+    assert!(jar.len() == 11 && jar.contains(&first), "{jar:?}");
+    // The oldest makes room, and no other cookie does.
+    open_tab(&fixture, &mut jar, "/").await;
+    assert!(jar.len() == 11 && !jar.contains(&first) && jar[0] == "ordo_form=a", "{jar:?}");
+    for _ in 0..3 {
+        open_tab(&fixture, &mut jar, &format!("/orders?q={}", "x".repeat(1_980))).await;
+    }
+    let bytes: usize = jar.iter().map(String::len).sum();
+    assert!(jar.len() == 3 && bytes < 6_000, "{bytes}: {jar:?}");
     fixture.end().await;
 }
 

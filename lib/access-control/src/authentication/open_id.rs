@@ -89,6 +89,14 @@ pub struct PendingSignIn {
     verifier: String,
 }
 
+impl PendingSignIn {
+    /// What the browser brings back.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        &self.state
+    }
+}
+
 /// What the browser brings back from the issuer (RFC 6749, 4.1.2).
 pub struct IssuerCode {
     pub state: String,
