@@ -109,7 +109,7 @@ impl EventFilter {
 /// Whether the index of the events by people is there. In a long log it is built after the schema has been brought up to date.
 async fn has_index_of_people(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let valid =
-        "select exists (select from pg_index where indexrelid = to_regclass('events_by_people') and indisvalid)";
+        "select exists (select from pg_index where indexrelid = to_regclass('events_of_people') and indisvalid)";
     sqlx::query_scalar(valid).fetch_one(connection).await
 }
 

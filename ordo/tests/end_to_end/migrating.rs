@@ -34,13 +34,16 @@ async fn a_database_that_does_not_tell_its_schema_is_not_taken_for_one_that_lack
 #[tokio::test]
 async fn the_index_of_what_people_did_is_built_where_the_migration_left_it_out() {
     let database = testkit::database().await;
-    let spoiled = "update pg_index set indisvalid = false where indexrelid = 'events_by_people'::regclass";
-    for lack in ["drop index events_by_people", spoiled] {
+    let spoiled = "update pg_index set indisvalid = false where indexrelid = 'events_of_people'::regclass";
+    for lack in ["drop index events_of_people", spoiled] {
         tell(database.url(), lack).await;
+        tell(database.url(), "create index events_by_people on events (global_position)").await;
         migrate(database.url()).await;
-        let valid = "select indisvalid from pg_index where indexrelid = 'events_by_people'::regclass";
+        let valid = "select indisvalid from pg_index where indexrelid = 'events_of_people'::regclass";
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
         assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(&mut connection).await.unwrap(), "{lack}");
+        let earlier = "select to_regclass('events_by_people') is null";
+        assert!(sqlx::query_scalar::<_, bool>(earlier).fetch_one(&mut connection).await.unwrap(), "{lack}");
         connection.close().await.unwrap();
     }
 }
