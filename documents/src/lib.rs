@@ -15,7 +15,7 @@ mod pdf;
 
 pub use issuer::issue_documents;
 pub use metrics::DocumentMetrics;
-pub use order_numbers::number_orders;
+pub use order_numbers::{ORDER_NUMBERS, number_orders};
 pub use pdf::{PdfError, render};
 
 /// The connections to the database that [`issue_documents`] or [`number_orders`] uses at the same time: for a batch, the orders that it

@@ -20,8 +20,8 @@ use crate::append::{IssueError, NumberingAppend, issue_together, order_event};
 use crate::loaded_order::{LoadedOrder, read_due_orders};
 use crate::metrics::DocumentMetrics;
 
-/// The name of the subscription, and the actor of the events.
-const SUBSCRIPTION: &str = "order_numbers";
+/// The name of the subscription that gives orders their numbers, and the actor of the events.
+pub const ORDER_NUMBERS: &str = "order_numbers";
 /// Series that are cached. There is one a year.
 const SERIES_REMEMBERED: usize = 16;
 
@@ -48,7 +48,7 @@ struct OrderNumberer {
 #[async_trait]
 impl Subscriber for OrderNumberer {
     fn name(&self) -> &str {
-        SUBSCRIPTION
+        ORDER_NUMBERS
     }
 
     fn follows(&self) -> Option<&'static str> {
@@ -121,7 +121,7 @@ fn number(
     series: String,
     created: &StoredEvent,
 ) -> Result<(), IssueError> {
-    let metadata = Metadata::caused_by(created, SUBSCRIPTION);
+    let metadata = Metadata::caused_by(created, ORDER_NUMBERS);
     let known = append.series(&series);
     let issued = known.next(&series, &order.id);
     let event = known.decide(issued.clone()).map_err(IssueError::OrderNumber)?;

@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::notify_customer::mark_never_numbered;
 use crate::order_session::OrderSession;
 use crate::outcome::{StepError, StepOutcome};
 use crate::timers::StepAttempts;
@@ -50,7 +51,9 @@ pub(crate) async fn send_requests(
     orders: Vec<OrderSession>,
 ) -> Vec<(OrderSession, StepOutcome)> {
     let (mut results, mut requesting, mut requests) = (Vec::with_capacity(orders.len()), Vec::new(), Vec::new());
-    for (mut order, stored) in unit_of_work::store(&context.store, &context.stock, orders).await {
+    let mut orders = unit_of_work::store(&context.store, &context.stock, orders).await;
+    mark_never_numbered(context, orders.iter_mut().map(|(order, _)| order)).await;
+    for (mut order, stored) in orders {
         if let Err(error) = stored {
             results.push((order, Err(error)));
             continue;

@@ -19,6 +19,7 @@ use self::lines::{edit_details, lines};
 pub use self::links::DocumentUrl;
 use self::links::document_link;
 pub use self::waits::AwaitedByMails;
+pub(crate) use self::waits::mark_never_numbered;
 use crate::SagaSettings;
 use crate::mail_requests::PendingMailRequest;
 use crate::order_session::OrderSession;

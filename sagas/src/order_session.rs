@@ -22,6 +22,10 @@ pub(crate) struct OrderSession {
     pub(crate) version: i64,
     /// The position of its last event.
     pub(crate) position: i64,
+    /// The position of its first event.
+    pub(crate) created_at_position: i64,
+    /// Whether it is known to get no number.
+    pub(crate) gets_no_number: bool,
     /// The stored events that mails are about.
     pub(crate) mail_triggers: MailTriggers,
     /// The version since which the mail is owed that is owed now, or since which none is.
@@ -48,9 +52,11 @@ impl OrderSession {
     pub(crate) fn open<'a>(
         events: impl IntoIterator<Item = &'a StoredEvent>,
     ) -> Result<Option<Self>, EventDecodeError> {
-        let (mut order, mut mail_triggers, mut last) = (Order::Absent, MailTriggers::default(), None);
+        let (mut order, mut mail_triggers) = (Order::Absent, MailTriggers::default());
+        let (mut first, mut last) = (None, None);
         let (mut mail_owed_since, mut mail_owed_at) = (0, DateTime::<Utc>::UNIX_EPOCH);
         for stored in events {
+            first = first.or(Some(stored.position));
             last = Some(stored);
             let event = stored.decode::<Order>()?;
             mail_triggers.apply(stored.event_id, &event);
@@ -66,6 +72,8 @@ impl OrderSession {
             order: *order,
             version: last.version,
             position: last.position,
+            created_at_position: first.unwrap_or(last.position),
+            gets_no_number: false,
             mail_triggers,
             mail_owed_since,
             mail_owed_at,

@@ -1,13 +1,13 @@
 //! For operators: the state of subscriptions, and requests for parked streams.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::PARTITIONS;
 pub use super::stopped::{StoppedSubscription, stopped_subscriptions};
+use super::{PARTITIONS, partition_of};
 use crate::wake::LEASES;
 
 /// How far a subscription is behind the log.
@@ -42,6 +42,44 @@ pub async fn lag(pool: &PgPool) -> Result<Vec<SubscriptionLag>, sqlx::Error> {
     )
     .fetch_all(pool)
     .await
+}
+
+/// A stream as it was read, and an event of it.
+#[derive(Debug, Clone)]
+pub struct StreamPosition {
+    pub stream_id: String,
+    /// The stream's version then.
+    pub version: i64,
+    /// The position of the event.
+    pub position: i64,
+}
+
+/// The ids of those streams that a subscription adds nothing more to because of their event, if it ever did: it has come past the event,
+/// or has not begun, and begins at the end of the log. A stream that has moved on since it was read is none of them.
+pub async fn passed(
+    pool: &PgPool,
+    subscription: &str,
+    stream_type: &str,
+    streams: &[StreamPosition],
+) -> Result<HashSet<String>, sqlx::Error> {
+    // One statement, so that what was added before the subscription came past it is seen.
+    let query = "
+        select s.id from unnest($3::text[], $4::bigint[], $5::bigint[], $6::smallint[]) as s(id, version, position, partition)
+          left join subscription_partitions p on p.subscription = $1 and p.partition = s.partition
+         where coalesce(p.position >= s.position, true)
+           and not exists (select from events e
+                            where e.aggregate_type = $2 and e.aggregate_id = s.id and e.sequence > s.version)";
+    let partition = |it: &StreamPosition| i16::try_from(partition_of(&it.stream_id)).unwrap_or(i16::MAX);
+    let passed: Vec<String> = sqlx::query_scalar(query)
+        .bind(subscription)
+        .bind(stream_type)
+        .bind(streams.iter().map(|it| it.stream_id.as_str()).collect::<Vec<_>>())
+        .bind(streams.iter().map(|it| it.version).collect::<Vec<_>>())
+        .bind(streams.iter().map(|it| it.position).collect::<Vec<_>>())
+        .bind(streams.iter().map(partition).collect::<Vec<_>>())
+        .fetch_all(pool)
+        .await?;
+    Ok(passed.into_iter().collect())
 }
 
 /// A copy that holds partitions of a subscription.

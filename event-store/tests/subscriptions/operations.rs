@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use cqrs_es::Aggregate;
 use domain::order::Order;
 use event_store::operations::{
-    ParkedStreamAction, RequestCondition, append_lock_holder, checkpoints, lag, lease_holders, request_parked,
-    stopped_subscriptions,
+    ParkedStreamAction, RequestCondition, StreamPosition, append_lock_holder, checkpoints, lag, lease_holders, passed,
+    request_parked, stopped_subscriptions,
 };
 use event_store::{PARTITIONS, StoredEvent, partition_of};
 use sqlx::migrate::Migrator;
@@ -33,6 +34,30 @@ async fn the_lag_is_how_many_events_wait_and_how_long_the_first_has() {
     let behind = lag(pool).await.unwrap().remove(0);
     assert_eq!((behind.position, behind.head, behind.lag_events), (first, last, 2));
     assert!(behind.lag_seconds > 0.0 && behind.lag_seconds < 60.0, "{behind:?}");
+    writer.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_subscription_has_passed_is_known_unless_it_has_moved_on() {
+    let database = database().await;
+    let pool = database.pool();
+    let writer = store(pool, LONG);
+    let position = append(&writer, "a", 0).await;
+    let passes = async |version| {
+        let read = StreamPosition { stream_id: "a".to_owned(), version, position };
+        !passed(pool, NAME, Order::TYPE, &[read]).await.unwrap().is_empty()
+    };
+    assert!(passes(1).await, "one that has not begun begins behind it");
+    let begins = "insert into subscription_partitions (subscription, partition, position)
+                  select $1, partition, $2 from generate_series(0, 15) as partition
+                  on conflict (subscription, partition) do update set position = excluded.position";
+    for (at, expected) in [(position - 1, false), (position, true), (position + 7, true)] {
+        sqlx::query(begins).bind(NAME).bind(at).execute(pool).await.unwrap();
+        assert_eq!(passes(1).await, expected, "{at}");
+    }
+    // What was added to it may be what is looked for.
+    append(&writer, "a", 1).await;
+    assert_eq!((passes(1).await, passes(2).await), (false, true));
     writer.close().await;
 }
 

@@ -40,7 +40,7 @@ pub(super) async fn sagas(
             payment_call_timeout: settings.payment.timeout + PAYMENT_MARGIN,
             mail_staff: !settings.mail_staff.is_empty(),
             awaited_by_mails: AwaitedByMails {
-                numbers: settings.order_numbers.is_some(),
+                numbers: settings.order_numbers.is_some().then_some(documents::ORDER_NUMBERS),
                 documents: settings.seller.is_some() && settings.document_url.is_some(),
                 ..AwaitedByMails::default()
             },

@@ -212,7 +212,7 @@ fn confirmed() -> (OrderSession, OwedMail) {
 #[test]
 fn a_mail_waits_for_a_number_that_is_given_and_not_for_long() {
     let (mut order, mail) = confirmed();
-    let awaited = AwaitedByMails { numbers: true, ..AwaitedByMails::default() };
+    let awaited = AwaitedByMails { numbers: Some("order_numbers"), ..AwaitedByMails::default() };
     let owed_at = order.now;
     let wait_after = |order: &mut OrderSession, millis: i64| {
         order.now = owed_at + chrono::TimeDelta::milliseconds(millis);
@@ -229,6 +229,9 @@ fn a_mail_waits_for_a_number_that_is_given_and_not_for_long() {
     order.requests_sent = 1;
     assert_eq!(waits::wait(&order, &mail, &awaited), None);
     order.requests_sent = 0;
+    order.gets_no_number = true;
+    assert_eq!(waits::wait(&order, &mail, &awaited), None);
+    order.gets_no_number = false;
     let number = OrderNumbered { order_number: "A-2026-000042".into(), series: "A-2026".into(), sequence: 42 };
     order.order.apply(OrderEvent::OrderNumbered(number));
     assert_eq!(waits::wait(&order, &mail, &awaited), None);

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
+use cqrs_es::Aggregate;
+use domain::order::Order;
 use domain::order::mail_triggers::OwedMail;
+use error_chain::error_chain;
+use event_store::operations::{StreamPosition, passed};
 
 use super::links::lacks_document;
+use crate::SagaContext;
 use crate::order_session::OrderSession;
 
 /// How soon the order is looked at again, if it has not waited for longer.
@@ -13,8 +18,8 @@ const SOON: Duration = Duration::from_secs(1);
 /// What mails wait for, and for how long at the most.
 #[derive(Debug, Clone)]
 pub struct AwaitedByMails {
-    /// Whether orders are given numbers.
-    pub numbers: bool,
+    /// The subscription that gives orders their numbers, if there is one.
+    pub numbers: Option<&'static str>,
     /// Whether documents are issued that mails link to.
     pub documents: bool,
     /// How long a mail waits for all of that from when it is owed. Then it goes without.
@@ -23,7 +28,7 @@ pub struct AwaitedByMails {
 
 impl Default for AwaitedByMails {
     fn default() -> Self {
-        Self { numbers: false, documents: false, at_most: Duration::from_secs(30) }
+        Self { numbers: None, documents: false, at_most: Duration::from_secs(30) }
     }
 }
 
@@ -33,13 +38,43 @@ pub(super) fn wait(order: &OrderSession, mail: &OwedMail, awaited: &AwaitedByMai
     if order.requests_sent > 0 || order.order.is_withdrawn(mail.template) {
         return None;
     }
-    let is_whole =
-        !(awaited.numbers && order.order.wants_number() || awaited.documents && lacks_document(&order.order, mail));
-    if is_whole {
+    let lacks_number = awaited.numbers.is_some() && order.order.wants_number() && !order.gets_no_number;
+    if !lacks_number && !(awaited.documents && lacks_document(&order.order, mail)) {
         return None;
     }
     // A clock that was set back must not hold a mail up.
     let waited = (order.now - order.mail_owed_at).to_std().unwrap_or(awaited.at_most);
     let left = awaited.at_most.saturating_sub(waited);
     (!left.is_zero()).then(|| left.min(waited.max(SOON)))
+}
+
+/// Marks those of the orders that get no number: they were there before numbers were given. If it can't be found out, their mails wait.
+pub(crate) async fn mark_never_numbered(context: &SagaContext, orders: impl Iterator<Item = &mut OrderSession>) {
+    let Some(subscription) = context.settings.awaited_by_mails.numbers else { return };
+    let waits = |order: &&mut OrderSession| order.requests_sent == 0 && order.order.wants_number();
+    let orders: Vec<&mut OrderSession> = orders.filter(waits).collect();
+    if orders.is_empty() {
+        return;
+    }
+    let positions: Vec<StreamPosition> = orders
+        .iter()
+        .map(|it| StreamPosition {
+            stream_id: it.order_id.clone(),
+            version: it.version,
+            position: it.created_at_position,
+        })
+        .collect();
+    match passed(context.store.pool(), subscription, Order::TYPE, &positions).await {
+        Ok(passed) => {
+            for order in orders {
+                order.gets_no_number = passed.contains(&order.order_id);
+            }
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = error_chain(&error),
+                "whether orders will have numbers is not known; their mails wait"
+            );
+        }
+    }
 }
