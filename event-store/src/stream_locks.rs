@@ -57,7 +57,7 @@ impl<A: Snapshotted> StreamLocks<A> {
         let cache = LruCache::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
         Self {
             store,
-            locks: StripedLocks::default(),
+            locks: StripedLocks::of(A::TYPE),
             cache: Arc::new(Mutex::new(cache)),
             folding: Arc::default(),
             snapshots: SnapshotWriter::default(),

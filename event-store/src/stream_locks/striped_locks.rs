@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use error_chain::error_chain;
+use sha2::{Digest, Sha256};
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
@@ -12,8 +13,6 @@ use crate::subscription::PARTITIONS;
 
 /// How many locks hold a connection at once. Further ones wait, so that the rest of the pool is left to others.
 const CONNECTIONS: usize = 2;
-/// Sets these locks apart from all others; any fixed number. The log's own lock has one key of 64 bits, which is another space.
-const NAMESPACE: i32 = 1_953_853_042;
 /// A process that freezes while it holds a lock loses it after 2 s: its session is ended. Others wait somewhat longer than that, for
 /// each partition, and then go on without the lock.
 const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '2s'; set local lock_timeout = '2500ms'";
@@ -24,6 +23,8 @@ pub(super) type ProcessLock<'a> = MutexGuard<'a, ()>;
 /// The locks of one [`StreamLocks`](super::StreamLocks) and its clones.
 #[derive(Clone)]
 pub(super) struct StripedLocks {
+    /// Sets the locks of a type of streams apart from those of all others: nobody who sells waits for numbers of invoices.
+    namespace: i32,
     partitions: Arc<[Mutex<()>; PARTITIONS]>,
     connections: Arc<Semaphore>,
 }
@@ -34,13 +35,13 @@ pub(super) struct AdvisoryLocksGuard {
     _connection: OwnedSemaphorePermit,
 }
 
-impl Default for StripedLocks {
-    fn default() -> Self {
-        Self { partitions: Arc::default(), connections: Arc::new(Semaphore::new(CONNECTIONS)) }
-    }
-}
-
 impl StripedLocks {
+    /// The locks of the streams of a type.
+    pub(super) fn of(stream_type: &str) -> Self {
+        let (partitions, connections) = (Arc::default(), Arc::new(Semaphore::new(CONNECTIONS)));
+        Self { namespace: namespace_of(stream_type), partitions, connections }
+    }
+
     /// Waits for the mutexes, first come, first served.
     pub(super) async fn lock_in_process(&self, partitions: &BTreeSet<usize>) -> Vec<ProcessLock<'_>> {
         let mut locks = Vec::with_capacity(partitions.len());
@@ -61,7 +62,7 @@ impl StripedLocks {
         }
         // It is never closed.
         let connection = Arc::clone(&self.connections).acquire_owned().await.ok()?;
-        match lock(pool, partitions).await {
+        match lock(pool, self.namespace, partitions).await {
             Ok(transaction) => Some(AdvisoryLocksGuard { transaction, _connection: connection }),
             Err(error) => {
                 tracing::warn!(
@@ -81,11 +82,22 @@ impl AdvisoryLocksGuard {
     }
 }
 
-async fn lock(pool: &PgPool, partitions: &BTreeSet<usize>) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+/// The first of the two keys of an advisory lock, from the first bytes of a hash: the small ones are others'. The log's own lock has one key
+/// of 64 bits, which is another space.
+fn namespace_of(stream_type: &str) -> i32 {
+    let digest = Sha256::digest(format!("stream locks of {stream_type}"));
+    i32::from_be_bytes([digest[0] & 0x7f | 0x40, digest[1], digest[2], digest[3]])
+}
+
+async fn lock(
+    pool: &PgPool,
+    namespace: i32,
+    partitions: &BTreeSet<usize>,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
     let keys: Vec<i32> = partitions.iter().filter_map(|partition| i32::try_from(*partition).ok()).collect();
     let mut transaction = pool.begin_with(BEGIN).await?;
     sqlx::query("select pg_advisory_xact_lock($1, partition) from unnest($2::int[]) as partition")
-        .bind(NAMESPACE)
+        .bind(namespace)
         .bind(keys)
         .execute(&mut *transaction)
         .await?;
