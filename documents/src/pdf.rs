@@ -1,5 +1,7 @@
 //! A document as PDF: A4, in the language of its reader. The same document is the same file, to the byte, as long as this build and its font stay.
 
+mod arabic;
+mod direction;
 mod language;
 mod pages;
 

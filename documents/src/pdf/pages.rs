@@ -1,6 +1,7 @@
 //! Pages of text in one font, of which the file has only the letters that are used.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use chrono::{Datelike, NaiveDate};
 use pdf_writer::types::{CidFontType, FontFlags, SystemInfo, UnicodeCmap};
@@ -9,6 +10,7 @@ use subsetter::GlyphRemapper;
 use ttf_parser::{Face, GlyphId};
 
 use super::language::DocumentLanguage;
+use super::{arabic, direction};
 
 /// DejaVu Sans: Latin, Greek, Cyrillic and more. Its licence is beside it.
 static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans.ttf");
@@ -128,26 +130,33 @@ impl Pages {
         is_full
     }
 
-    /// Text in lines of at most that width. What has no space to break at is broken anywhere.
+    /// Text in lines of at most that width, each as it is painted from left to right. What has no space to break at is broken anywhere.
     pub(super) fn wrapped(&self, size: f32, text: &str, width: f32) -> Vec<String> {
+        let text = arabic::joined(&direction::paragraph(text), |char| self.face.glyph_index(char).is_some());
+        direction::as_painted(&text, &self.broken(size, &text, width))
+    }
+
+    /// The lines of a text.
+    fn broken(&self, size: f32, text: &str, width: f32) -> Vec<Range<usize>> {
         let mut lines = Vec::new();
-        let (mut line, mut line_width) = (String::new(), 0.0);
+        let (mut line, mut line_width, mut end) = (0, 0.0, 0);
         for word in text.split_inclusive(char::is_whitespace) {
-            if !line.is_empty() && line_width + self.width(size, word.trim_end()) > width {
-                lines.push(std::mem::take(&mut line));
-                line_width = 0.0;
+            let begin = end;
+            end += word.len();
+            if begin > line && line_width + self.width(size, word.trim_end()) > width {
+                lines.push(line..begin);
+                (line, line_width) = (begin, 0.0);
             }
-            for char in word.chars() {
+            for (at, char) in word.char_indices().map(|(at, char)| (begin + at, char)) {
                 let advance = self.advance(char) * size;
-                if !line.is_empty() && line_width + advance > width && !char.is_whitespace() {
-                    lines.push(std::mem::take(&mut line));
-                    line_width = 0.0;
+                if at > line && line_width + advance > width && !char.is_whitespace() {
+                    lines.push(line..at);
+                    (line, line_width) = (at, 0.0);
                 }
-                line.push(char);
                 line_width += advance;
             }
         }
-        lines.push(line);
+        lines.push(line..text.len());
         lines
     }
 
@@ -269,7 +278,7 @@ impl Pages {
         let length = i32::try_from(subset.len()).unwrap_or(i32::MAX);
         pdf.stream(FONT_FILE, subset).pair(Name(b"Length1"), length);
         let mut unicode = UnicodeCmap::new(Name(b"Ordo"), IDENTITY);
-        letters.iter().for_each(|(glyph, letter)| unicode.pair(*glyph, *letter));
+        letters.iter().for_each(|(glyph, form)| unicode.pair_with_multiple(*glyph, arabic::letters_of(*form)));
         pdf.cmap(UNICODE, &unicode.finish());
     }
 

@@ -94,6 +94,34 @@ fn letters_of_other_scripts_are_taken_and_those_that_the_font_lacks_are_boxes() 
 }
 
 #[test]
+fn hebrew_and_arabic_are_painted_from_right_to_left_with_joined_letters() {
+    let mut document = invoice();
+    document.buyer.name = Some("\u{5d3}\u{5e0}\u{5d4} \u{5db}\u{5d4}\u{5df} (12)".into());
+    document.lines.truncate(1);
+    // Kitab (book), and Salam with its lam and alef; a mark of direction turns nothing.
+    document.lines[0].title = "\u{643}\u{62a}\u{627}\u{628} \u{633}\u{644}\u{627}\u{645}\u{202e}".into();
+    document.lines[0].variant = None;
+    document.lines[0].sku = domain::ids::Sku::parse("SKU-1").ok();
+    document.reason = Some("\u{5d0}\u{5d1}".into());
+    let texts = printed(&document);
+    for painted in [
+        "(12) \u{5df}\u{5d4}\u{5db} \u{5d4}\u{5e0}\u{5d3}",
+        "(SKU-1) \u{fee1}\u{fefc}\u{feb3} \u{fe8f}\u{fe8e}\u{fe98}\u{fedb}",
+        "Reason: \u{5d1}\u{5d0}",
+    ] {
+        assert!(texts.iter().any(|it| it == painted), "{painted:?}: {texts:?}");
+    }
+    // The font has all of them, and what is copied is the letters.
+    let painted: String = texts.concat();
+    let face = ttf_parser::Face::parse(include_bytes!("../../fonts/DejaVuSans.ttf"), 0).unwrap();
+    assert_eq!(painted.chars().find(|char| face.glyph_index(*char).is_none()), None);
+    let pdf = render(&document).unwrap();
+    // The map to Unicode: what is lam and alef in one, and beh at the end.
+    assert_eq!((count(&pdf, "<06440627>"), count(&pdf, "<0628>")), (1, 1));
+    assert_eq!(laid_out(&document).unwrap().misplaced(), Vec::<String>::new());
+}
+
+#[test]
 fn no_text_stands_over_another_however_long_names_are_and_however_many_taxes_there_are() {
     let tax = |rate: &str, name: &str| {
         let of = json!({ "name": name, "rate": rate, "netMinor": 12_345_678, "amountMinor": 999_999 });
