@@ -188,11 +188,10 @@ fn forms_of(reader: &Reader, replay: &Replay) -> Vec<ActionForm> {
     let id = replay.id.as_str();
     let goes_on = (!replay.running).then(|| reader.form(BEGIN, &[], "Go on", PAGE)).flatten();
     let goes_on = goes_on.map(|form| {
-        let form = replay
-            .projections
-            .iter()
-            .enumerate()
-            .fold(form.named(&format!("go-on-{id}")), |form, (at, name)| form.with(format!("/projections/{at}"), name.as_str()));
+        let form =
+            replay.projections.iter().enumerate().fold(form.named(&format!("go-on-{id}")), |form, (at, name)| {
+                form.with(format!("/projections/{at}"), name.as_str())
+            });
         match replay.is_different() {
             true => {
                 form.explained("The new generation takes the place of the live one, although they differ.").finished()

@@ -53,7 +53,10 @@ async fn a_rebuild_that_nobody_works_on_is_cancelled() {
     );
     let path = "/admin/replays/00000000-0000-7000-8000-000000000002";
     // Each form has an id of its own.
-    for id in ["admin-replays-00000000-0000-7000-8000-000000000002", "admin-replays-go-on-00000000-0000-7000-8000-000000000002"] {
+    for id in [
+        "admin-replays-00000000-0000-7000-8000-000000000002",
+        "admin-replays-go-on-00000000-0000-7000-8000-000000000002",
+    ] {
         assert_eq!(page.body.matches(&format!("id=\"{id}\"")).count(), 1, "{id}: {}", page.body);
     }
     let cancelled = fixture.send_form(path, &session(&operator), &page.hidden_fields(path)).await;
