@@ -3,7 +3,7 @@
 use access_control::Role;
 use http::StatusCode;
 
-use crate::support::{Answer, Fixture, as_role, session};
+use crate::support::{Fixture, as_role, sent, session};
 
 async fn fixture() -> Fixture {
     let fixture = Fixture::new().await;
@@ -13,12 +13,6 @@ async fn fixture() -> Fixture {
                    from generate_series(1, 5) as n";
     sqlx::query(stuck).execute(fixture.database.pool()).await.unwrap();
     fixture
-}
-
-/// What a browser sends of a form: what is hidden in it, and what was typed.
-fn sent(page: &Answer, action: &str, typed: &[(&str, &str)]) -> Vec<(String, String)> {
-    let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    page.hidden_fields(action).into_iter().chain(typed).collect()
 }
 
 async fn actions(fixture: &Fixture) -> Vec<(String, String, String)> {

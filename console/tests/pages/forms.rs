@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use ring::hmac;
 
-use crate::support::{Answer, Fixture, as_role, session};
+use crate::support::{Fixture, as_role, sent, session};
 
 const NOTES: &str = "/orders/o-1/notes";
 const HOLD: &str = "/orders/o-1/hold";
@@ -21,12 +21,6 @@ async fn fixture() -> Fixture {
 async fn events(fixture: &Fixture) -> Vec<String> {
     let query = "select event_type from events where aggregate_id = 'o-1' order by sequence";
     sqlx::query_scalar(query).fetch_all(fixture.database.pool()).await.unwrap()
-}
-
-/// What a browser sends of a form: what is hidden in it, and what was typed.
-fn sent<'a>(page: &Answer, action: &str, typed: &[(&'a str, &'a str)]) -> Vec<(String, String)> {
-    let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    page.hidden_fields(action).into_iter().chain(typed).collect()
 }
 
 #[tokio::test]
@@ -145,6 +139,37 @@ async fn a_problem_is_told_beside_what_was_typed() {
     let form = sent(&refused, HOLD, &[("/reason", "the address is unclear")]);
     assert_eq!(fixture.send_form(HOLD, &session(&operator), &form).await.status, StatusCode::SEE_OTHER);
     assert_eq!(events(&fixture).await, ["OrderCreated", "OrderHeld"]);
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn a_quantity_is_taken_as_it_is_typed() {
+    let fixture = Fixture::new().await;
+    let mut order = testkit::demo_order("o-1");
+    order["items"] = serde_json::json!([
+        { "sku": "by-the-piece", "quantity": 3, "unitPrice": "10.00" },
+        { "sku": "by-weight", "quantity": "1.5", "unit": "kg", "unitPrice": "20.00" }
+    ]);
+    order["totalAmount"] = "60.00".into();
+    fixture.order(&order, |content| content).await;
+    let operator = as_role(Role::Operator);
+    // While an order is pending no part of it is cancelled.
+    fixture.happen("o-1", &[serde_json::json!({ "OrderConfirmed": {} })], None).await;
+    let page = fixture.page("/orders/o-1", &operator).await;
+    let cancel = "/orders/o-1/cancel";
+    let (pieces, weight) = ("/lines/lineNumber=1/quantity:number", "/lines/lineNumber=2/quantity:number");
+    assert!(page.body.contains(&format!("name=\"{pieces}\"")), "{}", page.body);
+    let refused = sent(&page, cancel, &[(pieces, "some"), (weight, "0.25")]);
+    let refused = fixture.send_form(cancel, &session(&operator), &refused).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
+    assert!(refused.body.contains("value=\"some\"") && refused.body.contains("value=\"0.25\""), "{}", refused.body);
+    let form = sent(&refused, cancel, &[(pieces, "2"), (weight, "0.25")]);
+    let done = fixture.send_form(cancel, &session(&operator), &form).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.body);
+    let lines = "select payload -> 'LinesCancelled' ->> 'lines' from events where event_type = 'LinesCancelled'";
+    let lines: String = sqlx::query_scalar(lines).fetch_one(fixture.database.pool()).await.unwrap();
+    let lines: serde_json::Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!((&lines[0]["quantity"], &lines[1]["lineNumber"]), (&2.into(), &2.into()), "{lines}");
     fixture.end().await;
 }
 

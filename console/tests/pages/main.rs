@@ -3,6 +3,7 @@
 
 mod access;
 mod bulk_actions;
+mod forged;
 mod forms;
 mod hostile;
 mod lists;
@@ -10,6 +11,7 @@ mod live;
 mod open_id;
 mod operate;
 mod order;
+mod outcomes;
 mod read_models;
 mod sessions;
 mod stock;

@@ -88,6 +88,12 @@ impl Answer {
     }
 }
 
+/// What a browser sends of the form with this action: what is hidden in it, and what was typed.
+pub(crate) fn sent(page: &Answer, action: &str, typed: &[(&str, &str)]) -> Vec<(String, String)> {
+    let typed = typed.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    page.hidden_fields(action).into_iter().chain(typed).collect()
+}
+
 /// The cookies of a browser that signed in with this credential.
 pub(crate) fn session(credential: &str) -> Vec<String> {
     vec![format!("ordo_session={credential}")]
