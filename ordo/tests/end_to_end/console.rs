@@ -137,3 +137,47 @@ async fn strangers_keep_nobody_from_the_console_who_is_signed_in_or_wants_to() {
     let other = console.send_with(Method::GET, "/", &[BROWSER, ("cookie", "ordo_session=no.such.token")], "").await;
     assert_eq!(other.status, 429);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_route_takes_a_form_from_another_site_whatever_its_page_calls_itself() {
+    let ordo = Ordo::up(&[]).await;
+    assert_eq!(ordo.client().order(&demo_order("o-1")).await.status, 201);
+    settled(&ordo.client(), "o-1").await;
+    let console = Client::new(&ordo.console);
+    let page = console.send_with(Method::GET, "/orders/o-1", &[BROWSER], "").await;
+    let cookie = page.header("set-cookie").split(';').next().unwrap().to_owned();
+    let before = ordo.client().get("/orders/o-1").await.json();
+    let (other_port, bare) = (&*ordo.api, ordo.console.trim_end_matches(|letter: char| letter.is_ascii_digit()));
+    let bare = bare.trim_end_matches(':');
+    let own = ("origin", &*ordo.console);
+    let mut routes = 0;
+    for route in access_control::ROUTES.iter().filter(|route| route.method != "GET") {
+        let path = route.path.replace("{order_id}", "o-1").replace(['{', '}'], "");
+        let body = format!("method={}&token=x&%2Freason=forged&back=%2F", route.method);
+        let send = async |more: &[(&str, &str)]| {
+            let own: [(&str, &str); 3] = [("accept", "application/json"), FORM, ("cookie", &cookie)];
+            let headers = [&own[..], more].concat();
+            console.send_with(Method::POST, &path, &headers, body.clone()).await
+        };
+        for foreign in [
+            &[("origin", "https://evil.example")][..],
+            &[("origin", "null")],
+            &[("origin", other_port)],
+            &[("origin", bare)],
+            &[("origin", "https://localhost.evil.example")],
+            &[("sec-fetch-site", "cross-site")],
+            &[("sec-fetch-site", "same-site")],
+            &[own, ("sec-fetch-site", "cross-site")],
+        ] {
+            let refused = send(foreign).await;
+            assert_eq!(refused.problem(403)["code"], "cross-site", "{path} {foreign:?}");
+            assert!(refused.headers.get("set-cookie").is_none(), "{path} {foreign:?}");
+        }
+        // From its own pages it gets as far as its token.
+        let stale = send(&[own]).await;
+        assert_eq!(stale.problem(403)["code"], "forbidden", "{path}");
+        routes += 1;
+    }
+    assert!(routes > 30, "{routes}");
+    assert_eq!(ordo.client().get("/orders/o-1").await.json(), before);
+}
