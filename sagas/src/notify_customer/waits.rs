@@ -39,7 +39,7 @@ pub(super) fn wait(order: &OrderSession, mail: &OwedMail, awaited: &AwaitedByMai
         return None;
     }
     let lacks_number = awaited.numbers.is_some() && order.order.wants_number() && !order.gets_no_number;
-    if !lacks_number && !(awaited.documents && lacks_document(&order.order, mail)) {
+    if !(lacks_number || (awaited.documents && lacks_document(&order.order, mail))) {
         return None;
     }
     // A clock that was set back must not hold a mail up.
