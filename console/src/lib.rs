@@ -82,6 +82,8 @@ pub struct ConsoleSources {
     pub open_id: Option<OpenIdClient>,
     /// The routes of the API that forms are for, behind `access`. `None`: the console only shows.
     pub api: Option<Router>,
+    /// Whether `api` begins and stops bulk actions. If not, the console shows those that there are.
+    pub runs_bulk_actions: bool,
     /// The rebuilds of read models.
     pub replays: ReplayOperations,
     pub process: ConsoleProcess,

@@ -258,6 +258,7 @@ pub(crate) async fn start(
         let of_operators = sagas::routes(reading.clone()).merge(replays.routes()).merge(::bulk_actions::routes(bulk));
         let api = Router::from(commands.merge(decisions).merge(parked).merge(of_operators));
         let may_act = console::may_act(&connections.database).await?;
+        let runs_bulk_actions = console::may_run_bulk_actions(&connections.database).await?;
         let sources = ConsoleSources {
             queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),
             store: reading,
@@ -265,6 +266,7 @@ pub(crate) async fn start(
             access: access.clone(),
             open_id: console::open_id(settings)?,
             api: may_act.then(|| api.layer(access.clone())),
+            runs_bulk_actions,
             replays: replays.operations(),
             process: console::process(settings, roles, &payments),
             is_encrypted: console::is_encrypted(settings),

@@ -136,7 +136,7 @@ pub(crate) async fn show(
     let action: BulkAction = shown(&caller, &bulk_actions::read_bulk_action(&console.0.store, &id).await?)?;
     let route = ("POST", "/bulk-actions/{id}/stop");
     let stop = reader.form(route, &[&id], "Stop", format!("/bulk-actions/{}", action.id.in_path()));
-    let stop = stop.filter(|_| action.state.is("running"));
+    let stop = stop.filter(|_| console.0.runs_bulk_actions && action.state.is("running"));
     let stop = stop.map(|form| form.explained("What is done stays done. The rest is left as it is.").finished());
     let conditions = action.filter.as_object().into_iter().flatten().map(|(name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -282,7 +282,7 @@ pub(crate) async fn new(State(console): State<Console>, reader: Reader, uri: Uri
         conditions: choice.conditions(),
         count,
         sagas: rows.into_iter().map(saga).collect(),
-        form: form.filter(|_| count > 0),
+        form: form.filter(|_| console.0.runs_bulk_actions && count > 0),
     })
 }
 

@@ -136,7 +136,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
         next: found.cursor.as_deref().map(|cursor| query(asked.given().chain([("cursor", cursor)]))),
         steps: SagaStep::ALL.map(SagaStep::name).into(),
         sees_errors,
-        decides: reader.may("POST", "/bulk-actions") && reader.form_secret.is_some(),
+        decides: console.0.runs_bulk_actions && reader.may("POST", "/bulk-actions") && reader.form_secret.is_some(),
         asked,
     })
 }

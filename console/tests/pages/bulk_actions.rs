@@ -6,7 +6,10 @@ use http::StatusCode;
 use crate::support::{Fixture, as_role, sent, session};
 
 async fn fixture() -> Fixture {
-    let fixture = Fixture::new().await;
+    with_stuck_sagas(Fixture::new().await).await
+}
+
+async fn with_stuck_sagas(fixture: Fixture) -> Fixture {
     let stuck = "insert into saga_work (saga, order_id, step, failures, due_at, last_error, stuck, since)
                  select 'order_fulfilment', 'o-' || n, case when n <= 3 then 'capture_payment' else 'reserve_stock' end, 3, 'infinity',
                         case when n <= 3 then 'card & \"bank\" declined' else 'no answer' end, true, '2026-11-20T00:00:00Z'
@@ -123,5 +126,21 @@ async fn who_only_looks_begins_nothing_and_forged_forms_do_nothing() {
     let forged = fixture.send_form("/bulk-actions", &session(&auditor), &form).await;
     assert_eq!(forged.status, StatusCode::FORBIDDEN);
     assert!(actions(&fixture).await.is_empty());
+    fixture.end().await;
+}
+
+#[tokio::test]
+async fn where_the_database_takes_no_bulk_actions_no_form_is_for_one() {
+    let fixture = with_stuck_sagas(Fixture::without_bulk_actions().await).await;
+    let running = "insert into bulk_actions (id, kind, filter, reason, actor, rate, request_hash)
+                   values (gen_random_uuid(), 'retry_sagas', '{}', 'a reason', 'operator:o', 1, '') returning id::text";
+    let id: String = sqlx::query_scalar(running).fetch_one(fixture.database.pool()).await.unwrap();
+    let operator = as_role(Role::Operator);
+    let sagas = fixture.page("/sagas?state=stuck", &operator).await.body;
+    assert!(sagas.contains("o-1") && !sagas.contains("/bulk-actions/new"), "{sagas}");
+    let new = fixture.page("/bulk-actions/new?kind=retry_sagas", &operator).await.body;
+    assert!(new.contains("<strong>5</strong> stuck") && !new.contains("action=\"/bulk-actions\""), "{new}");
+    let shown = fixture.page(&format!("/bulk-actions/{id}"), &operator).await.body;
+    assert!(shown.contains("a reason") && !shown.contains("/stop"), "{shown}");
     fixture.end().await;
 }

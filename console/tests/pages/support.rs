@@ -107,15 +107,20 @@ impl Fixture {
 
     /// The same, where people sign in at an issuer.
     pub(crate) async fn signing_in_at(open_id: OpenIdClient) -> Self {
-        Self::start(None, Some(open_id)).await
+        Self::start(None, Some(open_id), true).await
+    }
+
+    /// The same, where the database's user stores no bulk actions.
+    pub(crate) async fn without_bulk_actions() -> Self {
+        Self::start(None, None, false).await
     }
 
     /// `anonymous` calls where no credential comes.
     pub(crate) async fn with(anonymous: Option<Principal>) -> Self {
-        Self::start(anonymous, None).await
+        Self::start(anonymous, None, true).await
     }
 
-    async fn start(anonymous: Option<Principal>, open_id: Option<OpenIdClient>) -> Self {
+    async fn start(anonymous: Option<Principal>, open_id: Option<OpenIdClient>, runs_bulk_actions: bool) -> Self {
         let database = testkit::database().await;
         let read_models = testkit::read_models(database.pool());
         projections::create_tables(&*read_models, &[]).await.unwrap();
@@ -147,6 +152,7 @@ impl Fixture {
             store: store.clone(),
             queues: QueuesHealth::default(),
             api: Some(api.layer(access.clone())),
+            runs_bulk_actions,
             access,
             open_id,
             replays: operations,

@@ -53,6 +53,13 @@ pub(super) async fn may_act(database: &PgPool) -> Result<bool, sqlx::Error> {
     Ok(may_act)
 }
 
+/// Whether the database's user may store bulk actions, too.
+pub(super) async fn may_run_bulk_actions(database: &PgPool) -> Result<bool, sqlx::Error> {
+    let inserts =
+        "select has_table_privilege('bulk_actions', 'insert') and has_table_privilege('bulk_actions', 'update')";
+    sqlx::query_scalar(inserts).fetch_one(database).await
+}
+
 /// What the console shows of this process.
 pub(super) fn process(settings: &Settings, roles: &[PlatformRole], payments: &Arc<Guarded>) -> ConsoleProcess {
     let shown = |it: &settings::EffectiveSetting| EffectiveSetting {
