@@ -1,5 +1,5 @@
 {{- define "ordo.image" -}}
-{{- if .Values.image.digest -}}
+{{- if and .Values.image.digest (not .Values.image.tag) -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
@@ -42,10 +42,10 @@ database-url-{{ .part }}: DATABASE_URL
 {{- if has .part (list "sagas" "notification") }}
 message-keys: ORDO_MESSAGE_KEYS
 {{- end }}
-{{- if eq (get .config "ORDO_PAYMENT_PROVIDER") "stripe" }}
+{{- if and (eq .part "sagas") (eq (get .config "ORDO_PAYMENT_PROVIDER") "stripe") }}
 stripe-secret-key: ORDO_STRIPE_SECRET_KEY
 {{- end }}
-{{- if get .config "ORDO_OIDC_CLIENT_ID" }}
+{{- if and (eq .part "console") .root.Values.oidcClientSecret }}
 oidc-client-secret: ORDO_OIDC_CLIENT_SECRET
 {{- end }}
 {{- end -}}
