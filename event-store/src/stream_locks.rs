@@ -13,6 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use cqrs_es::Aggregate;
 use event_versions::{Snapshotted, Upcastable};
 use lru::LruCache;
 use sqlx::PgConnection;
@@ -27,14 +28,18 @@ use crate::{EventStore, partition_of};
 /// Locks streams of an aggregate, and caches their folded state, so that a command reads only what others have appended since.
 /// Clones share the locks and the cache.
 #[derive(Clone)]
-pub struct StreamLocks<A> {
+pub struct StreamLocks<A: Aggregate> {
     store: EventStore,
     locks: StripedLocks,
     cache: Arc<Mutex<FoldedStreamCache<A>>>,
     /// Held while one chunk of streams that are far behind is folded.
     folding: Arc<tokio::sync::Mutex<()>>,
     snapshots: SnapshotWriter,
+    observer: Option<StoredEventObserver<A>>,
 }
+
+/// Is told of each event that was appended under the locks and is stored, with the id of its stream.
+type StoredEventObserver<A> = Arc<dyn Fn(&str, &<A as Aggregate>::Event) + Send + Sync>;
 
 /// Folded streams by id; the least recently used are dropped. They may be behind the database. They are ahead of it only if it lost
 /// commits, which the next read notices.
@@ -43,7 +48,7 @@ type FoldedStreamCache<A> = LruCache<String, Arc<Versioned<A>>>;
 type FoldedStreams<A> = HashMap<String, Arc<Versioned<A>>>;
 
 /// Streams that are locked and up to date. The locks are released when their events are appended, or on drop.
-pub struct LockedStreams<'a, A> {
+pub struct LockedStreams<'a, A: Aggregate> {
     owner: &'a StreamLocks<A>,
     streams: FoldedStreams<A>,
     absent: Versioned<A>,
@@ -61,7 +66,15 @@ impl<A: Snapshotted> StreamLocks<A> {
             cache: Arc::new(Mutex::new(cache)),
             folding: Arc::default(),
             snapshots: SnapshotWriter::default(),
+            observer: None,
         }
+    }
+
+    /// Tells `observer` of each event that is stored from now on by these locks and their clones. It must not wait: the locks are held. If
+    /// the answer of the database is lost, it is not told.
+    #[must_use]
+    pub fn observed_by(self, observer: impl Fn(&str, &A::Event) + Send + Sync + 'static) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
     }
 
     /// Locks these streams and brings them up to date. Streams without events are not locked: of two commands that begin the same
@@ -203,6 +216,9 @@ impl<A: Snapshotted> AppendStoredCallback for LockedAppend<'_, A> {
     /// Nothing is cached before it is known to be stored.
     fn stored(self: Box<Self>, appended: AppendPosition) {
         let Self { mut locked, pending } = *self;
+        if let Some(observer) = &locked.owner.observer {
+            pending.iter().for_each(|stored| stored.tell(&**observer));
+        }
         locked.update_cache(pending, appended);
     }
 }

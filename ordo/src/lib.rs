@@ -20,6 +20,7 @@ mod inbox;
 mod index;
 mod key;
 mod lag;
+mod low_stock;
 mod mail;
 mod metrics;
 mod migrate;

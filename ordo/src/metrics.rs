@@ -34,6 +34,7 @@ use utoipa_axum::routes;
 
 use self::format::MetricsFormat;
 use crate::lag;
+use crate::low_stock::LowStockMetrics;
 
 /// The time-out of the database's part, below those of usual scrapers.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,6 +46,7 @@ pub(crate) type MetricsOfRoles =
 /// The route `GET /metrics`, and the layer that counts requests for it.
 pub(crate) fn routes(
     store: &EventStore,
+    low_stock: &LowStockMetrics,
     sagas: &sagas::SagaMetrics,
     payments: &payments::PaymentMetrics,
     (webhooks, publication, documents): MetricsOfRoles,
@@ -52,6 +54,7 @@ pub(crate) fn routes(
 ) -> (OpenApiRouter, RequestMetrics) {
     let mut registry = Registry::with_prefix("ordo");
     store.metrics().register(&mut registry);
+    low_stock.register(&mut registry);
     sagas.register(&mut registry);
     payments.register(&mut registry);
     if let Some(webhooks) = &webhooks {

@@ -19,6 +19,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
+use domain::stock::Stock;
 use event_store::hash_chain::SealingThrottle;
 use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
 use messaging::QueuesHealth;
@@ -38,6 +39,7 @@ use crate::deprecations::DEPRECATIONS;
 use crate::health::{self, HealthCheck};
 use crate::http::{CrossOriginLayer, HttpSettings, RequestRateLimiter};
 use crate::lag::LagBackpressure;
+use crate::low_stock::LowStockMetrics;
 use crate::settings::{PlatformRole, Settings};
 use crate::{http, index, metrics, migrate, openapi, payment, saga_reports};
 
@@ -120,7 +122,10 @@ pub(crate) async fn start(
     connection_limits::check_connections(settings, &connections.database, roles).await?;
     let store = EventStore::start(connections.database.clone(), store_settings(settings));
     // All deciders about units in this process share these locks and this cache.
-    let stock = StreamLocks::new(store.clone(), SKUS_REMEMBERED);
+    let low_stock = LowStockMetrics::default();
+    let crossings = low_stock.clone();
+    let stock =
+        StreamLocks::new(store.clone(), SKUS_REMEMBERED).observed_by(move |sku, event| crossings.observe(sku, event));
     let payments = payment::gateway(settings, connections)?;
     let figures = sagas::SagaMetrics::default();
     let (mut webhook_figures, mut publication_figures, mut document_figures) = (None, None, None);
@@ -216,7 +221,7 @@ pub(crate) async fn start(
     let routes = Router::from(routes);
     let versioned = routes.clone().layer(map_response(prefix_location_with_v1));
     let of_roles = (webhook_figures, publication_figures, document_figures);
-    let (shown, requests) = metrics::routes(&store, &figures, payments.metrics(), of_roles, queues.clone());
+    let (shown, requests) = metrics::routes(&store, &low_stock, &figures, payments.metrics(), of_roles, queues.clone());
     let on_both = health::routes(checks).merge(problem::documentation());
     // These have no other address, but `expand=saga` of an order tells operators and auditors of its sagas as well.
     let operate = Router::from(operate.merge(shown).merge(on_both.clone()).merge(index::operate_routes(roles)));

@@ -37,6 +37,11 @@ impl<A: Upcastable> PendingStreamEvents<A> {
         pending
     }
 
+    /// Tells of each event.
+    pub(super) fn tell(&self, observer: &dyn Fn(&str, &A::Event)) {
+        self.events.iter().for_each(|(event, _)| observer(&self.stream_id, event));
+    }
+
     /// Applies the events to their stream, given the position of the append's last event, and returns the stream's id.
     pub(super) fn fold_into(self, stream: &mut Versioned<A>, last_position: i64) -> String {
         // The events of one append have consecutive positions.

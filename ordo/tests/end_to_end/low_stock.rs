@@ -47,6 +47,11 @@ async fn orders_bring_a_sku_below_its_threshold_once_and_a_receipt_brings_it_bac
     assert_eq!(received["version"], 8, "with the event that says so");
     assert!(low(&client, &received["position"]).await.is_empty());
     assert_eq!(client.get("/stock/mug").await.json()["lowStock"], json!({ "threshold": 4, "low": false }));
+    let metrics = client.get("/metrics").await.text();
+    for became in ["low", "recovered"] {
+        let line = format!("ordo_stock_low_crossings_total{{became=\"{became}\"}} 1");
+        assert!(metrics.lines().any(|it| it == line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]
