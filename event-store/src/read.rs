@@ -235,18 +235,18 @@ pub async fn read_filtered(
     filter: &EventFilter,
     budget: Budget,
 ) -> Result<EventPage, sqlx::Error> {
-    read_in_order(connection, filter, "global_position", budget).await
+    read_in_order(connection, &filter.condition(), "global_position", budget).await
 }
 
-/// The same in another order.
+/// The events that meet a condition in an order, likewise.
 pub(crate) async fn read_in_order(
     connection: &mut PgConnection,
-    filter: &EventFilter,
+    condition: &str,
     order: &str,
     budget: Budget,
 ) -> Result<EventPage, sqlx::Error> {
-    let query = bounded_query(&filter.condition(), order);
-    // Not kept as a prepared statement: the filter's values are part of it.
+    let query = bounded_query(condition, order);
+    // Not kept as a prepared statement: values are part of the condition.
     let query = sqlx::query(&query).bind(pieces(budget)).bind(bytes(budget)).persistent(false);
     page(query.fetch(connection), budget).await
 }

@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::task::Poll;
 use std::time::Duration;
 
+use bounds::Budget;
 use domain::ids::LocationId;
 use domain::stock::{Stock, StockEvent, StockReceived};
 use event_store::{
-    AppendQueueSettings, EventStore, LockedStreams, Metadata, NewEvent, StreamAppend, StreamLocks, Versioned,
+    AppendQueueSettings, EventFilter, EventStore, LockedStreams, LogDirection, LogPage, Metadata, NewEvent,
+    StreamAppend, StreamLocks, Versioned,
 };
 use futures_util::future::poll_fn;
+use sqlx::PgConnection;
 
 const SKU: &str = "sku-1";
 /// For what comes about in its own time.
@@ -250,4 +253,69 @@ async fn a_cached_stream_that_the_log_lost_is_folded_anew() {
 
     let locked = tokio::time::timeout(PATIENCE, stream_locks.lock(sku())).await.unwrap().unwrap();
     assert_eq!(on_hand(locked.stream(SKU)), (2_500, 2_500));
+}
+
+fn of_sku() -> EventFilter {
+    let (stream_types, stream_id) = (vec!["stock".to_owned()], Some(SKU.to_owned()));
+    EventFilter { stream_types, stream_id, ..EventFilter::default() }
+}
+
+/// How many rows of the log a session has read; good for comparisons within a transaction.
+async fn rows_read(connection: &mut PgConnection) -> i64 {
+    let read =
+        "select coalesce(sum(seq_tup_read + coalesce(idx_tup_fetch, 0)), 0)::bigint from pg_stat_xact_user_tables
+                 where relname = 'events'";
+    sqlx::query_scalar(read).fetch_one(connection).await.unwrap()
+}
+
+/// A page, and how many rows of the log were read for it.
+async fn counted_page(database: &testkit::Database, filter: &EventFilter, direction: LogDirection) -> (LogPage, i64) {
+    let mut transaction = database.pool().begin().await.unwrap();
+    let before = rows_read(&mut transaction).await;
+    let page = filter.page(&mut transaction, direction, Budget::of(50)).await.unwrap();
+    (page, rows_read(&mut transaction).await - before)
+}
+
+#[tokio::test]
+async fn a_page_far_into_a_long_stream_reads_as_little_as_the_first() {
+    let database = testkit::database().await;
+    grow(&database, 3_000).await;
+    for direction in [LogDirection::OldestFirst, LogDirection::NewestFirst] {
+        let (mut filter, mut versions) = (of_sku(), Vec::new());
+        loop {
+            let (page, rows) = counted_page(&database, &filter, direction).await;
+            assert!(rows <= 150, "after {} events a page reads {rows}", versions.len());
+            versions.extend(page.events.iter().map(|event| event.version));
+            let Some(next) = page.next else { break };
+            match direction {
+                LogDirection::OldestFirst => filter.after = next,
+                LogDirection::NewestFirst => filter.up_to = Some(next),
+            }
+        }
+        if direction == LogDirection::NewestFirst {
+            versions.reverse();
+        }
+        assert!(versions.into_iter().eq(1..=3_000));
+    }
+}
+
+#[tokio::test]
+async fn who_looks_for_what_is_rare_in_a_long_stream_passes_a_part_of_it_with_each_page() {
+    let database = testkit::database().await;
+    grow(&database, 22_000).await;
+    let rare = EventFilter { event_types: vec!["StockCounted".to_owned()], ..of_sku() };
+    for direction in [LogDirection::OldestFirst, LogDirection::NewestFirst] {
+        let (mut filter, mut pages) = (rare.clone(), 0);
+        loop {
+            let (page, rows) = counted_page(&database, &filter, direction).await;
+            pages += 1;
+            assert!(rows <= 10_100 && page.events.is_empty(), "page {pages} reads {rows}");
+            match (page.next, direction) {
+                (Some(next), LogDirection::OldestFirst) => filter.after = next,
+                (Some(next), LogDirection::NewestFirst) => filter.up_to = Some(next),
+                (None, _) => break,
+            }
+        }
+        assert_eq!(pages, 3);
+    }
 }
