@@ -32,6 +32,9 @@ impl From<sqlx::Error> for WordSearchFailure {
 /// An item with how many there are; all but the number is null where none is beyond the place.
 type FoundRow = (i64, Option<String>, Option<String>, Option<String>);
 
+/// How many times as many items have frequent words as are taken.
+const FREQUENT: f64 = 10.0;
+
 /// Postgres's error code for a statement that took too long.
 const QUERY_CANCELED: &str = "57014";
 
@@ -57,6 +60,9 @@ impl WordSearchStatements {
         // The planner may take a rare word for a frequent one, and look at every item. So long as this is allowed it may take.
         for bound in ["enable_seqscan = off", "statement_timeout = '5s'"] {
             sqlx::query(&format!("set local {bound}")).execute(&mut *transaction).await?;
+        }
+        if query.after.is_none() && self.is_frequent(&mut transaction, query).await? {
+            return Ok(WordMatches::TooMany);
         }
         let rows = sqlx::query_as(&self.find_statement(query))
             .bind(query.words.to_query())
@@ -105,6 +111,25 @@ impl WordSearchStatements {
         if has_index { Ok(()) } else { Err(WordSearchFailure::NoIndex) }
     }
 
+    /// Whether the planner's statistics know the words as those of many more items than are taken. The index would list all of these first,
+    /// which takes a tenth of a second for a million.
+    async fn is_frequent(&self, connection: &mut PgConnection, query: &WordQuery<'_>) -> Result<bool, sqlx::Error> {
+        let known = "select (c.reltuples * (1 - s.null_frac))::float8, s.most_common_elems::text::text[], s.most_common_elem_freqs
+                       from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                       join pg_stats s on (s.schemaname, s.tablename, s.attname) = (n.nspname, c.relname, 'words')
+                      where c.oid = to_regclass($1) and s.most_common_elems is not null";
+        let known: Option<(f64, Vec<String>, Vec<f32>)> =
+            sqlx::query_as(known).bind(&self.table).fetch_optional(connection).await?;
+        let Some((items, words, shares)) = known else { return Ok(false) };
+        // Of the words that begin so, the most frequent one.
+        let share = |beginning: &str| {
+            let those = words.iter().zip(&shares).filter(|(word, _)| word.starts_with(beginning));
+            those.map(|(_, share)| f64::from(*share)).fold(0.0, f64::max)
+        };
+        let expected = items * query.words.iter().map(share).product::<f64>();
+        Ok(expected > f64::from(query.most) * FREQUENT)
+    }
+
     /// Takes so many of the items with the words as there may be, and of these the first ones beyond the place.
     fn find_statement(&self, query: &WordQuery<'_>) -> String {
         let sort = match query.index {
@@ -136,4 +161,38 @@ impl WordSearchStatements {
 
 fn code(error: &sqlx::Error) -> Option<String> {
     error.as_database_error().and_then(DatabaseError::code).map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn words_of_very_many_items_are_known_before_they_are_looked_up() {
+        let database = testkit::database().await;
+        let fill = "insert into read_model_things
+                    select 'THING#' || n, '#META', null, null, null, null, null, null, n, '{}',
+                           case when n = 7 then 'headphones zither' else 'headphones' end::tsvector
+                      from generate_series(1, 5000) as n";
+        sqlx::query("select create_read_model('read_model_things')").execute(database.pool()).await.unwrap();
+        sqlx::query(fill).execute(database.pool()).await.unwrap();
+        sqlx::query("analyze read_model_things").execute(database.pool()).await.unwrap();
+        let statements = WordSearchStatements::of("read_model_things");
+        for (words, most, is_frequent) in [
+            (&["headph"][..], 10, true),
+            (&["headphones", "head"], 10, true),
+            (&["headph"], 1_000, false),
+            (&["zither"], 1, false),
+            (&["headph", "zither"], 1, false),
+            (&["nobody"], 1, false),
+        ] {
+            let words: Words = words.iter().collect();
+            let (index, order) = (Index::Gsi1, SortOrder::Ascending);
+            let query = WordQuery { words: &words, index, from: None, until: None, after: None, order, limit: 1, most };
+            let mut connection = database.pool().acquire().await.unwrap();
+            assert_eq!(statements.is_frequent(&mut connection, &query).await.unwrap(), is_frequent, "{words:?} {most}");
+            let found = statements.find(database.pool(), &query).await.unwrap();
+            assert_eq!(matches!(found, WordMatches::TooMany), words.iter().all(|word| word.starts_with("head")));
+        }
+    }
 }
