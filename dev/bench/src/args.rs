@@ -254,12 +254,15 @@ pub(crate) struct Console {
     /// How long to post before anything is measured
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = warm_up)]
     pub(crate) warm_up: Duration,
-    /// How long each run measures, without consoles and with them
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = duration)]
+    /// How long each run measures: without consoles, with them, and while pages are visited
+    #[arg(long, value_name = "SECONDS", default_value = "15", value_parser = duration)]
     pub(crate) duration: Duration,
     /// How many times to measure
     #[arg(long, value_name = "N", default_value = "3", value_parser = between::<usize, 1, 100>)]
     pub(crate) runs: usize,
+    /// How many sagas a second the bulk action retries at the most
+    #[arg(long, value_name = "N", default_value = "100", value_parser = between::<u32, 1, 100>)]
+    pub(crate) bulk_rate: u32,
     /// Say it as JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,119 +1,85 @@
-//! `bench console`: how long the console's pages take on a large platform, and what open consoles cost those who order.
+//! `bench console`: how long the console's pages take on a large platform, what open consoles cost those who order, and how a bulk action
+//! goes through everything that is stuck.
 //!
-//! The log has many orders; the sagas of some are stuck, and the queue of dead letters is long. Then orders are posted at a steady rate,
-//! first alone, then while consoles follow what happens and somebody goes from page to page. How long each page takes to its first byte,
-//! and how much longer an order waits for its answer, are the figures. It fails if a page is not shown.
+//! The log has many orders; the sagas of some are stuck, and the queue of dead letters is long. Orders are posted at a steady rate: alone,
+//! while consoles follow what happens, and while somebody goes from page to page. How long each page takes to its first byte, and how much
+//! longer an order waits for its answer, are the figures. Then all stuck sagas are retried at once. It fails if a page is not shown, an
+//! order is not taken, or the bulk action does anything but what it should.
 
+mod bulk_action;
+mod dead_letters;
+mod large_shop;
 mod readers;
-mod trouble;
+mod report;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
-use ordo::output;
-use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::large_shop::LargeShop;
+use self::report::{Figures, Run};
 use crate::args::Console;
-use crate::databases::Database;
-use crate::figures::{Latencies, Spread, count};
+use crate::figures::Latencies;
 use crate::load::Load;
 use crate::orders::{OrderBody, Orders};
 use crate::program::Ordo;
 use crate::progress::Progress;
-use crate::reads::fill;
 use crate::server::Server;
-use crate::table::{Table, millis, ratio, thousands};
 
 /// More orders than have no answer at any moment, unless the platform stalls.
 const CONNECTIONS: usize = 64;
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Figures {
-    bench: &'static str,
-    orders: u64,
-    stuck_sagas: u64,
-    dead_letters: u64,
-    consoles: usize,
-    rate: f64,
-    /// How many times as long an order waits at p99 as without consoles.
-    order_p99_ratio: Option<Spread>,
-    runs: Vec<Run>,
+/// The platform that is looked at.
+struct Platform<'a> {
+    args: &'a Console,
+    server: &'a Server,
+    /// One of somebody else for each open console.
+    tokens: Vec<String>,
+    pages: Vec<String>,
 }
 
-/// One run. Latencies are milliseconds.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Run {
-    alone: Latencies,
-    with_consoles: Latencies,
-    /// How often an open console was told of changes and asked for its page again.
-    refreshed: u64,
-    /// From the request to the first byte, by page.
-    pages: BTreeMap<String, PageTimes>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PageTimes {
-    visits: u64,
-    p50_ms: f64,
-    p95_ms: f64,
-    max_ms: f64,
-}
-
-impl PageTimes {
-    fn of(micros: &Histogram<u64>) -> Self {
-        let at = |quantile: f64| count(micros.value_at_quantile(quantile)) / 1_000.0;
-        Self { visits: micros.len(), p50_ms: at(0.5), p95_ms: at(0.95), max_ms: count(micros.max()) / 1_000.0 }
-    }
-}
+/// The times to the first byte, in microseconds, by page.
+type PageHistograms = Vec<(String, Histogram<u64>)>;
 
 /// Measures, and prints the figures.
 pub(crate) async fn run(args: &Console, ordo: &Ordo) -> anyhow::Result<()> {
     let progress = Progress::start();
-    progress.say("starting a platform");
-    let server = ordo.up("all").await?;
-    let database = Database::at(&server.url("database")).await?;
-    progress.say(&format!("making {} orders", args.orders));
-    fill::orders(&database.pool, args.orders).await?;
-    progress.say("waiting for the other subscriptions");
-    trouble::until_all_followed(&database.pool).await?;
-    progress.say("making stuck sagas and dead letters");
-    trouble::stick_sagas(&database.pool, args.stuck).await?;
-    trouble::send_dead_letters(&server.url("sqs"), args.dead_letters).await?;
-    let tokens = tokens(args, ordo, &server.url("database")).await?;
-    let mut runs = Vec::new();
+    let shop = LargeShop::make(args, ordo, &progress).await?;
+    progress.say("starting a platform on them");
+    let server = ordo.up_on(&shop.database.url).await?;
+    progress.say("making dead letters");
+    dead_letters::send(&server.url("sqs"), args.dead_letters).await?;
+    progress.say("waiting until the sagas are stuck");
+    shop.until_stuck(args.stuck).await?;
+    let tokens = tokens(args, ordo, &shop.database.url).await?;
+    let pages = readers::pages(&shop.an_order().await?);
+    let platform = Platform { args, server: &server, tokens, pages };
+    let (mut runs, mut pages) = (Vec::new(), PageHistograms::new());
     for nth in 1..=args.runs {
         progress.say(&format!("run {nth} of {}", args.runs));
-        runs.push(measure(args, &server, &tokens).await.with_context(|| format!("run {nth} failed"))?);
+        let (run, visited) = platform.measure(nth).await.with_context(|| format!("run {nth} failed"))?;
+        runs.push(run);
+        if pages.is_empty() {
+            pages = visited;
+        } else {
+            for ((_, all), (_, times)) in pages.iter_mut().zip(&visited) {
+                all.add(times)?;
+            }
+        }
     }
-    progress.end();
-    drop(server);
-    let of = |of: fn(&Run) -> f64| runs.iter().map(of).collect::<Vec<_>>();
-    let figures = Figures {
-        bench: "console",
-        orders: args.orders,
-        stuck_sagas: args.stuck,
-        dead_letters: args.dead_letters,
-        consoles: args.consoles,
-        rate: args.rate,
-        order_p99_ratio: Spread::of_ratios(&of(|run| run.with_consoles.p99_ms), &of(|run| run.alone.p99_ms)),
-        runs,
+    progress.say("retrying all stuck sagas at once");
+    shop.until_stuck(args.stuck).await?;
+    let bulk_action = match args.stuck {
+        0 => None,
+        _ => Some(bulk_action::measure(args, ordo, &shop, server).await.context("the bulk action failed")?),
     };
-    if args.json {
-        return Ok(output::line(&serde_json::to_string(&figures)?)?);
-    }
-    for line in lines(&figures) {
-        output::line(&line)?;
-    }
-    Ok(())
+    shop.stop().await;
+    progress.end();
+    Figures::of(args, runs, &pages, bulk_action).say(args.json)
 }
 
-/// A token of somebody else for each open console.
 async fn tokens(args: &Console, ordo: &Ordo, database: &str) -> anyhow::Result<Vec<String>> {
     let mut tokens = Vec::new();
     for nth in 0..args.consoles {
@@ -123,80 +89,64 @@ async fn tokens(args: &Console, ordo: &Ordo, database: &str) -> anyhow::Result<V
     Ok(tokens)
 }
 
-async fn measure(args: &Console, server: &Server, tokens: &[String]) -> anyhow::Result<Run> {
-    let alone = post(args, server, async |_| Ok(())).await?.0;
-    let console = server.url("console");
-    let (with_consoles, (pages, refreshed)) = post(args, server, async |until| {
-        let stop = CancellationToken::new();
-        let follow = |token: &String| tokio::spawn(readers::follow(console.clone(), token.clone(), stop.clone()));
-        let open: Vec<_> = tokens.iter().map(follow).collect();
-        let visited = readers::visit_all(&console, until).await;
-        stop.cancel();
-        let mut refreshed = 0;
-        for console in open {
-            refreshed += console.await??;
-        }
-        Ok((visited?, refreshed))
-    })
-    .await?;
-    let pages = pages.into_iter().map(|(path, times)| (path.to_owned(), PageTimes::of(&times))).collect();
-    Ok(Run { alone, with_consoles, refreshed, pages })
-}
-
-/// Posts orders for the time of a run, while something else is done until its end.
-async fn post<T>(
-    args: &Console,
-    server: &Server,
-    meanwhile: impl AsyncFnOnce(Instant) -> anyhow::Result<T>,
-) -> anyhow::Result<(Latencies, T)> {
-    let load = Load {
-        address: server.address,
-        requests: Orders::new(&server.address.to_string(), OrderBody::Demo, false),
-        connections: CONNECTIONS,
-        per_second: Some(args.rate),
-        warm_up: args.warm_up,
-        duration: args.duration,
-    };
-    let running = load.start().await?;
-    tokio::time::sleep_until(running.from.into()).await;
-    let done = meanwhile(running.until).await?;
-    let tally = running.tally().await?;
-    ensure!(tally.errors() == 0 && tally.accepted > 0, "not every order was taken: {:?}", tally.first_failure);
-    Ok((Latencies::of(&tally.latencies), done))
-}
-
-fn lines(figures: &Figures) -> Vec<String> {
-    let Figures { orders, stuck_sagas, dead_letters, consoles, rate, runs, .. } = figures;
-    let mut lines = vec![format!(
-        "{} orders, {} stuck sagas, {} dead letters, {} orders/s, {consoles} consoles that follow",
-        thousands(count(*orders)),
-        thousands(count(*stuck_sagas)),
-        thousands(count(*dead_letters)),
-        output::rate(*rate)
-    )];
-    let mut table = Table::new(&["run", "page", "visits", "p50 ms", "p95 ms", "max ms"]);
-    for (nth, run) in runs.iter().enumerate() {
-        for (path, times) in &run.pages {
-            table.row(vec![
-                (nth + 1).to_string(),
-                path.clone(),
-                times.visits.to_string(),
-                millis(times.p50_ms),
-                millis(times.p95_ms),
-                millis(times.max_ms),
-            ]);
-        }
+impl Platform<'_> {
+    async fn measure(&self, nth: usize) -> anyhow::Result<(Run, PageHistograms)> {
+        // By turns either is the first, so that what grows meanwhile counts for neither.
+        let (alone, with_consoles) = if nth % 2 == 1 {
+            let alone = self.alone().await?;
+            (alone, self.with_consoles().await?)
+        } else {
+            let with_consoles = self.with_consoles().await?;
+            (self.alone().await?, with_consoles)
+        };
+        let console = self.server.url("console");
+        let (while_visited, pages) =
+            self.post(async |until| readers::visit_all(&console, &self.pages, until).await).await?;
+        let (with_consoles, refreshed) = with_consoles;
+        Ok((Run { alone, with_consoles, refreshed, while_visited }, pages))
     }
-    lines.extend(table.lines());
-    for (nth, run) in runs.iter().enumerate() {
-        lines.push(format!(
-            "run {}: POST /orders p99 {} ms alone, {} ms with consoles, which asked {} times again",
-            nth + 1,
-            millis(run.alone.p99_ms),
-            millis(run.with_consoles.p99_ms),
-            run.refreshed
-        ));
+
+    async fn alone(&self) -> anyhow::Result<Latencies> {
+        Ok(self.post(async |_| Ok(())).await?.0)
     }
-    lines.push(format!("p99 with consoles: {}", figures.order_p99_ratio.map_or_else(|| "-".to_owned(), ratio)));
-    lines
+
+    /// Also says how often the consoles asked for their page again.
+    async fn with_consoles(&self) -> anyhow::Result<(Latencies, u64)> {
+        let console = self.server.url("console");
+        self.post(async |until| {
+            let stop = CancellationToken::new();
+            let follow = |token: &String| tokio::spawn(readers::follow(console.clone(), token.clone(), stop.clone()));
+            let open: Vec<_> = self.tokens.iter().map(follow).collect();
+            tokio::time::sleep_until(until.into()).await;
+            stop.cancel();
+            let mut refreshed = 0;
+            for console in open {
+                refreshed += console.await??;
+            }
+            Ok(refreshed)
+        })
+        .await
+    }
+
+    /// Posts orders for the time of a run, while something else is done until its end.
+    async fn post<T>(
+        &self,
+        meanwhile: impl AsyncFnOnce(Instant) -> anyhow::Result<T>,
+    ) -> anyhow::Result<(Latencies, T)> {
+        let address = self.server.address;
+        let load = Load {
+            address,
+            requests: Orders::new(&address.to_string(), OrderBody::Demo, false),
+            connections: CONNECTIONS,
+            per_second: Some(self.args.rate),
+            warm_up: self.args.warm_up,
+            duration: self.args.duration,
+        };
+        let running = load.start().await?;
+        tokio::time::sleep_until(running.from.into()).await;
+        let done = meanwhile(running.until).await?;
+        let tally = running.tally().await?;
+        ensure!(tally.errors() == 0 && tally.accepted > 0, "not every order was taken: {:?}", tally.first_failure);
+        Ok((Latencies::of(&tally.latencies), done))
+    }
 }

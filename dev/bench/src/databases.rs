@@ -1,11 +1,13 @@
 //! Databases beside the platform's, on the same server.
 
-use anyhow::Context;
+use anyhow::{Context, anyhow, ensure};
+use event_store::bulk::{LogImportError, copy_in};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Executor, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use url::Url;
 
 use crate::baseline::STOCK_TABLE;
+use crate::generated_log::GeneratedLog;
 use crate::program::Ordo;
 
 /// A database of the server that a benchmark runs on.
@@ -20,6 +22,18 @@ impl Database {
     pub(crate) async fn at(url: &str) -> anyhow::Result<Self> {
         let pool = PgPoolOptions::new().max_connections(2).connect(url).await;
         Ok(Self { url: url.to_owned(), pool: pool.context("cannot connect to the benchmark's own database")? })
+    }
+
+    /// Fills its log, which is empty, as `ordo events import` does.
+    pub(crate) async fn import(&self, log: &mut GeneratedLog) -> anyhow::Result<()> {
+        let events = log.left();
+        let made = copy_in(PgConnection::connect(&self.url).await?, log).await.map_err(|error| match error {
+            LogImportError::Source(error) => error,
+            LogImportError::NotEmpty => anyhow!("the log is not empty"),
+            LogImportError::Database(error) => error.into(),
+        })?;
+        ensure!(made.events == events, "only {} events were made", made.events);
+        Ok(())
     }
 
     /// A new, empty one on the same server.

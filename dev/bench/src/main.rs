@@ -24,6 +24,7 @@ mod databases;
 mod end_to_end;
 mod figures;
 mod flash_sale;
+mod generated_log;
 mod greedy_clients;
 mod http_client;
 mod intake;

@@ -31,6 +31,20 @@ const NOT_INHERITED: [&str; 14] = [
 /// The secret of the tokens that these platforms accept. Nobody but the benchmark calls them.
 const TOKEN_SECRET: (&str, &str) = ("ORDO_TOKEN_SECRET", "the secret of tokens of benchmarks");
 
+/// The command that starts a platform of which nothing is kept, on any free ports.
+const UP: [&str; 10] = [
+    "up",
+    "--ephemeral",
+    "--leashed",
+    "--json",
+    "--listen",
+    "127.0.0.1:0",
+    "--sqs-listen",
+    "127.0.0.1:0",
+    "--ses-listen",
+    "127.0.0.1:0",
+];
+
 /// Where the program is, and where its commands run.
 #[derive(Debug)]
 pub(crate) struct Ordo {
@@ -52,12 +66,15 @@ impl Ordo {
 
     /// Starts `ordo up` with these roles and a database, queues and an inbox of its own, of which nothing is kept.
     pub(crate) async fn up(&self, roles: &str) -> anyhow::Result<Server> {
-        let any = "127.0.0.1:0";
-        let line =
-            ["up", "--ephemeral", "--leashed", "--json", "--listen", any, "--sqs-listen", any, "--ses-listen", any];
-        let mut server = Server::start(self.found()?, &line, &[("ORDO_ROLES", roles), TOKEN_SECRET]).await?;
+        let mut server = Server::start(self.found()?, &UP, &[("ORDO_ROLES", roles), TOKEN_SECRET]).await?;
         server.read_database_url()?;
         Ok(server)
+    }
+
+    /// The same with all roles on a database that is there already. The queues are its own, so what is in them ends with it.
+    pub(crate) async fn up_on(&self, database: &str) -> anyhow::Result<Server> {
+        let variables = [("ORDO_ROLES", "all"), ("DATABASE_URL", database), TOKEN_SECRET];
+        Server::start(self.found()?, &UP, &variables).await
     }
 
     /// Starts `ordo serve` with these roles on a database.

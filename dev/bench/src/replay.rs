@@ -5,25 +5,24 @@
 //! with it: no rebuild could be faster. With `--rate`, orders are posted while one replay follows the other; at the end
 //! one looks for differences.
 
-mod generated_log;
-mod process;
+pub(crate) mod process;
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use domain::order::Order;
 use embedded::postgres::{Options, Postgres};
 use event_store::EventFilter;
-use event_store::bulk::{CopyOutOrder, LogImportError, copy_in, copy_out};
+use event_store::bulk::{CopyOutOrder, copy_out};
 use ordo::output;
 use serde::Serialize;
 use sqlx::{Connection, Executor, PgConnection};
 
-use self::generated_log::GeneratedLog;
 use self::process::Replayed;
 use crate::args::Replay;
 use crate::databases::Database;
 use crate::figures::{Latencies, Spread, count};
+use crate::generated_log::GeneratedLog;
 use crate::load::Load;
 use crate::orders::{OrderBody, Orders};
 use crate::processes;
@@ -89,16 +88,8 @@ pub(crate) async fn run(args: &Replay, ordo: &Ordo) -> anyhow::Result<()> {
     let database = Database::at(&postgres.url()).await?;
     ordo.migrate(&database.url).await?;
     progress.say(&format!("making {} events", args.events));
-    let mut generated_log = GeneratedLog::new(args.events, args.order_bytes, args.scattered)?;
-    let made =
-        copy_in(PgConnection::connect(&database.url).await?, &mut generated_log).await.map_err(
-            |error| match error {
-                LogImportError::Source(error) => error,
-                LogImportError::NotEmpty => anyhow!("the log is not empty"),
-                LogImportError::Database(error) => error.into(),
-            },
-        )?;
-    ensure!(made.events == args.events, "only {} events were made", made.events);
+    let mut generated_log = GeneratedLog::new(args.events, OrderBody::OfBytes(args.order_bytes), args.scattered)?;
+    database.import(&mut generated_log).await?;
     // What writing them left to be done is not to be done while others are measured.
     database.pool.execute("vacuum analyze events").await?;
     database.pool.execute("checkpoint").await?;

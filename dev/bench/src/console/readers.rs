@@ -4,38 +4,51 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use axum::body::Body;
-use hdrhistogram::Histogram;
 use tokio_util::sync::CancellationToken;
 
+use super::PageHistograms;
 use crate::http_client::ApiClient;
 use crate::load::{histogram, micros};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Every page of the console that is not about a single thing, and one order.
-const PAGES: [&str; 16] = [
+/// Every page of the console that is not about a single thing.
+const PAGES: [&str; 19] = [
     "/",
     "/orders",
-    "/orders?status=confirmed&sort=-total",
+    "/orders?status=confirmed",
+    "/orders?currency=USD&sort=-total",
+    "/orders?sort=-updated",
     "/orders?q=headphones",
-    "/orders/read-000000000007",
     "/sagas",
     "/sagas?state=stuck",
     "/bulk-actions",
+    "/bulk-actions/new?kind=retry_sagas",
     "/parked-events",
     "/read-models",
     "/replay",
     "/log",
+    "/log?type=OrderCancelled",
     "/stock",
     "/sales",
     "/platform",
     "/audit",
 ];
 
+/// These, and those of one order.
+pub(super) fn pages(order_id: &str) -> Vec<String> {
+    let of_order = [
+        format!("/orders/{order_id}"),
+        format!("/orders/{order_id}?asOf=3"),
+        format!("/log?streamType=order&streamId={order_id}"),
+    ];
+    PAGES.map(str::to_owned).into_iter().chain(of_order).collect()
+}
+
 /// Goes through all pages again and again. Returns the time to the first byte of each.
-pub(super) async fn visit_all(console: &str, until: Instant) -> anyhow::Result<Vec<(&'static str, Histogram<u64>)>> {
-    let client = ApiClient::new(PATIENCE);
-    let mut times: Vec<_> = PAGES.into_iter().map(|page| (page, histogram())).collect();
+pub(super) async fn visit_all(console: &str, pages: &[String], until: Instant) -> anyhow::Result<PageHistograms> {
+    let (console, client) = (console.trim_end_matches('/'), ApiClient::new(PATIENCE));
+    let mut times: PageHistograms = pages.iter().map(|page| (page.clone(), histogram())).collect();
     while Instant::now() < until {
         for (page, times) in &mut times {
             let (status, took) = client.first_byte(&format!("{console}{page}")).await?;
@@ -48,7 +61,7 @@ pub(super) async fn visit_all(console: &str, until: Instant) -> anyhow::Result<V
 
 /// Asks for the home page again whenever it is told of changes, as its script does. Returns how often.
 pub(super) async fn follow(console: String, token: String, stop: CancellationToken) -> anyhow::Result<u64> {
-    let client = ApiClient::new(PATIENCE).with_token(token);
+    let (console, client) = (console.trim_end_matches('/'), ApiClient::new(PATIENCE).with_token(token));
     let mut refreshed = 0;
     let following = async {
         let mut told = client.open(&format!("{console}/changes")).await?;

@@ -11,15 +11,15 @@ use crate::program::Ordo;
 const LOOK: Duration = Duration::from_millis(5);
 
 /// A replay that is over.
-pub(super) struct Replayed {
-    pub(super) events: u64,
-    pub(super) peak_bytes: Option<u64>,
+pub(crate) struct Replayed {
+    pub(crate) events: u64,
+    pub(crate) peak_bytes: Option<u64>,
     /// Its processor time.
-    pub(super) processor: Option<Duration>,
+    pub(crate) processor: Option<Duration>,
 }
 
 /// Rebuilds a projection, or all. Fails if it does not end with the read model in its place.
-pub(super) async fn replay(
+pub(crate) async fn replay(
     ordo: &Ordo,
     database: &str,
     projection: Option<&str>,

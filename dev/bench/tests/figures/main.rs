@@ -204,3 +204,18 @@ async fn a_program_that_is_not_there_is_one_line_that_says_how_to_build_it() {
     assert_eq!((ended.code, ended.err.lines().count()), (1, 1), "{}", ended.err);
     assert!(ended.err.contains("build it with `cargo build"), "{}", ended.err);
 }
+
+#[tokio::test]
+async fn every_page_of_the_console_is_shown_and_a_bulk_action_does_each_saga_once() {
+    let size = ["--orders", "300", "--stuck", "40", "--dead-letters", "25", "--consoles", "2", "--rate", "20"];
+    let time = ["--runs", "1", "--warm-up", "0", "--duration", "3", "--bulk-rate", "20", "--json"];
+    let ended = bench(&[&["console"][..], &size, &time].concat()).await;
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    let figures: Value = serde_json::from_str(&ended.out).unwrap();
+    let pages = figures["pages"].as_object().unwrap();
+    assert!(pages.len() > 20 && pages.values().all(|page| page["visits"].as_u64() > Some(0)), "{figures}");
+    assert!(figures["runs"][0]["refreshed"].as_u64() > Some(0), "{figures}");
+    let bulk = &figures["bulkAction"];
+    assert_eq!(bulk["sagas"], 40, "{figures}");
+    assert!((1..40).contains(&bulk["doneWhenStopped"].as_u64().unwrap()), "{figures}");
+}

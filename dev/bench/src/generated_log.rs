@@ -21,15 +21,16 @@ use crate::orders::{OrderBody, Orders};
 const AT_ONCE: usize = 64;
 /// Between two events.
 const APART: TimeDelta = TimeDelta::milliseconds(600);
-/// When the first one happened, in seconds since 1970: the first of January 2026.
+/// When the first one happens unless it is told otherwise, in seconds since 1970: the first of January 2026.
 const BEGAN: i64 = 1_767_225_600;
 /// The namespace of ids that are made from a number.
 const IDS: Uuid = Uuid::from_u128(0x6f72_646f_0000_4000_8000_6265_6e63_6801);
 
 /// Events of orders that are confirmed and told of, five each.
-pub(super) struct GeneratedLog {
+pub(crate) struct GeneratedLog {
     /// Ids are spread as random ones are; otherwise they ascend, as those do that the platform makes.
     scattered: bool,
+    began: DateTime<Utc>,
     orders: Orders,
     created: OrderCreated,
     left: u64,
@@ -60,12 +61,13 @@ struct Event {
 
 impl GeneratedLog {
     /// So many events; the orders' bodies have this size.
-    pub(super) fn new(events: u64, order_bytes: usize, scattered: bool) -> anyhow::Result<Self> {
-        let mut orders = Orders::new("", OrderBody::OfBytes(order_bytes), false);
+    pub(crate) fn new(events: u64, order: OrderBody, scattered: bool) -> anyhow::Result<Self> {
+        let mut orders = Orders::new("", order, false);
         let created = PostedOrder::parse(orders.order(0)).context("the order is invalid")?.content;
         let event = Event::default();
         Ok(Self {
             scattered,
+            began: DateTime::from_timestamp(BEGAN, 0).unwrap_or_default(),
             orders,
             created,
             left: events,
@@ -74,6 +76,17 @@ impl GeneratedLog {
             position: 0,
             event,
         })
+    }
+
+    /// How many events are still to be made.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// The same until this instant.
+    pub(crate) fn until(mut self, end: DateTime<Utc>) -> anyhow::Result<Self> {
+        self.began = end - APART * i32::try_from(self.left)?;
+        Ok(self)
     }
 
     /// What happens to an order next.
@@ -118,7 +131,9 @@ impl GeneratedLog {
         }
         let mut bytes = *random.as_bytes();
         // Five events each.
-        let millis = u64::try_from(BEGAN * 1_000 + APART.num_milliseconds() * 5 * i64::try_from(nth).unwrap_or(0));
+        let millis = u64::try_from(
+            self.began.timestamp_millis() + APART.num_milliseconds() * 5 * i64::try_from(nth).unwrap_or(0),
+        );
         bytes[..6].copy_from_slice(&millis.unwrap_or(0).to_be_bytes()[2..]);
         bytes[6] = 0x70 | (bytes[6] & 0x0f);
         Uuid::from_bytes(bytes).to_string()
@@ -158,7 +173,7 @@ impl GeneratedLog {
             payload: serde_json::to_string(&happened)?,
             metadata: serde_json::to_string(&metadata)?,
             id: event_id,
-            recorded_at: DateTime::from_timestamp(BEGAN, 0).unwrap_or_default() + APART * apart,
+            recorded_at: self.began + APART * apart,
         };
         life.cause = event_id;
         if life.version < 5 {
