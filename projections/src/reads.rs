@@ -48,6 +48,8 @@ pub struct SlowReads {
     /// Of the log.
     log: KeyedSemaphore<Caller>,
     searches: KeyedSemaphore<Caller>,
+    /// Documents that are printed, which reads nothing.
+    printing: KeyedSemaphore<Caller>,
     /// By principal.
     exports: KeyedCapacity<Arc<str>>,
 }
@@ -56,10 +58,12 @@ pub struct SlowReads {
 pub(crate) type Caller = (Option<ClientNetwork>, Option<Arc<str>>);
 
 impl Default for SlowReads {
-    /// Both read Postgres, and take turns.
+    /// Searches and reads of the log both read Postgres, and take turns.
     fn default() -> Self {
         let log = KeyedSemaphore::new(half_of_processors());
-        Self { searches: log.clone(), log, exports: KeyedCapacity::new(EXPORTS, EXPORTS_PER_PRINCIPAL) }
+        let printing = KeyedSemaphore::new(half_of_processors());
+        let exports = KeyedCapacity::new(EXPORTS, EXPORTS_PER_PRINCIPAL);
+        Self { searches: log.clone(), log, printing, exports }
     }
 }
 
@@ -106,7 +110,17 @@ impl ReadRouteState {
         peer: Option<ClientNetwork>,
         search: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        in_turn(&self.slow.searches, caller, peer, search).await
+        in_turn(&self.slow.searches, caller, peer, search, "searches").await
+    }
+
+    /// Prints a document, once enough of the caller's other documents are printed. Searches keep none waiting, and wait for none.
+    pub(crate) async fn print<T>(
+        &self,
+        caller: &AuthorizedCaller,
+        peer: Option<ClientNetwork>,
+        print: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        in_turn(&self.slow.printing, caller, peer, print, "documents").await
     }
 
     /// Reads much of the log, once enough of the caller's other reads of it have ended.
@@ -116,7 +130,7 @@ impl ReadRouteState {
         peer: Option<ClientNetwork>,
         read: impl Future<Output = Result<T, Problem>>,
     ) -> Result<T, Problem> {
-        in_turn(&self.slow.log, caller, peer, read).await
+        in_turn(&self.slow.log, caller, peer, read, "searches").await
     }
 
     /// A place among the exports.
@@ -188,10 +202,11 @@ async fn in_turn<T>(
     caller: &AuthorizedCaller,
     peer: Option<ClientNetwork>,
     read: impl Future<Output = Result<T, Problem>>,
+    what: &str,
 ) -> Result<T, Problem> {
     let caller = (peer, Some(Arc::from(caller.principal.identity())));
     turns.run(&caller, SEARCH_PATIENCE, read).await.unwrap_or_else(|| {
-        let detail = "too many searches of this caller are under way";
+        let detail = format!("too many {what} of this caller are under way");
         Err(Problem::new(ProblemType::Overloaded, detail).retry_after(Duration::from_secs(1)))
     })
 }
@@ -268,5 +283,26 @@ pub(crate) fn store_problem(error: ReadModelStoreError) -> Problem {
         }
         // Only writes can be refused.
         error @ ReadModelStoreError::Refused { .. } => Problem::internal(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_document_is_printed_while_a_caller_has_as_many_searches_as_it_may() {
+        let (slow, caller): (_, Caller) = (SlowReads::default(), (None, Some("support:ann".into())));
+        let mut searches = Vec::new();
+        for _ in 0..half_of_processors() {
+            let (turns, caller) = (slow.searches.clone(), caller.clone());
+            searches.push(tokio::spawn(async move { turns.run(&caller, Duration::MAX, pending::<()>()).await }));
+        }
+        tokio::task::yield_now().await;
+        assert!(slow.searches.run(&caller, Duration::ZERO, ready(())).await.is_none());
+        assert!(slow.printing.run(&caller, Duration::ZERO, ready(())).await.is_some());
+        searches.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }

@@ -266,8 +266,8 @@ pub(crate) async fn show(
     }
 }
 
-/// The document as PDF. It is made of the document alone, so it is not kept. It takes a processor for some milliseconds: a caller has as
-/// many of them as searches.
+/// The document as PDF. It is made of the document alone, so it is not kept. It takes a processor for some milliseconds: a caller has half
+/// of the processors for that.
 async fn pdf(
     reads: &ReadRouteState,
     mut document: DocumentIssued,
@@ -286,7 +286,7 @@ async fn pdf(
         let rendered = tokio::task::spawn_blocking(move || documents::render(&document)).await;
         rendered.map_err(Problem::internal)?.map_err(|error: PdfError| Problem::internal(error))
     };
-    let file = reads.search(caller, peer, render).await?;
+    let file = reads.print(caller, peer, render).await?;
     let headers = [(CONTENT_TYPE, "application/pdf".to_owned()), (CONTENT_DISPOSITION, file_name)];
     Ok((headers, Extension(HandlerRedacted), file).into_response())
 }
