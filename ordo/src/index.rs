@@ -66,9 +66,10 @@ const API: [IndexLink; 9] = [
     link("GET", "/events/stream", "what happens, as it happens"),
 ];
 /// The operate listener of `projections`.
-const OPERATE_READS: [IndexLink; 4] = [
+const OPERATE_READS: [IndexLink; 5] = [
     link("GET", "/sagas", "orders that wait or are stuck"),
     link("GET", "/audit", "what people did"),
+    link("GET", "/subscriptions", "how far the followers of the log are"),
     link("GET", "/read-models", "what answers are made of"),
     link("GET", "/admin/replays", "rebuilds of read models"),
 ];

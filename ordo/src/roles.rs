@@ -143,7 +143,7 @@ pub(crate) async fn start(
     let slow = SlowReads::new(&*for_reading);
     let refunds = settings.access.support_refunds.clone();
     let commands = command_api::routes(store.clone(), stock.clone(), settings.order_limits, refunds);
-    let parked = projections::parked_stream_routes(connections.database.clone());
+    let subscriptions = projections::subscription_routes(connections.database.clone());
     let decisions = command_api::operate_routes(store.clone(), stock.clone());
     let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(&connections.read_models));
     let replays = HttpReplays::new(replays, running.stop.clone());
@@ -165,7 +165,7 @@ pub(crate) async fn start(
                     .merge(sagas::routes(reading.clone()))
                     .merge(projections::operate_routes(reading.clone(), &*for_reading, slow.clone()))
                     .merge(replays.routes())
-                    .merge(parked.clone());
+                    .merge(subscriptions.clone());
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
@@ -261,7 +261,7 @@ pub(crate) async fn start(
     if let (Some(listener), Some(address)) = (listeners.console, console) {
         let bulk = bulk_actions::dependencies(settings, connections, &store, &stock, false).await?;
         let of_operators = sagas::routes(reading.clone()).merge(replays.routes()).merge(::bulk_actions::routes(bulk));
-        let api = Router::from(commands.merge(decisions).merge(parked).merge(of_operators));
+        let api = Router::from(commands.merge(decisions).merge(subscriptions).merge(of_operators));
         let may_act = console::may_act(&connections.database).await?;
         let runs_bulk_actions = console::may_run_bulk_actions(&connections.database).await?;
         let sources = ConsoleSources {

@@ -26,6 +26,7 @@ mod replay;
 mod saga_reports;
 mod sales;
 mod stock;
+mod subscriptions;
 mod timeline;
 mod verify;
 
@@ -45,7 +46,6 @@ use reads::ReadRouteState;
 pub use live::{LiveStreamSettings, live_routes};
 pub use orders::changes::JsonLeafChange;
 pub use orders::time_travel::{OrderAsOf, OrderHistory, PointInTime};
-pub use parked_streams::parked_stream_routes;
 pub use projection::ProjectionDefinition;
 pub use queries::ReadModelQueries;
 pub use reads::SlowReads;
@@ -55,6 +55,7 @@ pub use replay::{
     ReplayProgress, ReplayRow, ReplaySummary, read_estimate, read_replays,
 };
 pub use saga_reports::SagaReports;
+pub use subscriptions::{read_subscriptions, subscription_routes};
 pub use verify::{Discrepancy, ReadModelVerifier, VerificationReport};
 
 /// Creates the tables of all read models that have none yet, except those named in `except`.
@@ -120,6 +121,6 @@ pub fn description() -> OpenApi {
     description.merge(live::router().into_openapi());
     description.merge(operate_router().into_openapi());
     description.merge(replay::router().into_openapi());
-    description.merge(parked_streams::description());
+    description.merge(subscriptions::description());
     description
 }

@@ -13,7 +13,6 @@ use problem::{Problem, ProblemType};
 use serde::{Deserialize, Deserializer, Serialize};
 use sqlx::PgPool;
 use utoipa::ToSchema;
-use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,17 +23,7 @@ const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 /// The longest reason, in characters.
 const LONGEST_REASON: usize = 500;
 
-/// The routes. They need no running subscription.
-pub fn parked_stream_routes(pool: PgPool) -> OpenApiRouter {
-    router().with_state(pool)
-}
-
-/// How the OpenAPI document describes [`parked_stream_routes`].
-pub(crate) fn description() -> OpenApi {
-    router().into_openapi()
-}
-
-fn router() -> OpenApiRouter<PgPool> {
+pub(crate) fn router() -> OpenApiRouter<PgPool> {
     OpenApiRouter::new().routes(routes!(retry)).routes(routes!(skip))
 }
 

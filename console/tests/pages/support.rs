@@ -145,7 +145,7 @@ impl Fixture {
         let replays = HttpReplays::new(operations.clone(), stop.clone());
         let of_operators = command_api::operate_routes(store.clone(), stock).merge(sagas::routes(store.clone()));
         let of_operators = of_operators.merge(bulk_actions::routes(bulk)).merge(replays.routes());
-        let of_operators = of_operators.merge(projections::parked_stream_routes(database.pool().clone()));
+        let of_operators = of_operators.merge(projections::subscription_routes(database.pool().clone()));
         let api = Router::from(commands.merge(of_operators));
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),

@@ -152,6 +152,7 @@ pub static ROUTES: &[Route] = &[
     route("GET", "/read-models/{projection}/streams/{id}/steps", Operate, [NO, NO, NO,   NO,    NO,   NO]),
     route("GET", "/orders/{order_id}/saga", Operate,                  [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/orders/{order_id}/saga/decisions", Operate,       [NO,  NO,   NO,     NO,    NO,   NO]),
+    route("GET", "/subscriptions", Operate,                           [NO,  NO,   NO,     NO,    NO,   MASKED]),
     route("POST", "/subscriptions/{name}/parked-events/{stream_id}/retry", Operate, [NO, NO, NO, NO, NO,  NO]),
     route("POST", "/subscriptions/{name}/parked-events/{stream_id}/skip", Operate, [NO, NO, NO, NO,  NO,  NO]),
     route("GET", "/admin/replays", Operate,                           [NO,  NO,   NO,     NO,    NO,   MASKED]),

@@ -34,6 +34,11 @@ async fn an_operator_sees_what_is_parked_and_has_it_retried_or_skipped() {
     let orders = list["subscriptions"].as_array().unwrap().iter().find(|row| row["name"] == "orders").unwrap();
     assert_eq!((&orders["parked"], &orders["lagEvents"]), (&Value::from(2), &Value::from(0)));
     assert_eq!(orders["owners"][0]["partitions"].as_array().unwrap().len(), 16);
+    let answered = client.get("/subscriptions").await.json();
+    let row = answered["items"].as_array().unwrap().iter().find(|row| row["name"] == "orders").unwrap();
+    for field in ["parked", "position", "owners", "stops"] {
+        assert_eq!(row[field], orders[field], "{field}");
+    }
     let shown = ask(&ordo, &["list"]).await.out;
     assert!(shown.contains("0 events and 0.0 s behind, 2 parked"), "{shown}");
     let shown = ask(&ordo, &["parked", "orders"]).await.out;

@@ -315,6 +315,7 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/events", Object(&[("items", ALL, Event), ("cursor", ALL, Value)])),
     ("GET", "/events/stream", Event),
     ("GET", "/audit", operations::AUDIT),
+    ("GET", "/subscriptions", operations::SUBSCRIPTIONS),
     ("GET", "/sagas", page_of!(sagas::WAITING_SAGA)),
     ("GET", "/orders/{order_id}/saga", Object(sagas::SAGAS_OF_ORDER)),
     ("GET", "/admin/replays", page_of!(replays::REPLAY)),
