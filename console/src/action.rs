@@ -6,6 +6,7 @@
 
 mod body;
 mod form;
+mod preview;
 mod said;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tower::ServiceExt;
 
 use self::body::RequestBody;
 pub(crate) use self::form::{ActionForm, Control, Field};
+pub(crate) use self::preview::Preview;
 pub(crate) use self::said::Said;
 use crate::Console;
 use crate::admission::is_open;
@@ -81,7 +83,9 @@ pub(crate) async fn carry_out(State(console): State<Console>, mut request: Reque
     }
     let Some(value) = value else { return next.run(request).await };
     let is_encrypted = console.0.is_encrypted;
-    let said = Said::read(request.headers(), &value, is_encrypted);
+    // A page that asks for itself shows nothing of it.
+    let is_shown = !request.headers().contains_key("hx-request");
+    let said = Said::read(request.headers(), &value, is_encrypted).filter(|_| is_shown);
     let has_said = said.is_some();
     request.extensions_mut().extend(said.map(Said::extension).unwrap_or_default());
     request.extensions_mut().insert(FormSecret(value.clone()));
@@ -153,6 +157,9 @@ async fn act(console: &Console, request: Request, secret: Option<String>) -> Res
             again(console, head, secret, RefusedForm::of(purpose, fields, &body, &problem), &page, problem).await
         );
     }
+    if Preview::is_at(head.uri.path()) {
+        return preview::show(console, &head, secret, (purpose, fields), answer).await;
+    }
     until_seen(console, head.uri.path(), answer.headers()).await;
     let location = answer.headers().get(LOCATION).and_then(|location| location.to_str().ok());
     let next = path_of_ours(if back.is_empty() { location.unwrap_or_default() } else { &back });
@@ -178,7 +185,7 @@ async fn ask(
     loop {
         let mut request = Request::new(Body::from(body.json.clone()));
         *request.method_mut() = method.clone();
-        *request.uri_mut() = head.uri.path().parse().map_err(Problem::internal)?;
+        *request.uri_mut() = path_of_api(head.uri.path()).parse().map_err(Problem::internal)?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         // The one that the session has, and under which the reader was admitted.
@@ -201,6 +208,11 @@ async fn ask(
         tries += 1;
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The API's path for one of the console's, whose ids may have a sign that browsers need; see [`Text::in_path`].
+fn path_of_api(path: &str) -> String {
+    path.split('/').map(|part| part.strip_prefix('!').unwrap_or(part)).collect::<Vec<_>>().join("/")
 }
 
 /// What is known of a request beside what the browser said in it.
@@ -269,35 +281,45 @@ async fn again(
     back: &str,
     problem: Problem,
 ) -> Response {
-    let page = path_of_ours(back).split('#').next().unwrap_or("/");
-    let is_wanted = prefers(&head.headers, "text/html", "application/problem+json");
     // It asks to sign in.
-    let is_known = problem.status() != StatusCode::UNAUTHORIZED;
-    let Ok(uri) = page.parse() else { return problem.into_response() };
-    if !is_wanted || !is_known {
+    if problem.status() == StatusCode::UNAUTHORIZED {
         return problem.into_response();
     }
-    let mut request = Request::new(Body::empty());
-    *request.uri_mut() = uri;
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
-    pass_on(&head, &mut request);
-    let extensions = request.extensions_mut();
-    extensions.extend(head.extensions.get::<Principal>().cloned().map(extension).unwrap_or_default());
-    extensions.extend(head.extensions.get::<SessionCredential>().cloned().map(extension).unwrap_or_default());
-    extensions.insert(FormSecret(secret));
-    extensions.insert(Arc::new(refused));
-    let mut shown = match console.pages().oneshot(request).await {
-        Ok(shown) => shown,
-        Err(never) => match never {},
-    };
-    if shown.status() != StatusCode::OK {
-        return problem.into_response();
-    }
+    let shown = page_again(console, &head, secret, back, extension(Arc::new(refused))).await;
+    let Some(mut shown) = shown else { return problem.into_response() };
     *shown.status_mut() = problem.status();
     // It is logged as every other refusal.
     shown.extensions_mut().insert(problem);
     shown.extensions_mut().insert(ProblemPage);
     shown
+}
+
+/// A page once more, after a form of it was sent. `with` tells it of that. `None`: it can't be shown, or the sender is no browser.
+async fn page_again(
+    console: &Console,
+    head: &Parts,
+    secret: String,
+    page: &str,
+    with: http::Extensions,
+) -> Option<Response> {
+    let page = path_of_ours(page).split('#').next().unwrap_or("/");
+    if !prefers(&head.headers, "text/html", "application/problem+json") {
+        return None;
+    }
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = page.parse().ok()?;
+    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/html"));
+    pass_on(head, &mut request);
+    let extensions = request.extensions_mut();
+    extensions.extend(head.extensions.get::<Principal>().cloned().map(extension).unwrap_or_default());
+    extensions.extend(head.extensions.get::<SessionCredential>().cloned().map(extension).unwrap_or_default());
+    extensions.insert(FormSecret(secret));
+    extensions.extend(with);
+    let shown = match console.pages().oneshot(request).await {
+        Ok(shown) => shown,
+        Err(never) => match never {},
+    };
+    (shown.status() == StatusCode::OK).then_some(shown)
 }
 
 fn not_here(what: &str) -> Problem {
@@ -326,6 +348,15 @@ impl RefusedForm {
             purpose,
             fields,
         }
+    }
+
+    /// Whether it is one that does this.
+    pub(crate) fn is_of(&self, purpose: &str) -> bool {
+        self.purpose == purpose
+    }
+
+    pub(crate) fn field(&self, name: &str) -> &str {
+        self.fields.field(name)
     }
 
     /// What was typed, for those whose form the page does not show any more.

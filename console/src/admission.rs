@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use problem::{ClientNetwork, Problem, ProblemType, RefusedCaller};
 
 use crate::Console;
-use crate::action::{FormSecret, RefusedForm, Said};
+use crate::action::{FormSecret, Preview, RefusedForm, Said};
 use crate::session::SessionCredential;
 
 const SIGN_IN: &str = "/sign-in";
@@ -21,7 +21,7 @@ const ISSUER: &str = "/sign-in/issuer";
 /// Where they come back to. It counts as a stranger's request, before the issuer is asked.
 pub(crate) const CALLBACK: &str = "/sign-in/callback";
 /// What is shown to everyone.
-const OPEN: [&str; 9] = [
+const OPEN: [&str; 10] = [
     SIGN_IN,
     ISSUER,
     CALLBACK,
@@ -31,10 +31,19 @@ const OPEN: [&str; 9] = [
     "/htmx.min.js",
     "/sse.min.js",
     "/idiomorph-ext.min.js",
+    "/console.js",
 ];
 /// What is the same for everyone and costs nothing.
-const STATIC: [&str; 7] =
-    [SIGN_IN, ISSUER, "/console.css", "/console.svg", "/htmx.min.js", "/sse.min.js", "/idiomorph-ext.min.js"];
+const STATIC: [&str; 8] = [
+    SIGN_IN,
+    ISSUER,
+    "/console.css",
+    "/console.svg",
+    "/htmx.min.js",
+    "/sse.min.js",
+    "/idiomorph-ext.min.js",
+    "/console.js",
+];
 
 /// Whether a path is shown to everyone.
 pub(crate) fn is_open(path: &str) -> bool {
@@ -115,6 +124,8 @@ pub(crate) struct Reader {
     pub(crate) form_secret: Option<String>,
     /// The form that it sent and that was refused.
     pub(crate) refused: Option<Arc<RefusedForm>>,
+    /// The form that it sent, and what that would do.
+    pub(crate) preview: Option<Arc<Preview>>,
     /// What was done before.
     pub(crate) said: Option<Said>,
 }
@@ -152,6 +163,7 @@ impl<S: Sync> FromRequestParts<S> for Reader {
             session: parts.extensions.get::<SessionCredential>().map(|session| session.0.clone()),
             form_secret: parts.extensions.get::<FormSecret>().map(|secret| secret.0.clone()),
             refused: parts.extensions.get::<Arc<RefusedForm>>().cloned(),
+            preview: parts.extensions.get::<Arc<Preview>>().cloned(),
             said: parts.extensions.get::<Said>().cloned(),
         })
     }

@@ -38,10 +38,21 @@ impl Text {
         self
     }
 
-    /// The text as a part of a path.
+    /// The text as a part of a path; see [`from_path`].
     pub(crate) fn in_path(&self) -> String {
-        url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>().replace('+', "%20")
+        let encoded = url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect::<String>().replace('+', "%20");
+        if is_dots(self.0.trim_start_matches('!')) { format!("!{encoded}") } else { encoded }
     }
+}
+
+/// Whether browsers take it for a folder, however it is encoded. As a part of a path it has a `!` before it.
+fn is_dots(text: &str) -> bool {
+    matches!(text, "." | "..")
+}
+
+/// The text that [`Text::in_path`] has made a part of a path, which was decoded.
+pub(crate) fn from_path(part: &str) -> &str {
+    part.strip_prefix('!').filter(|text| is_dots(text.trim_start_matches('!'))).unwrap_or(part)
 }
 
 impl From<&str> for Text {
@@ -195,5 +206,10 @@ mod tests {
     #[test]
     fn a_text_is_a_part_of_a_path_with_nothing_that_ends_it() {
         assert_eq!(Text::from("a/b?c#d é").in_path(), "a%2Fb%3Fc%23d%20%C3%A9");
+        for (text, part, decoded) in
+            [("..", "!..", "!.."), ("!.", "!%21.", "!!."), ("!a", "%21a", "!a"), ("...", "...", "...")]
+        {
+            assert_eq!((Text::from(text).in_path().as_str(), from_path(decoded)), (part, text));
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::action::RefusedForm;
 use crate::admission::Reader;
 use crate::display::Text;
+use crate::live::LivePage;
 use crate::session::form_token;
 
 /// The frame of a page.
@@ -19,6 +20,8 @@ pub(crate) struct Frame {
     pub(crate) said: Option<Text>,
     /// The form that was sent and refused.
     pub(crate) refused: Option<Arc<RefusedForm>>,
+    /// How the page follows what it shows, if it can.
+    pub(crate) live: Option<LivePage>,
 }
 
 pub(crate) struct NavigationLink {
@@ -59,11 +62,19 @@ impl Frame {
             sign_out: reader.session.as_deref().map(|cookie| form_token(cookie, "sign-out")),
             said: reader.said.as_ref().map(|said| said.0.clone()),
             refused: reader.refused.clone(),
+            live: None,
         }
+    }
+
+    /// The frame of a page that may follow what it shows.
+    pub(crate) fn following(mut self, live: Option<LivePage>) -> Self {
+        self.live = live;
+        self
     }
 
     /// A frame for somebody of whom nothing is known.
     pub(crate) fn without_reader(title: impl Into<String>) -> Self {
-        Self { title: title.into(), links: Vec::new(), reader: None, sign_out: None, said: None, refused: None }
+        let title = title.into();
+        Self { title, links: Vec::new(), reader: None, sign_out: None, said: None, refused: None, live: None }
     }
 }

@@ -68,6 +68,8 @@ const ICON: &str = include_str!("../assets/console.svg");
 const HTMX: &str = include_str!("../assets/htmx/htmx.min.js");
 const HTMX_SSE: &str = include_str!("../assets/htmx/sse.min.js");
 const HTMX_MORPH: &str = include_str!("../assets/htmx/idiomorph-ext.min.js");
+/// It keeps what somebody is typing.
+const SCRIPT: &str = include_str!("../assets/console.js");
 
 /// What the console reads from.
 pub struct ConsoleSources {
@@ -163,6 +165,7 @@ impl Console {
             .route("/orders/export", get(pages::orders::export))
             .route("/orders/{order_id}", get(pages::order::show))
             .route("/orders/{order_id}/changes", get(pages::order::changes::show))
+            .route("/orders/{order_id}/edit", get(pages::order::edit::show))
             .route("/orders/{order_id}/documents/{document_id}", get(pages::order::document))
             .route("/orders/{order_id}/events/{version}", get(pages::event::show))
             .route("/sagas", get(pages::sagas::show))
@@ -191,6 +194,7 @@ impl Console {
             .route("/htmx.min.js", get(|| script(HTMX)))
             .route("/sse.min.js", get(|| script(HTMX_SSE)))
             .route("/idiomorph-ext.min.js", get(|| script(HTMX_MORPH)))
+            .route("/console.js", get(|| script(SCRIPT)))
             .fallback(no_page)
             .with_state(self.clone())
     }

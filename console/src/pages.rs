@@ -15,6 +15,7 @@ pub(crate) mod sagas;
 pub(crate) mod sales;
 pub(crate) mod sku;
 pub(crate) mod stock;
+pub(crate) mod subscriptions;
 
 use std::fmt;
 
@@ -36,6 +37,6 @@ impl fmt::Display for Amount {
 }
 
 /// The query of a link, of these pairs.
-fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }

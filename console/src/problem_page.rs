@@ -63,6 +63,7 @@ pub async fn show_problems(State(console): State<Console>, request: Request, nex
             session,
             form_secret: None,
             refused: None,
+            preview: None,
             said: None,
         });
         problem_page(&problem, reader.as_ref(), trace)

@@ -3,6 +3,7 @@
 //! - `/reason`: a member. `/parcels/0/carrier`: a member of an element; elements that nothing was typed for are left out.
 //! - `/lines/lineNumber=2/quantity`: a member of the element that has this number.
 //! - `:number`, `:bool` and `:list` after it say what it is; else it is a text. `:list` has the list there even if it is empty.
+//! - `/taxes/0/name?`: what goes with something that is typed. It is left out if its element has nothing else.
 //!
 //! A field that is empty is left out. Whether it may be is the API's to say.
 
@@ -26,10 +27,16 @@ impl RequestBody {
     /// Of the fields whose names begin with `/`. 400 if they contradict each other.
     pub(super) fn of(fields: &[(String, String)]) -> Result<Self, Problem> {
         let (mut json, mut places) = (Value::Null, HashMap::new());
-        let mut elements = HashMap::new();
+        let mut elements: HashMap<String, usize> = HashMap::new();
         let given = fields.iter().filter(|(name, value)| name.starts_with('/') && !value.is_empty());
-        for (name, value) in given {
-            let (path, kind) = name.split_once(':').unwrap_or((name, ""));
+        let parsed = given.map(|(name, value)| (name, name.split_once(':').unwrap_or((name, "")), value));
+        let (companions, typed): (Vec<_>, Vec<_>) = parsed.partition(|(_, (path, _), _)| path.ends_with('?'));
+        for (name, (path, kind), value) in typed.into_iter().chain(companions) {
+            let (path, is_companion) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
+            let element = path.rsplit_once('/').map_or("", |(element, _)| element);
+            if is_companion && !elements.contains_key(element) {
+                continue;
+            }
             let wrong = || Problem::malformed(format!("the field {name} does not fit the form"));
             let (place, at) = place(&mut json, path, &mut elements).ok_or_else(wrong)?;
             match (kind, &at) {
@@ -139,6 +146,20 @@ mod tests {
         assert_eq!(body.field_at("/lines/0/quantity"), Some("/lines/lineNumber=2/quantity"));
         assert_eq!(body.field_at("/parcels/0/carrier"), Some("/parcels/3/carrier"));
         assert_eq!(body.field_at("/note"), None);
+    }
+
+    #[test]
+    fn what_goes_with_something_is_there_if_that_is() {
+        let fields = [
+            ("/lines/lineNumber=1/taxes/0/name?", "VAT"),
+            ("/lines/lineNumber=1/taxes/0/included?:bool", "true"),
+            ("/lines/lineNumber=1/taxes/0/amount", "1.90"),
+            ("/lines/lineNumber=2/taxes/0/name?", "VAT"),
+            ("/lines/lineNumber=2/taxes/0/amount", ""),
+        ];
+        let taxes = serde_json::json!([{ "amount": "1.90", "name": "VAT", "included": true }]);
+        let expected = serde_json::json!({ "lines": [{ "lineNumber": 1, "taxes": taxes }] });
+        assert_eq!(serde_json::from_str::<Value>(&body(&fields).unwrap().json).unwrap(), expected);
     }
 
     #[test]

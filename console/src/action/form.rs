@@ -99,6 +99,11 @@ impl Reader {
 }
 
 impl ActionForm {
+    /// What it does, to tell whether a form that was sent is this one.
+    pub(crate) fn purpose(&self) -> String {
+        purpose(self.method, &self.action)
+    }
+
     /// Tells it from another of the page that is sent to the same route.
     pub(crate) fn named(mut self, name: &str) -> Self {
         self.id = format!("{}-{name}", self.id);

@@ -20,6 +20,7 @@ use crate::admission::Reader;
 use crate::answer::{error_text, shown};
 use crate::display::{Instant, Text, how_long, words};
 use crate::frame::Frame;
+use crate::live::{Follows, LivePage};
 
 /// How many sagas a preview shows.
 const SHOWN: i64 = 20;
@@ -42,7 +43,6 @@ struct BulkActionTemplate {
     frame: Frame,
     action: BulkAction,
     conditions: Vec<(String, Text)>,
-    now: Instant,
     /// `None`: it has ended, or the reader may not stop it.
     stop: Option<ActionForm>,
 }
@@ -131,6 +131,7 @@ pub(crate) async fn show(
     State(console): State<Console>,
     reader: Reader,
     Path(id): Path<String>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
     let caller = reader.at("/bulk-actions/{id}")?;
     let action: BulkAction = shown(&caller, &bulk_actions::read_bulk_action(&console.0.store, &id).await?)?;
@@ -142,10 +143,11 @@ pub(crate) async fn show(
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (words(name), value.into())
     });
+    let path = format!("/bulk-actions/{}", action.id.in_path());
+    let live = LivePage::of(&reader, &path, uri.query(), Follows::Time);
     crate::page(&BulkActionTemplate {
-        frame: Frame::of(&reader, "Bulk action", "/bulk-actions"),
+        frame: Frame::of(&reader, "Bulk action", "/bulk-actions").following(live),
         conditions: conditions.collect(),
-        now: Instant::now(),
         stop,
         action,
     })

@@ -10,7 +10,7 @@ use super::order::answers::{TimelineAnswer, TimelineEvent};
 use crate::Console;
 use crate::admission::Reader;
 use crate::answer::shown;
-use crate::display::Text;
+use crate::display::{Text, from_path};
 use crate::frame::Frame;
 use crate::json::in_lines;
 
@@ -33,8 +33,9 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let none = || Problem::not_found("there is no such event");
     let Path((order_id, version)) = path.map_err(|_| none())?;
+    let order_id = from_path(&order_id);
     let caller = reader.at("/orders/{order_id}/events")?;
-    let found = console.0.queries.order_event(&order_id, version, &caller.0).await?;
+    let found = console.0.queries.order_event(order_id, version, &caller.0).await?;
     let found: TimelineAnswer = shown(&caller, &found)?;
     let event = found.items.into_iter().find(|event| event.version == version).ok_or_else(none)?;
     let raw = event.raw();

@@ -21,6 +21,7 @@ use crate::answer::{error_text, shown, told};
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
 use crate::json::in_lines;
+use crate::live::{Follows, LivePage, without_pause};
 use crate::problem_page::errors;
 
 /// What is longer in lines is shown as it is stored.
@@ -116,7 +117,8 @@ impl LoggedEvent {
 
 pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Uri) -> Result<Response, Problem> {
     let caller = reader.at("/events")?;
-    let pairs = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
+    let asked = without_pause(uri.query().unwrap_or_default());
+    let pairs = url::form_urlencoded::parse(asked.as_bytes()).into_owned();
     // A browser sends the fields of a form that nobody filled in, too: they ask for nothing.
     let given: Vec<(String, String)> = pairs.filter(|(_, value)| !value.is_empty()).collect();
     let pairs = || given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -132,8 +134,11 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
     let field = |(name, label)| FilterField { name, label, value: value(name) };
     let question = || pairs().filter(|(name, _)| *name != "cursor");
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let oldest_first = value("sort").is("position");
+    let is_newest = !oldest_first && value("cursor").is("") && wrong.is_empty();
+    let live = LivePage::of(&reader, "/log", uri.query(), Follows::Log).filter(|_| is_newest);
     let page = LogTemplate {
-        frame: Frame::of(&reader, "Log", "/log"),
+        frame: Frame::of(&reader, "Log", "/log").following(live),
         fields: [
             ("streamId", "Order or SKU"),
             ("fromPosition", "From position"),
@@ -145,7 +150,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
         types: OrderEvent::NAMES.iter().chain(StockEvent::NAMES).copied().collect(),
         asked_type: value("type"),
         stream_type: value("streamType"),
-        oldest_first: value("sort").is("position"),
+        oldest_first,
         errors: wrong,
         next: found.cursor.as_deref().map(|cursor| query(question().chain([("cursor", cursor)]))),
         events: found.items,

@@ -3,6 +3,7 @@
 pub(super) mod answers;
 pub(crate) mod changes;
 mod decisions;
+pub(crate) mod edit;
 mod forms;
 mod money;
 mod sentence;
@@ -14,7 +15,9 @@ use axum::response::Response;
 use cqrs_es::Aggregate;
 use domain::ids::OrderId;
 use domain::order::Order;
+use event_store::Versioned;
 use event_store::read::read_version;
+use http::Uri;
 use problem::{Problem, QueryParameters};
 use serde::Deserialize;
 
@@ -26,8 +29,9 @@ use crate::Console;
 use crate::action::{ActionForm, Control};
 use crate::admission::Reader;
 use crate::answer::{error_text, shown, told};
-use crate::display::Text;
+use crate::display::{Text, from_path};
 use crate::frame::Frame;
+use crate::live::{Follows, LivePage};
 
 #[derive(Template)]
 #[template(path = "order.html")]
@@ -37,6 +41,8 @@ struct OrderTemplate {
     sentence: String,
     /// What the reader can do about it now.
     forms: Vec<ActionForm>,
+    /// Whether the reader can edit it now.
+    edits: bool,
     /// Whether there are none because the order has changed, and the page does not show it yet.
     forms_later: bool,
     /// `None`: the reader sees nothing of payments.
@@ -64,16 +70,20 @@ pub(crate) struct OrderPageQuery {
     as_of: Option<String>,
     /// The cursor of the events that are shown.
     cursor: Option<String>,
+    /// `no`: the page stays as it is.
+    #[serde(rename = "live")]
+    _live: Option<String>,
 }
 
 pub(crate) async fn show(
     State(console): State<Console>,
     reader: Reader,
     path: Result<Path<String>, PathRejection>,
+    uri: Uri,
     asked: Result<QueryParameters<OrderPageQuery>, Problem>,
 ) -> Result<Response, Problem> {
     let order_id = parse_id(path)?;
-    let OrderPageQuery { as_of, cursor } = asked?.0;
+    let OrderPageQuery { as_of, cursor, .. } = asked?.0;
     let as_of = as_of.filter(|as_of| !as_of.is_empty());
     let caller = reader.at("/orders/{order_id}")?;
     let queries = &console.0.queries;
@@ -113,14 +123,21 @@ pub(crate) async fn show(
     // A form is for the version that is shown. If the read model is behind, there is none.
     let forms_later = read.as_ref().is_some_and(|read| read.version != order.version);
     let read = read.filter(|_| !forms_later);
+    let takes_edits =
+        |read: &Versioned<Order>| matches!(&read.state, Order::Placed(order) if forms::takes_edits(order));
+    let edits = edit::may_edit(&reader) && read.as_ref().is_some_and(takes_edits);
     let forms = read.map_or_else(Vec::new, |read| forms::all(&reader, &order_id, &read, report.as_ref()));
     let given = as_of.as_deref().map(|as_of| ("asOf", as_of));
     let later = timeline.cursor.as_deref().map(|cursor| query(given.into_iter().chain([("cursor", cursor)])));
+    let follows = Follows::Order(order_id.as_str());
+    // What was does not change.
+    let live = LivePage::of(&reader, &path_of(&order_id), uri.query(), follows).filter(|_| as_of.is_none());
     crate::long_page(OrderTemplate {
-        frame: Frame::of(&reader, format!("Order {order_id}"), "/orders"),
+        frame: Frame::of(&reader, format!("Order {order_id}"), "/orders").following(live),
         sentence: sentence::of(&order, sagas.as_ref()),
         money: MoneyBar::of(&order),
         forms,
+        edits,
         forms_later,
         as_of: as_of.is_some(),
         last_version,
@@ -141,13 +158,19 @@ pub(crate) async fn document(
     reader: Reader,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path(named) = path.map_err(|_| Problem::not_found("there is no such document"))?;
+    let Path((order_id, id)) = path.map_err(|_| Problem::not_found("there is no such document"))?;
+    let named = (from_path(&order_id).to_owned(), id);
     let (caller, _) = reader.at("/orders/{order_id}/documents/{document_id}")?;
     console.0.queries.document_file(named, &caller, reader.peer).await
 }
 
+/// The path of an order's page.
+fn path_of(order_id: &OrderId) -> String {
+    format!("/orders/{}", Text::from(order_id.as_str()).in_path())
+}
+
 /// The order that a path names. There is none under a text that is no id.
 fn parse_id(path: Result<Path<String>, PathRejection>) -> Result<OrderId, Problem> {
-    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(id).ok());
+    let order_id = path.ok().and_then(|Path(id)| OrderId::parse(from_path(&id)).ok());
     order_id.ok_or_else(|| Problem::not_found("there is no such order"))
 }

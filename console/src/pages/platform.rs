@@ -1,18 +1,17 @@
 //! `/platform`: what the platform runs on at the moment, and the settings of this process. It changes nothing.
 
-use std::collections::BTreeMap;
-
 use access_control::{AuthorizedCaller, RoutePermission};
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use event_store::hash_chain::{LastSeal, last_seal};
-use event_store::operations::{self, AppendLockHolder, PartitionAssignment, SubscriptionLag};
+use event_store::operations::{self, AppendLockHolder};
 use messaging::DeadLetterOrigin;
 use payments::BreakerState;
 use problem::Problem;
 
 use super::home::{in_time, seconds, unavailable};
+use super::subscriptions::{self, Owner, Subscription};
 use crate::admission::Reader;
 use crate::answer::{error_text, told};
 use crate::display::{Instant, Text};
@@ -46,15 +45,7 @@ struct SubscriptionRow {
     position: i64,
     events: i64,
     behind: String,
-    holders: Vec<Holder>,
-}
-
-struct Holder {
-    /// `None`: nobody.
-    owner: Option<Text>,
-    partitions: String,
-    is_exclusive: bool,
-    is_alive: bool,
+    owners: Vec<Owner>,
 }
 
 struct Appending {
@@ -87,10 +78,6 @@ struct SealRow {
 pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Result<Response, Problem> {
     let (caller, _) = reader.at("/sagas")?;
     let pool = console.0.store.pool();
-    let subscriptions = async {
-        let lag = operations::lag(pool).await.map_err(unavailable)?;
-        Ok((lag, operations::lease_holders(pool).await.map_err(unavailable)?))
-    };
     let appending = async { operations::append_lock_holder(pool).await.map_err(unavailable) };
     let database = async { operations::database_sessions(pool).await.map_err(unavailable) };
     let seal = async { last_seal(pool).await.map_err(unavailable) };
@@ -99,7 +86,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
         sqlx::query_scalar(newest).fetch_one(pool).await.map_err(unavailable)
     };
     let (subscriptions, appending, database, seal, schema) = tokio::join!(
-        in_time(subscriptions),
+        in_time(subscriptions::read(&console, &reader)),
         in_time(appending),
         in_time(database),
         in_time(seal),
@@ -120,7 +107,7 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
         version: process.version,
         schema: schema.ok().flatten(),
         roles: process.roles.join(", "),
-        subscriptions: subscriptions.ok().map(|(lag, holders)| rows(lag, holders)),
+        subscriptions: subscriptions.ok().map(|all| all.into_iter().map(SubscriptionRow::of).collect()),
         appending: appending.ok().map(|holder| holder.map(|it| Appending::of(it, &caller))),
         queues: DeadLetterOrigin::ALL.map(|origin| queue(&console, origin)).into(),
         breaker: process.payments.as_ref().map(|payments| match payments.state() {
@@ -139,25 +126,11 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader) -> Resu
     })
 }
 
-fn rows(lag: Vec<SubscriptionLag>, holders: Vec<PartitionAssignment>) -> Vec<SubscriptionRow> {
-    let mut by_name: BTreeMap<String, Vec<Holder>> = BTreeMap::new();
-    for held in holders {
-        let partitions = held.partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        by_name.entry(held.subscription).or_default().push(Holder {
-            owner: held.owner.map(|owner| owner.to_string().into()),
-            partitions,
-            is_exclusive: held.exclusive,
-            is_alive: held.alive,
-        });
+impl SubscriptionRow {
+    fn of(it: Subscription) -> Self {
+        let behind = seconds(it.lag_seconds);
+        Self { name: it.name, position: it.position, events: it.lag_events, behind, owners: it.owners }
     }
-    let row = |it: SubscriptionLag| SubscriptionRow {
-        holders: by_name.remove(&it.name).unwrap_or_default(),
-        name: it.name.into(),
-        position: it.position,
-        events: it.lag_events,
-        behind: seconds(it.lag_seconds),
-    };
-    lag.into_iter().map(row).collect()
 }
 
 fn queue(console: &Console, origin: DeadLetterOrigin) -> QueueRow {

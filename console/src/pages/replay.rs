@@ -17,6 +17,7 @@ use crate::admission::Reader;
 use crate::answer::shown;
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
+use crate::live::{Follows, LivePage};
 
 const PAGE: &str = "/replay";
 const BEGIN: (&str, &str) = ("POST", "/admin/replays");
@@ -25,7 +26,6 @@ const BEGIN: (&str, &str) = ("POST", "/admin/replays");
 #[template(path = "replay.html")]
 struct ReplayTemplate {
     frame: Frame,
-    now: Instant,
     projections: Vec<Choice>,
     /// Whether the reader may begin one.
     begins: bool,
@@ -143,9 +143,10 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
         false => (None, roll_back_form(&reader).into_iter().collect()),
     };
     let row = |replay: Replay| ReplayRow { forms: forms_of(&reader, &replay), replay };
+    // A measurement is not made again and again.
+    let live = LivePage::of(&reader, PAGE, uri.query(), Follows::Time).filter(|_| estimate.is_none());
     crate::page(&ReplayTemplate {
-        frame: Frame::of(&reader, "Rebuilds", PAGE),
-        now: Instant::now(),
+        frame: Frame::of(&reader, "Rebuilds", PAGE).following(live),
         projections: REGISTRY
             .iter()
             .map(|it| Choice { name: it.name, is_chosen: chosen.iter().any(|name| name == it.name) })

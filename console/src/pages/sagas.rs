@@ -17,6 +17,7 @@ use crate::admission::Reader;
 use crate::answer::{error_text, shown};
 use crate::display::{Instant, Text};
 use crate::frame::Frame;
+use crate::live::{Follows, LivePage, without_pause};
 
 #[derive(Template)]
 #[template(path = "sagas.html")]
@@ -96,7 +97,7 @@ struct WaitingSaga {
 
 pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Uri) -> Result<Response, Problem> {
     let caller = reader.at("/sagas")?;
-    let query_text = uri.query().unwrap_or_default();
+    let query_text = without_pause(uri.query().unwrap_or_default());
     // A form sends its empty fields, too.
     let pairs = url::form_urlencoded::parse(query_text.as_bytes()).filter(|(_, value)| !value.is_empty());
     let question = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
@@ -129,8 +130,9 @@ pub(crate) async fn show(State(console): State<Console>, reader: Reader, uri: Ur
             count: group.count,
         }
     });
+    let live = LivePage::of(&reader, "/sagas", uri.query(), Follows::Time);
     crate::page(&SagasTemplate {
-        frame: Frame::of(&reader, "Sagas", "/sagas"),
+        frame: Frame::of(&reader, "Sagas", "/sagas").following(live),
         reasons: reasons.collect(),
         sagas: found.items,
         next: found.cursor.as_deref().map(|cursor| query(asked.given().chain([("cursor", cursor)]))),

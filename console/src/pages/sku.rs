@@ -13,7 +13,7 @@ use super::stock::{Sku, is_given};
 use crate::Console;
 use crate::admission::Reader;
 use crate::answer::{error_text, shown, told};
-use crate::display::{Instant, Text};
+use crate::display::{Instant, Text, from_path};
 use crate::frame::Frame;
 
 #[derive(Template)]
@@ -64,14 +64,15 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let Path(name) = path.map_err(|_| Problem::not_found("there is no such SKU"))?;
+    let name = from_path(&name);
     let queries = &console.0.queries;
-    let sku = match shown(&reader.at("/stock/{sku}")?, &queries.sku(&name).await?)? {
+    let sku = match shown(&reader.at("/stock/{sku}")?, &queries.sku(name).await?)? {
         SkuAnswer::Tracked(sku) => Some(*sku),
         SkuAnswer::Untracked {} => None,
     };
     let caller = reader.at("/stock/{sku}/reservations")?;
     let asked = uri.query().unwrap_or_default();
-    let (found, failed) = match queries.sku_reservations(&name, asked, &caller.0, reader.peer).await {
+    let (found, failed) = match queries.sku_reservations(name, asked, &caller.0, reader.peer).await {
         Ok(found) => (shown(&caller, &found)?, None),
         Err(problem) if problem.status().is_client_error() => return Err(problem),
         // The levels can be read, and are what most come for.

@@ -3,6 +3,8 @@
 
 mod access;
 mod bulk_actions;
+mod dots;
+mod edits;
 mod forged;
 mod forms;
 mod hostile;

@@ -16,7 +16,7 @@ use crate::display::{Text, words};
 /// Of how many shipments, returns and mails, the latest, there are forms.
 const LATEST: usize = 10;
 /// Of how many lines a form asks for quantities. Orders of more are shipped, cancelled and received as a whole here.
-const MOST_LINES: usize = 50;
+pub(super) const MOST_LINES: usize = 50;
 /// How many parcels a new shipment may be given here.
 const PARCELS: usize = 3;
 /// The most that a shipment may have.
@@ -42,10 +42,19 @@ pub(super) fn all(
 }
 
 fn of(reader: &Reader, order_id: &str, version: i64, order: &PlacedOrder) -> Vec<ActionForm> {
-    let stage = order.stage();
-    let allowed = TRANSITIONS.iter().filter(|(_, stages)| stages.contains(&stage)).map(|(action, _)| *action);
     let forms = OrderForms { reader, order_id, version, order };
-    allowed.flat_map(|action| forms.of(action)).map(ActionForm::finished).collect()
+    allowed(order).flat_map(|action| forms.of(action)).map(ActionForm::finished).collect()
+}
+
+/// What an order takes at its stage.
+fn allowed(order: &PlacedOrder) -> impl Iterator<Item = OrderAction> {
+    let stage = order.stage();
+    TRANSITIONS.iter().filter(move |(_, stages)| stages.contains(&stage)).map(|(action, _)| *action)
+}
+
+/// Whether an order takes edits at its stage.
+pub(super) fn takes_edits(order: &PlacedOrder) -> bool {
+    allowed(order).any(|action| action == OrderAction::Edit)
 }
 
 struct OrderForms<'a> {
@@ -59,7 +68,7 @@ impl OrderForms<'_> {
     fn of(&self, action: OrderAction) -> Vec<ActionForm> {
         match action {
             OrderAction::Cancel => self.cancel(),
-            // It is previewed before, which takes a program.
+            // It has a page of its own, where it is previewed.
             OrderAction::Edit => vec![],
             OrderAction::Ship => self.ship(),
             OrderAction::Deliver => self.one("/orders/{order_id}/deliver", "All has arrived", |form| form),
@@ -225,17 +234,25 @@ impl OrderForms<'_> {
         })
     }
 
-    /// A line, and how much of it there is: `line 2, sku-1: 3 left`.
-    fn line(&self, LineQuantity { line_number, quantity }: &LineQuantity, what: &str) -> String {
-        let line = self.order.line(*line_number);
-        let sku = line.map_or("", |line| line.sku.as_str());
-        let unit = line.and_then(|line| line.unit);
-        let of_unit = unit.map_or_else(String::new, |unit| format!(" {unit}"));
-        format!("Line {line_number}, {sku}: {}{of_unit} {what}", Quantity::of(*quantity, unit))
+    fn line(&self, line: &LineQuantity, what: &str) -> String {
+        line_label(self.order, line, what)
     }
 }
 
-fn reason() -> Field {
+/// A line, and how much of it there is: `line 2, sku-1: 3 left`.
+pub(super) fn line_label(
+    order: &PlacedOrder,
+    LineQuantity { line_number, quantity }: &LineQuantity,
+    what: &str,
+) -> String {
+    let line = order.line(*line_number);
+    let sku = line.map_or("", |line| line.sku.as_str());
+    let unit = line.and_then(|line| line.unit);
+    let of_unit = unit.map_or_else(String::new, |unit| format!(" {unit}"));
+    format!("Line {line_number}, {sku}: {}{of_unit} {what}", Quantity::of(*quantity, unit))
+}
+
+pub(super) fn reason() -> Field {
     Field::line("/reason", "Reason")
 }
 
