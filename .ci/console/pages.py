@@ -3,7 +3,8 @@
 from browser import fail
 
 PAGES = ["/", "/orders", "/orders?status=lost", "/orders/order-of-the-console", "/orders/order-of-the-console?asOf=1",
-         "/orders/order-of-the-console/events/1", "/orders/order-of-the-console/changes?from=1&to=2", "/sagas",
+         "/orders/order-of-the-console/events/1", "/orders/order-of-the-console/changes?from=1&to=2",
+         "/orders/order-of-the-console/edit", "/sagas",
          "/sales", "/sales?from=2026-01-01&to=2020-01-01", "/log", "/log/1", "/log?streamId=x",
          "/audit", "/audit?actor=x", "/read-models", "/read-models/orders", "/read-models/orders?pk=ORDER%23order-of-the-console",
          "/read-models/steps?projection=orders&streamId=order-of-the-console", "/stock", "/stock/sku-123",
