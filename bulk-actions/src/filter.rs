@@ -158,8 +158,7 @@ impl DeadLetterFilter {
     /// Whether a dead letter of a queue that is wanted is meant.
     pub(crate) fn holds(&self, letter: &DeadLetter) -> bool {
         let Self { queue: _, error, message_type, ids } = self;
-        let has_error = |part: &String| letter.error.as_ref().is_some_and(|error| error.contains(part));
-        error.as_ref().is_none_or(has_error)
+        error.as_ref().is_none_or(|part| letter.why().contains(part))
             && message_type.as_ref().is_none_or(|wanted| letter.kind.as_ref() == Some(wanted))
             && ids.as_ref().is_none_or(|ids| ids.iter().any(|id| letter.has_id(id)))
     }

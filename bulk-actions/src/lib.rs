@@ -45,6 +45,9 @@ pub(crate) enum BulkActionError {
     Database(#[from] sqlx::Error),
     #[error(transparent)]
     DeadLetters(#[from] messaging::DeadLetterError),
+    /// Nothing was done.
+    #[error("another process carries the bulk action on")]
+    Lost,
     /// Another build wrote it.
     #[error("the bulk action can't be read")]
     Unreadable(#[from] serde_json::Error),

@@ -385,6 +385,6 @@ fn problem(error: BulkActionError) -> Problem {
             let problem = Problem::new(ProblemType::Overloaded, "the queues do not answer; nothing was begun");
             problem.retry_after(Duration::from_secs(5)).caused_by(error)
         }
-        BulkActionError::Unreadable(_) => Problem::internal(error),
+        BulkActionError::Lost | BulkActionError::Unreadable(_) => Problem::internal(error),
     }
 }

@@ -315,6 +315,14 @@ pub(crate) async fn break_off(
     sqlx::query(end).bind(id).bind(claim).bind(pause.as_secs_f64()).bind(why).execute(pool).await.map(drop)
 }
 
+/// Renews the lease before something is done that can't be done twice at the same time. Whether the action is still this process's.
+pub(crate) async fn renew(pool: &PgPool, (id, claim): (Uuid, Uuid), lease: Duration) -> Result<bool, sqlx::Error> {
+    let renew = "update bulk_actions set leased_until = clock_timestamp() + make_interval(secs => $3)
+                  where id = $1 and claim = $2 and ended_at is null";
+    let renewed = sqlx::query(renew).bind(id).bind(claim).bind(lease.as_secs_f64()).execute(pool).await?;
+    Ok(renewed.rows_affected() == 1)
+}
+
 /// Lets another process take it at once.
 pub(crate) async fn release(pool: &PgPool, id: Uuid, claim: Uuid) -> Result<(), sqlx::Error> {
     let release = "update bulk_actions set leased_until = null where id = $1 and claim = $2";

@@ -111,13 +111,19 @@ impl Matches {
 }
 
 impl BulkTarget {
-    /// The target of an action, where the action is.
-    pub(crate) fn of(deps: &BulkActionDependencies, action: &BulkActionRow) -> Result<Self, BulkActionError> {
+    /// The target of an action, where the action is. `claim`: what the action was taken by.
+    pub(crate) fn of(
+        deps: &BulkActionDependencies,
+        action: &BulkActionRow,
+        claim: Uuid,
+    ) -> Result<Self, BulkActionError> {
         Ok(match BulkActionFilter::read(action.kind, &action.filter)? {
             BulkActionFilter::StuckSagas(filter) => {
                 Self::StuckSagas(Box::new(StuckSagaTarget::new(deps, action, filter)?))
             }
-            BulkActionFilter::DeadLetters(filter) => Self::DeadLetters(DeadLetterTarget::new(deps, action, filter)?),
+            BulkActionFilter::DeadLetters(filter) => {
+                Self::DeadLetters(DeadLetterTarget::new(deps, action, claim, filter))
+            }
             BulkActionFilter::ParkedStreams(filter) => {
                 Self::ParkedStreams(ParkedStreamTarget::new(deps, action, filter)?)
             }

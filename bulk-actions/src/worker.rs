@@ -18,7 +18,7 @@ use crate::targets::{BatchReport, BulkTarget, kept};
 use crate::{BulkActionDependencies, BulkActionError};
 
 /// How long nobody else takes an action whose process died. It is renewed with each batch.
-const LEASE: Duration = Duration::from_mins(1);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 /// The most items of a batch: as many as are done again after a crash.
 const BATCH: usize = 10;
 /// How often it is looked whether there is something to do.
@@ -108,7 +108,7 @@ async fn batches(
     if action.failures_in_row >= MOST_FAILURES {
         return give_up(pool, &action, claim).await;
     }
-    let mut target = match BulkTarget::of(deps, &action) {
+    let mut target = match BulkTarget::of(deps, &action, claim) {
         Ok(target) => target,
         // It may be readable to a newer build. If not, it fails as others do.
         Err(error) => {

@@ -4,17 +4,24 @@
 //! the queue from its start. Dead letters that are read are hidden from others until the action is through.
 
 use std::mem;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use error_chain::error_chain;
-use messaging::{DeadLetter, DeadLetterQueue, DeadLetterScan, MessageSigningKeys};
+use messaging::{DeadLetter, DeadLetterError, DeadLetterQueue, DeadLetterScan, MessageSigningKeys};
+use sqlx::PgPool;
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{BatchReport, BulkActionItem, Decider, ItemOutcome, Matches, SHOWN};
-use crate::table::BulkActionRow;
+use crate::table::{self, BulkActionRow};
+use crate::worker::LEASE;
 use crate::{BulkActionDependencies, BulkActionError, BulkActionKind, DeadLetterFilter};
 
 /// The most dead letters that a preview receives of a queue.
 const MOST_COUNTED: usize = 500;
+/// How long a batch may take to be sent again. Its lease has to outlast that and the batch's deletion.
+const SENDING_TIME: Duration = Duration::from_secs(30);
 /// The most that SQS gives in one call.
 const RECEIVED_AT_ONCE: usize = 10;
 
@@ -23,6 +30,9 @@ pub(crate) struct DeadLetterTarget {
     is_redrive: bool,
     keys: MessageSigningKeys,
     decider: Decider,
+    pool: PgPool,
+    /// What the action was taken by.
+    claim: Uuid,
     /// The queue that is read.
     scan: Option<DeadLetterScan>,
     /// The queues after it, the last first.
@@ -35,12 +45,13 @@ impl DeadLetterTarget {
     pub(super) fn new(
         deps: &BulkActionDependencies,
         action: &BulkActionRow,
+        claim: Uuid,
         filter: DeadLetterFilter,
-    ) -> Result<Self, BulkActionError> {
+    ) -> Self {
         let rest = queues(&deps.dead_letters, &filter).rev().cloned().collect();
         let is_redrive = action.kind == BulkActionKind::RedriveDeadLetters;
-        let (keys, decider) = (deps.keys.clone(), Decider::of(action));
-        Ok(Self { filter, is_redrive, keys, decider, scan: None, rest, unseen: 0 })
+        let (keys, decider, pool) = (deps.keys.clone(), Decider::of(action), deps.store.pool().clone());
+        Self { filter, is_redrive, keys, decider, pool, claim, scan: None, rest, unseen: 0 }
     }
 
     pub(super) async fn next(&mut self, most: usize, mut report: BatchReport) -> Result<BatchReport, BulkActionError> {
@@ -70,6 +81,10 @@ impl DeadLetterTarget {
             letter.since <= self.decider.began_at && !letter.was_redriven_by(&action) && self.filter.holds(letter)
         });
         let wanted: Vec<DeadLetter> = wanted.collect();
+        // To find them may have taken longer than the lease. What follows does not.
+        if !wanted.is_empty() && !table::renew(&self.pool, (self.decider.action, self.claim), LEASE).await? {
+            return Err(BulkActionError::Lost);
+        }
         let outcomes = if self.is_redrive { self.redrive(&wanted).await } else { self.discard(&wanted).await };
         for (letter, outcome) in wanted.iter().zip(outcomes) {
             report.note_item(&letter.id, outcome);
@@ -92,7 +107,8 @@ impl DeadLetterTarget {
         let genuine: Vec<_> = genuine.collect();
         let mut sent = match genuine.is_empty() {
             true => Vec::new(),
-            false => scan.redrive(genuine, &self.keys).await,
+            // What is not through in time is not known, and may come again: then SQS drops it, or its consumer does.
+            false => timeout(SENDING_TIME, scan.redrive(genuine, &self.keys)).await.unwrap_or_default(),
         }
         .into_iter();
         let outcome = |(letter, made): (&DeadLetter, Result<_, messaging::SignatureError>)| match made {
@@ -110,18 +126,17 @@ impl DeadLetterTarget {
     }
 
     async fn discard(&mut self, letters: &[DeadLetter]) -> Vec<ItemOutcome> {
-        let mut outcomes = Vec::with_capacity(letters.len());
-        let Some(scan) = &mut self.scan else { return outcomes };
-        for letter in letters {
-            outcomes.push(match scan.discard(letter).await {
-                Ok(()) => {
-                    self.decider.log(letter, "dead letter discarded");
-                    ItemOutcome::Done
-                }
-                Err(error) => ItemOutcome::Failed(error_chain(&error)),
-            });
-        }
-        outcomes
+        let Some(scan) = &mut self.scan else { return Vec::new() };
+        // One call for all, so that it takes no longer than the lease.
+        let discarded = scan.discard(&letters.iter().collect::<Vec<_>>()).await;
+        let outcome = |(letter, discarded): (&DeadLetter, Result<(), DeadLetterError>)| match discarded {
+            Ok(()) => {
+                self.decider.log(letter, "dead letter discarded");
+                ItemOutcome::Done
+            }
+            Err(error) => ItemOutcome::Failed(error_chain(&error)),
+        };
+        letters.iter().zip(discarded).map(outcome).collect()
     }
 }
 

@@ -7,7 +7,8 @@ use messaging::{
 };
 use serde_json::json;
 
-use crate::support::Fixture;
+use crate::stub_sqs::StubSqs;
+use crate::support::{Fixture, PATIENCE};
 
 struct DeadLetters {
     sqs: Sqs,
@@ -100,4 +101,39 @@ async fn all_that_match_are_discarded() {
     assert_eq!(letters.count().await, [0, 0]);
     fixture.store.close().await;
     letters.sqs.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_was_found_too_late_is_left_to_the_process_that_has_the_lease_by_then() {
+    let sqs = StubSqs::start(3).await;
+    let fixture = Fixture::new(sqs.dead_letters()).await;
+    // They are counted before it begins: one receive has them, the next none.
+    sqs.let_receive(2);
+    let id = fixture.begin("redrive_dead_letters", json!({}), 100).await;
+    let shown = sqs.calls("ChangeMessageVisibilityBatch").len();
+    let worker = fixture.work();
+    testkit::eventually(PATIENCE, || async { sqs.calls("ReceiveMessage").len() > 2 }).await;
+    fixture.execute("update bulk_actions set claim = gen_random_uuid(), leased_until = 'infinity'").await;
+    sqs.let_receive(1_000);
+    // It hides what it has found no longer, and does nothing else.
+    testkit::eventually(PATIENCE, || async { sqs.calls("ChangeMessageVisibilityBatch").len() > shown }).await;
+    worker.stop().await;
+    assert!(sqs.calls("SendMessageBatch").is_empty() && sqs.calls("DeleteMessageBatch").is_empty());
+    let action = fixture.action(&id).await;
+    assert_eq!([&action["state"], &action["done"], &action["failed"]], [&json!("running"), &json!(0), &json!(0)]);
+    fixture.store.close().await;
+}
+
+#[tokio::test]
+async fn a_batch_is_discarded_by_one_call() {
+    let sqs = StubSqs::start(10).await;
+    sqs.let_receive(1_000);
+    let fixture = Fixture::new(sqs.dead_letters()).await;
+    let id = fixture.begin("discard_dead_letters", json!({}), 100).await;
+    let worker = fixture.work();
+    let ended = fixture.ended(&id).await;
+    worker.stop().await;
+    assert_eq!([&ended["state"], &ended["done"]], [&json!("finished"), &json!(10)], "{ended}");
+    assert_eq!(sqs.calls("DeleteMessageBatch").len(), 1);
+    fixture.store.close().await;
 }

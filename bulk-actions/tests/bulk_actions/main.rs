@@ -4,4 +4,5 @@
 mod dead_letters;
 mod routes;
 mod sagas;
+mod stub_sqs;
 mod support;

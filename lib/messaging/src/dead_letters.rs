@@ -26,7 +26,7 @@ use crate::producer::SendError;
 use crate::queues::{Queue, Queues};
 
 pub use dead_letter::DeadLetter;
-pub use edit::BodyFieldEdit;
+pub use edit::{BodyEditError, BodyFieldEdit};
 pub use sweep::DeadLetterScan;
 
 /// The dead-letter queue of one queue, as operators list, edit, redrive and discard what is in it.
@@ -58,13 +58,18 @@ impl DeadLetterQueue {
 
     /// How many there are, hidden or not. SQS's count is approximate.
     pub async fn count(&self) -> Result<u64, DeadLetterError> {
+        self.sum_of(&[Attribute::ApproximateNumberOfMessages, Attribute::ApproximateNumberOfMessagesNotVisible]).await
+    }
+
+    /// How many are not hidden, likewise.
+    async fn count_visible(&self) -> Result<u64, DeadLetterError> {
+        self.sum_of(&[Attribute::ApproximateNumberOfMessages]).await
+    }
+
+    async fn sum_of(&self, counts: &[Attribute]) -> Result<u64, DeadLetterError> {
         let failed = |source| DeadLetterError::Count { queue: self.queue.name.clone(), source };
-        let request = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.queue.dead_letter_url)
-            .attribute_names(Attribute::ApproximateNumberOfMessages)
-            .attribute_names(Attribute::ApproximateNumberOfMessagesNotVisible);
+        let request = self.client.get_queue_attributes().queue_url(&self.queue.dead_letter_url);
+        let request = request.set_attribute_names(Some(counts.to_vec()));
         let answer = answered(sweep::ANSWER_BOUND, request.send()).await.map_err(failed)?;
         Ok(answer.attributes.unwrap_or_default().values().filter_map(|count| count.parse::<u64>().ok()).sum())
     }

@@ -32,8 +32,10 @@ pub use contract::{
     NotificationSent, NotificationTemplate, OrderDetails, OrderedLine, OrderedMeasure, ParcelTracking, PostalAddress,
     RejectionCause, ShipmentTracking, TotalParts, WaitingUnits,
 };
-pub use dead_letters::{BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
-pub use envelope::{CloudEvent, MessageContract};
+pub use dead_letters::{
+    BodyEditError, BodyFieldEdit, DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan,
+};
+pub use envelope::{CloudEvent, EnvelopeError, MessageContract};
 pub use error::{CallError, MessagingService};
 pub use producer::{
     BatchingProducer, OutgoingMessage, Producer, ProducerSettings, SendError, TopicError, TopicProducer,

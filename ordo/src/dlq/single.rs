@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use domain::email::EmailAddress;
@@ -61,7 +62,7 @@ pub(super) async fn edit(
 
 pub(super) async fn discard(queues: &[DeadLetterQueue], id: &str, reason: &str) -> anyhow::Result<()> {
     let (mut sweep, letter) = find(queues, id).await?;
-    let discarded = sweep.discard(&letter).await;
+    let discarded = sweep.discard(&[&letter]).await.remove(0);
     let queue = sweep.letters().queue_name().to_owned();
     sweep.release().await;
     discarded?;
@@ -110,7 +111,7 @@ async fn find(queues: &[DeadLetterQueue], id: &str) -> anyhow::Result<(DeadLette
     let mut unseen = 0;
     for letters in queues {
         let mut sweep = letters.sweep();
-        let found = match sweep.find(id).await {
+        let found = match sweep.find(id, usize::MAX, Duration::MAX).await {
             Ok(Some(letter)) => return Ok((sweep, letter)),
             Ok(None) => sweep.unseen().await,
             Err(error) => Err(error),

@@ -46,6 +46,16 @@ impl DeadLetter {
         self.id == id || self.original_id.as_deref() == Some(id)
     }
 
+    /// Why it is a dead letter.
+    pub fn why(&self) -> &str {
+        self.error.as_deref().unwrap_or("no consumer ever came to an end with it, so SQS gave it up")
+    }
+
+    /// How many bytes of text it has.
+    pub fn bytes(&self) -> usize {
+        self.body.len() + self.attributes.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+    }
+
     /// Whether this redrive sent it, and it failed once more.
     pub fn was_redriven_by(&self, run: &str) -> bool {
         self.attributes.get(RUN_ATTRIBUTE).is_some_and(|sender| sender == run)

@@ -1,7 +1,6 @@
 //! The message that a redriven dead letter becomes.
 
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::DeadLetter;
 use crate::consumer::ERROR_ATTRIBUTE;
@@ -44,8 +43,9 @@ impl DeadLetter {
                 attributes.insert(name.to_owned(), value.to_owned());
             }
         }
-        // A new id: if the unedited message was redriven a moment ago, SQS must not take this one for a duplicate.
-        let dedup_id = format!("edited-{}", Uuid::now_v7());
+        // Not the id of a redrive: if the unedited message was redriven a moment ago, SQS must not take this one for a duplicate. The same
+        // change that is sent again is one.
+        let dedup_id = format!("edited-{run}");
         self.outgoing(dedup_id, with_retry(body), attributes.into_iter().collect(), run)
     }
 

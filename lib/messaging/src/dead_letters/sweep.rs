@@ -34,6 +34,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(10);
 /// Long polling asks all servers of the queue. Short polling may return nothing although there are messages.
 const WAIT_SECONDS: i32 = 1;
 
+/// After so many empty receives in a row those that are left wait behind others of their order.
+const EMPTY_RECEIVES: u32 = 3;
+
 /// Reads each dead letter of a queue once. It has to end with [`DeadLetterScan::release`].
 #[derive(Debug)]
 pub struct DeadLetterScan {
@@ -56,7 +59,20 @@ impl DeadLetterScan {
 
     /// The next dead letters, up to ten. None: there are no more that are visible. They stay hidden from others until
     /// the sweep is released.
+    ///
+    /// A receive may come back empty although there are messages, so it is tried again while the queue counts visible ones.
     pub async fn next(&mut self, most: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
+        for _ in 1..EMPTY_RECEIVES {
+            let letters = self.next_at_once(most).await?;
+            if !letters.is_empty() || self.letters.count_visible().await? == 0 {
+                return Ok(letters);
+            }
+        }
+        self.next_at_once(most).await
+    }
+
+    /// The same for who is waited for: what does not come at once is left out.
+    pub async fn next_at_once(&mut self, most: usize) -> Result<Vec<DeadLetter>, DeadLetterError> {
         loop {
             self.renew().await;
             let received = self.receive(most).await;
@@ -81,13 +97,18 @@ impl DeadLetterScan {
         }
     }
 
-    /// The dead letter with this id, now or in its original queue.
-    pub async fn find(&mut self, id: &str) -> Result<Option<DeadLetter>, DeadLetterError> {
+    /// The dead letter with this id, now or in its original queue, if it is among the next `most` and comes within `time`.
+    pub async fn find(&mut self, id: &str, most: usize, time: Duration) -> Result<Option<DeadLetter>, DeadLetterError> {
+        let (begun, mut looked_at) = (Instant::now(), 0);
         loop {
+            if looked_at >= most || begun.elapsed() >= time {
+                return Ok(None);
+            }
             let letters = self.next(BATCH).await?;
             if letters.is_empty() {
                 return Ok(None);
             }
+            looked_at += letters.len();
             if let Some(found) = letters.into_iter().find(|letter| letter.has_id(id)) {
                 return Ok(Some(found));
             }
@@ -122,11 +143,14 @@ impl DeadLetterScan {
         letters.iter().zip(sent).map(result).collect()
     }
 
-    pub async fn discard(&mut self, letter: &DeadLetter) -> Result<(), DeadLetterError> {
-        match self.delete(&[letter]).await.remove(&letter.id) {
+    /// Deletes dead letters. The result has one entry for each, in the order given.
+    pub async fn discard(&mut self, letters: &[&DeadLetter]) -> Vec<Result<(), DeadLetterError>> {
+        let mut kept = self.delete(letters).await;
+        let result = |letter: &&DeadLetter| match kept.remove(&letter.id) {
             Some(source) => Err(DeadLetterError::Delete { id: letter.id.clone(), source }),
             None => Ok(()),
-        }
+        };
+        letters.iter().map(result).collect()
     }
 
     /// Makes the remaining dead letters visible again. If SQS does not answer, they are visible by themselves after

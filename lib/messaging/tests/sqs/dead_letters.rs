@@ -7,7 +7,7 @@ use messaging::{
 use serde_json::json;
 
 use crate::faulty::{Answer, FaultySqs, messages};
-use crate::stage::{Act, Script, Stage, outgoing, quick, receive};
+use crate::stage::{Act, PATIENCE, Script, Stage, outgoing, quick, receive};
 
 #[tokio::test]
 async fn a_look_at_dead_letters_leaves_them_where_they_are() {
@@ -44,13 +44,13 @@ async fn a_dead_letter_is_found_by_the_id_that_it_had_and_says_what_is_known() {
     let had = script.seen().into_iter().find(|it| it.body == event).unwrap().message_id;
 
     let mut sweep = letters(&stage).sweep();
-    let event = sweep.find(&had).await.unwrap().unwrap();
+    let event = sweep.find(&had, 100, PATIENCE).await.unwrap().unwrap();
     sweep.release().await;
     let mut sweep = letters(&stage).sweep();
-    let same = sweep.find(&event.id).await.unwrap().unwrap();
+    let same = sweep.find(&event.id, 100, PATIENCE).await.unwrap().unwrap();
     sweep.release().await;
     let mut sweep = letters(&stage).sweep();
-    let nobody = sweep.find("nobody").await.unwrap();
+    let nobody = sweep.find("nobody", 100, PATIENCE).await.unwrap();
     sweep.release().await;
     let mut sweep = letters(&stage).sweep();
     let poison = all(&mut sweep).await.into_iter().find(|it| it.group_id == "o-1").unwrap();
@@ -138,7 +138,7 @@ async fn a_discarded_dead_letter_is_deleted_and_the_next_of_its_order_is_shown()
 
     let mut sweep = letters(&stage).sweep();
     let first = sweep.next(1).await.unwrap().remove(0);
-    sweep.discard(&first).await.unwrap();
+    assert!(sweep.discard(&[&first]).await[0].is_ok());
     sweep.release().await;
 
     let left = stage.dead_letters().await;
@@ -193,6 +193,47 @@ async fn a_message_received_twice_in_a_sweep_is_handed_out_once() {
     sweep.release().await;
 
     assert_eq!(ids, ["message-0", "message-1"]);
+}
+
+#[tokio::test]
+async fn an_empty_receive_is_not_the_end_while_there_are_dead_letters() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 2) => Answer::Json(messages(&["a", "b"])),
+        ("ReceiveMessage", 5) => Answer::Json(json!({ "Messages": [third()] })),
+        ("GetQueueAttributes", 1..=3) => Answer::Json(json!({ "Attributes": { "ApproximateNumberOfMessages": "1" } })),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
+
+    let mut sweep = DeadLetterQueue::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Replies, &queues).sweep();
+    let ids: Vec<_> = all(&mut sweep).await.into_iter().map(|it| it.id).collect();
+    sweep.release().await;
+
+    assert_eq!(ids, ["message-0", "message-1", "message-2"]);
+}
+
+#[tokio::test]
+async fn those_that_never_come_do_not_hold_up_the_end() {
+    let sqs = FaultySqs::start(|call, nth| match (call, nth) {
+        ("ReceiveMessage", 1) => Answer::Json(messages(&["a"])),
+        ("GetQueueAttributes", _) => Answer::Json(json!({ "Attributes": { "ApproximateNumberOfMessages": "7" } })),
+        _ => Answer::Nothing,
+    })
+    .await;
+    let queues = Queues { notifications: sqs.queue(), replies: sqs.queue() };
+
+    let mut sweep = DeadLetterQueue::of(testkit::sqs_client(&sqs.url), DeadLetterOrigin::Replies, &queues).sweep();
+    let letters = all(&mut sweep).await;
+    let unseen = sweep.unseen().await.unwrap();
+    sweep.release().await;
+
+    assert_eq!((letters.len(), unseen, sqs.calls("ReceiveMessage").len()), (1, 6, 4));
+}
+
+/// The third of [`messages`] alone.
+fn third() -> serde_json::Value {
+    messages(&["a", "b", "c"])["Messages"][2].take()
 }
 
 fn keys() -> MessageSigningKeys {
