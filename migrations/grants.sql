@@ -44,7 +44,9 @@ grant select, insert, update, delete on stream_snapshots to ordo_writer, ordo_sa
 grant select on stream_snapshots to ordo_projector, ordo_reader;
 -- Update is for locking rows that are deleted.
 grant select, insert, update, delete on idempotency_records to ordo_writer;
-grant select on idempotency_records to ordo_saga, ordo_reader;
+-- Operators decide about dead letters in the role sagas, once for a key.
+grant select, insert on idempotency_records to ordo_saga;
+grant select on idempotency_records to ordo_reader;
 
 grant select, insert, update, delete on subscription_partitions, parked_events, stopped_subscriptions
     to ordo_saga, ordo_projector;

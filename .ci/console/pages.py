@@ -8,7 +8,8 @@ PAGES = ["/", "/orders", "/orders?status=lost", "/orders/order-of-the-console", 
          "/sales", "/sales?from=2026-01-01&to=2020-01-01", "/log", "/log/1", "/log?streamId=x",
          "/audit", "/audit?actor=x", "/read-models", "/read-models/orders", "/read-models/orders?pk=ORDER%23order-of-the-console",
          "/read-models/steps?projection=orders&streamId=order-of-the-console", "/stock", "/stock/sku-123",
-         "/parked-events", "/bulk-actions", "/bulk-actions/new?kind=retry_sagas", "/replay", "/platform", "/nowhere", "/sign-in"]
+         "/parked-events", "/dead-letters", "/bulk-actions", "/bulk-actions/new?kind=retry_sagas", "/replay", "/platform",
+         "/nowhere", "/sign-in"]
 WIDTHS = (360, 1440)
 SCHEMES = ("light", "dark")
 # Nothing of it may be seen by an auditor.

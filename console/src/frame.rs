@@ -31,7 +31,7 @@ pub(crate) struct NavigationLink {
 }
 
 /// The pages of the navigation: path, name, and the route of the API that says who may see it; `None`: everyone.
-const PAGES: [(&str, &str, Option<&str>); 12] = [
+const PAGES: [(&str, &str, Option<&str>); 13] = [
     ("/", "Home", None),
     ("/orders", "Orders", Some("/orders")),
     ("/sagas", "Sagas", Some("/sagas")),
@@ -41,6 +41,7 @@ const PAGES: [(&str, &str, Option<&str>); 12] = [
     ("/read-models", "Read models", Some("/read-models")),
     ("/audit", "Audit", Some("/audit")),
     ("/parked-events", "Parked events", Some("/sagas")),
+    ("/dead-letters", "Dead letters", Some("/dead-letters")),
     ("/bulk-actions", "Bulk actions", Some("/bulk-actions")),
     ("/replay", "Rebuilds", Some("/admin/replays")),
     ("/platform", "Platform", Some("/sagas")),

@@ -31,6 +31,7 @@ use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
+use dead_letters::DeadLetters;
 use event_store::EventStore;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -78,6 +79,8 @@ pub struct ConsoleSources {
     pub store: EventStore,
     /// How many dead letters there are, if this process looks after the queues.
     pub queues: QueuesHealth,
+    /// The dead letters, one by one.
+    pub dead_letters: DeadLetters,
     /// Who may call.
     pub access: AccessLayer,
     /// The issuer where people sign in, if they do.
@@ -178,6 +181,8 @@ impl Console {
             .route("/bulk-actions", get(pages::bulk_actions::list))
             .route("/bulk-actions/new", get(pages::bulk_actions::new))
             .route("/bulk-actions/{id}", get(pages::bulk_actions::show))
+            .route("/dead-letters", get(pages::dead_letters::list))
+            .route("/dead-letters/{queue}/{id}", get(pages::dead_letters::show))
             .route("/replay", get(pages::replay::show))
             .route("/platform", get(pages::platform::show))
             .route("/sales", get(pages::sales::show))

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod bulk_actions;
+pub(crate) mod dead_letters;
 pub(crate) mod event;
 pub(crate) mod home;
 pub(crate) mod log;

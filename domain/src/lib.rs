@@ -6,6 +6,7 @@
 
 pub mod body;
 pub mod country;
+pub mod dead_letter;
 mod decimal;
 pub mod document;
 pub mod email;

@@ -10,6 +10,7 @@ use json_schemas::{check, files_in, variants_of};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
+use crate::dead_letter::{DeadLetterDecisions, DeadLetterEvent};
 use crate::document::{DocumentEvent, DocumentSeries};
 use crate::json_text::JsonObjectText;
 use crate::order::{Order, OrderEvent};
@@ -32,11 +33,13 @@ fn each_event_has_a_schema_that_its_golden_file_agrees_with() {
     names.extend(check_events::<Stock>("stock-events"));
     names.extend(check_events::<DocumentSeries>("document-events"));
     names.extend(check_events::<OrderNumberSeries>("order-number-events"));
+    names.extend(check_events::<DeadLetterDecisions>("dead-letter-events"));
     let all = OrderEvent::NAMES
         .iter()
         .chain(StockEvent::NAMES)
         .chain(DocumentEvent::NAMES)
         .chain(OrderNumberSeriesEvent::NAMES)
+        .chain(DeadLetterEvent::NAMES)
         .map(|name| format!("{name}.json"));
     assert_eq!(names, all.collect());
     assert_eq!(files_in("events"), names);

@@ -5,6 +5,7 @@
 
 use cqrs_es::Aggregate;
 
+use crate::dead_letter::DeadLetterDecisions;
 use crate::document::DocumentSeries;
 use crate::order::Order;
 use crate::order_number::OrderNumberSeries;
@@ -17,5 +18,5 @@ pub const FOLLOWED_STREAM_TYPES: [&str; 2] = [Order::TYPE, Stock::TYPE];
 #[must_use]
 pub fn is_known(stream_type: &str) -> bool {
     FOLLOWED_STREAM_TYPES.contains(&stream_type)
-        || [DocumentSeries::TYPE, OrderNumberSeries::TYPE].contains(&stream_type)
+        || [DocumentSeries::TYPE, OrderNumberSeries::TYPE, DeadLetterDecisions::TYPE].contains(&stream_type)
 }

@@ -74,7 +74,10 @@ const OPERATE_READS: [IndexLink; 5] = [
     link("GET", "/admin/replays", "rebuilds of read models"),
 ];
 /// The operate listener of `sagas`.
-const BULK_ACTIONS: IndexLink = link("GET", "/bulk-actions", "what is done to all that matches");
+const OF_SAGAS: [IndexLink; 2] = [
+    link("GET", "/bulk-actions", "what is done to all that matches"),
+    link("GET", "/dead-letters", "messages that could not be handled"),
+];
 /// The operate listener of `webhooks`.
 const WEBHOOKS: IndexLink = link("GET", "/webhooks", "who is told of events");
 
@@ -88,8 +91,8 @@ pub(crate) fn routes() -> OpenApiRouter {
 pub(crate) fn operate_routes(roles: &[PlatformRole]) -> OpenApiRouter {
     let reads = if roles.contains(&PlatformRole::Projections) { &OPERATE_READS[..] } else { &[] };
     let webhooks = roles.contains(&PlatformRole::Webhooks).then_some(&WEBHOOKS);
-    let bulk_actions = roles.contains(&PlatformRole::Sagas).then_some(&BULK_ACTIONS);
-    let links = reads.iter().chain(bulk_actions).chain(webhooks).chain(&ALWAYS).chain([&METRICS]).copied().collect();
+    let of_sagas = if roles.contains(&PlatformRole::Sagas) { &OF_SAGAS[..] } else { &[] };
+    let links = reads.iter().chain(of_sagas).chain(webhooks).chain(&ALWAYS).chain([&METRICS]).copied().collect();
     answering(IndexBody { links, ..IndexBody::default() })
 }
 

@@ -51,6 +51,7 @@ fn document(deprecations: &[Deprecation]) -> anyhow::Result<Value> {
         projections::description(),
         sagas::description(),
         bulk_actions::description(),
+        dead_letters::description(),
         webhooks::description(),
         health::description(),
         metrics::description(),

@@ -147,6 +147,13 @@ pub(crate) async fn start(
     let decisions = command_api::operate_routes(store.clone(), stock.clone());
     let replays = ReplayOperations::new(connections.database.clone(), Arc::clone(&connections.read_models));
     let replays = HttpReplays::new(replays, running.stop.clone());
+    // All that read the dead letters in this process take turns.
+    let carries_out = roles.contains(&PlatformRole::Sagas);
+    let operated = match carries_out || listeners.console.is_some() {
+        true => Some(bulk_actions::dependencies(settings, connections, &store, &stock, carries_out).await?),
+        false => None,
+    };
+    let operated = operated.map(|bulk| (bulk_actions::dead_letters(&bulk), bulk));
     for role in roles {
         let stop = running.stop.clone();
         match role {
@@ -169,9 +176,11 @@ pub(crate) async fn start(
                 running.spawn("projections", projections::run(store.clone(), Arc::clone(read_models), stop));
             }
             PlatformRole::Sagas => {
-                let bulk = bulk_actions::dependencies(settings, connections, &store, &stock, true).await?;
-                operate = operate.merge(::bulk_actions::routes(bulk.clone()));
-                running.spawn("bulk actions", ::bulk_actions::run(bulk, stop.clone()));
+                if let Some((dead_letters, bulk)) = operated.clone() {
+                    operate =
+                        operate.merge(::bulk_actions::routes(bulk.clone())).merge(dead_letters::routes(dead_letters));
+                    running.spawn("bulk actions", ::bulk_actions::run(bulk, stop.clone()));
+                }
                 let sagas = dependencies::sagas(settings, connections, store.clone(), stock.clone(), &payments).await?;
                 running.spawn("sagas", sagas::run(sagas, figures.clone(), stop));
                 document_figures = documents::start(settings, &store, &mut running);
@@ -258,9 +267,9 @@ pub(crate) async fn start(
     running.spawn("http", http::serve(listeners.api, routes, served, running.stop.clone()));
     // Pages of other origins have no business there.
     let operate = behind(operate, ops, &[]);
-    if let (Some(listener), Some(address)) = (listeners.console, console) {
-        let bulk = bulk_actions::dependencies(settings, connections, &store, &stock, false).await?;
+    if let (Some(listener), Some(address), Some((dead_letters, bulk))) = (listeners.console, console, operated) {
         let of_operators = sagas::routes(reading.clone()).merge(replays.routes()).merge(::bulk_actions::routes(bulk));
+        let of_operators = of_operators.merge(dead_letters::routes(dead_letters.clone()));
         let api = Router::from(commands.merge(decisions).merge(subscriptions).merge(of_operators));
         let may_act = console::may_act(&connections.database).await?;
         let runs_bulk_actions = console::may_run_bulk_actions(&connections.database).await?;
@@ -268,6 +277,7 @@ pub(crate) async fn start(
             queries: ReadModelQueries::new(reading.clone(), &*for_reading, slow),
             store: reading,
             queues,
+            dead_letters,
             access: access.clone(),
             open_id: console::open_id(settings)?,
             api: may_act.then(|| api.layer(access.clone())),

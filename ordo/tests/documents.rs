@@ -46,6 +46,7 @@ fn every_route_is_described_and_every_route_that_is_described_is_there() {
     for source in [
         "bulk-actions/src",
         "command-api/src",
+        "dead-letters/src",
         "projections/src",
         "sagas/src",
         "webhooks/src",
@@ -95,7 +96,7 @@ fn as_described(route: &str) -> String {
 }
 
 /// What the paths of routes begin with. A text in the sources is taken for a route if it begins like one of these.
-const ROOTS: [&str; 17] = [
+const ROOTS: [&str; 18] = [
     "/orders",
     "/customers",
     "/stock",
@@ -104,6 +105,7 @@ const ROOTS: [&str; 17] = [
     "/audit",
     "/read-models",
     "/bulk-actions",
+    "/dead-letters",
     "/webhooks",
     "/subscriptions",
     "/events",

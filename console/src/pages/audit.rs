@@ -61,10 +61,17 @@ impl AuditEntry {
 
     /// The page of what it was done to.
     fn stream(&self) -> String {
-        match self.stream_type.is("order") {
-            true => format!("/orders/{}", self.stream_id.in_path()),
-            false => format!("/stock/{}", self.stream_id.in_path()),
+        match self.stream_type.as_str() {
+            "order" => format!("/orders/{}", self.stream_id.in_path()),
+            // It is named by its queue and its id.
+            "dead_letter" => format!("/dead-letters/{}", self.stream_id.in_path().replacen("%3A", "/", 1)),
+            _ => format!("/stock/{}", self.stream_id.in_path()),
         }
+    }
+
+    /// Whether the log shows the event.
+    fn is_in_log(&self) -> bool {
+        !self.stream_type.is("dead_letter")
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::home::unavailable;
-use super::query;
+use super::{dead_letters, query};
 use crate::Console;
 use crate::action::{ActionForm, Control, Field};
 use crate::admission::Reader;
@@ -232,6 +232,9 @@ impl SagaChoice {
 
 pub(crate) async fn new(State(console): State<Console>, reader: Reader, uri: Uri) -> Result<Response, Problem> {
     let asked = uri.query().unwrap_or_default();
+    if dead_letters::bulk::is_about_dead_letters(asked) {
+        return dead_letters::bulk::new(&console, &reader, asked).await;
+    }
     let (caller, _) = reader.at("/sagas")?;
     let choice = SagaChoice::parse(asked)?;
     // Whoever sees errors masked may not ask by them either.
@@ -288,7 +291,7 @@ pub(crate) async fn new(State(console): State<Console>, reader: Reader, uri: Uri
     })
 }
 
-fn invalid(parameter: &str, message: &str) -> Problem {
+pub(super) fn invalid(parameter: &str, message: &str) -> Problem {
     let (pointer, message) = (format!("?{parameter}"), message.to_owned());
     Problem::invalid(vec![FieldError { pointer, code: "invalid".into(), message }])
 }

@@ -6,6 +6,7 @@ mod bulk_actions;
 mod dots;
 mod edits;
 mod forged;
+mod dead_letters;
 mod forms;
 mod hostile;
 mod lists;

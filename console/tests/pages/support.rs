@@ -13,6 +13,7 @@ use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use bulk_actions::BulkActionDependencies;
 use command_api::SupportRefundLimits;
+use dead_letters::DeadLetters;
 use domain::order::event::OrderCreated;
 use domain::order::parse::PostedOrder;
 use domain::order::{Order, OrderError, OrderEvent, OrderGrowthLimits};
@@ -21,7 +22,7 @@ use event_store::{AppendQueueSettings, EventStore, Handled, Metadata, StreamLock
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use messaging::QueuesHealth;
+use messaging::{DeadLetterQueue, QueuesHealth};
 use ordo_console::{Console, ConsoleProcess, ConsoleSources, EffectiveSetting, admit, show_problems, use_session};
 use problem::Problem;
 use projections::{HttpReplays, ReadModelQueries, ReplayOperations, SlowReads};
@@ -105,22 +106,32 @@ impl Fixture {
         Self::with(None).await
     }
 
+    /// The same, where there are these queues of dead letters.
+    pub(crate) async fn with_dead_letters(queues: Vec<DeadLetterQueue>) -> Self {
+        Self::start(None, None, queues, true).await
+    }
+
     /// The same, where people sign in at an issuer.
     pub(crate) async fn signing_in_at(open_id: OpenIdClient) -> Self {
-        Self::start(None, Some(open_id), true).await
+        Self::start(None, Some(open_id), Vec::new(), true).await
     }
 
     /// The same, where the database's user stores no bulk actions.
     pub(crate) async fn without_bulk_actions() -> Self {
-        Self::start(None, None, false).await
+        Self::start(None, None, Vec::new(), false).await
     }
 
     /// `anonymous` calls where no credential comes.
     pub(crate) async fn with(anonymous: Option<Principal>) -> Self {
-        Self::start(anonymous, None, true).await
+        Self::start(anonymous, None, Vec::new(), true).await
     }
 
-    async fn start(anonymous: Option<Principal>, open_id: Option<OpenIdClient>, runs_bulk_actions: bool) -> Self {
+    async fn start(
+        anonymous: Option<Principal>,
+        open_id: Option<OpenIdClient>,
+        dead_letters: Vec<DeadLetterQueue>,
+        runs_bulk_actions: bool,
+    ) -> Self {
         let database = testkit::database().await;
         let read_models = testkit::read_models(database.pool());
         projections::create_tables(&*read_models, &[]).await.unwrap();
@@ -138,19 +149,22 @@ impl Fixture {
         let bulk = BulkActionDependencies {
             store: store.clone(),
             stock: stock.clone(),
-            dead_letters: vec![],
+            dead_letters: dead_letters.clone(),
             keys: testkit::MESSAGE_KEYS.parse().unwrap(),
         };
+        let dead_letters = DeadLetters::new(store.clone(), dead_letters, bulk.keys.clone());
         let operations = ReplayOperations::new(database.pool().clone(), Arc::clone(&read_models));
         let replays = HttpReplays::new(operations.clone(), stop.clone());
         let of_operators = command_api::operate_routes(store.clone(), stock).merge(sagas::routes(store.clone()));
         let of_operators = of_operators.merge(bulk_actions::routes(bulk)).merge(replays.routes());
         let of_operators = of_operators.merge(projections::subscription_routes(database.pool().clone()));
+        let of_operators = of_operators.merge(dead_letters::routes(dead_letters.clone()));
         let api = Router::from(commands.merge(of_operators));
         let console = Console::new(ConsoleSources {
             queries: ReadModelQueries::new(store.clone(), &*read_models, slow.clone()),
             store: store.clone(),
             queues: QueuesHealth::default(),
+            dead_letters,
             api: Some(api.layer(access.clone())),
             runs_bulk_actions,
             access,

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use messaging::{BodyFieldEdit, DeadLetter, DeadLetterOrigin};
 
-use super::render;
-
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum DlqCommand {
     /// The messages that could not be handled, and how many for which reason. They stay where they are
@@ -91,7 +89,7 @@ impl DeadLetterFilterArgs {
     pub(super) fn holds(&self, letter: &DeadLetter) -> bool {
         let Self { queue: _, id, error, order, kind } = self;
         id.as_ref().is_none_or(|id| letter.has_id(id))
-            && error.as_ref().is_none_or(|text| render::error(letter).contains(text))
+            && error.as_ref().is_none_or(|text| letter.why().contains(text))
             && order.as_ref().is_none_or(|order| letter.order_id == *order)
             && kind.as_ref().is_none_or(|kind| letter.kind.as_ref() == Some(kind))
     }

@@ -14,12 +14,7 @@ pub(super) fn line(origin: DeadLetterOrigin, letter: &DeadLetter) -> String {
         times => format!(", sent again {times} times"),
     };
     let DeadLetter { id, order_id, .. } = letter;
-    harmless(&format!("{id}  {origin}  {order_id}  {kind}{attempt}{times}, since {}: {}", since(letter), error(letter)))
-}
-
-/// Why a message is a dead letter.
-pub(super) fn error(letter: &DeadLetter) -> &str {
-    letter.error.as_deref().unwrap_or("no consumer ever came to an end with it, so SQS gave it up")
+    harmless(&format!("{id}  {origin}  {order_id}  {kind}{attempt}{times}, since {}: {}", since(letter), letter.why()))
 }
 
 /// An entry of a list as JSON.
@@ -56,7 +51,7 @@ pub(super) fn page(origin: DeadLetterOrigin, letter: &DeadLetter) -> String {
         ("order", letter.order_id.clone()),
         ("group", letter.group_id.clone()),
         ("type", or_none(letter.kind.as_deref())),
-        ("error", error(letter).to_owned()),
+        ("error", letter.why().to_owned()),
         ("since", since(letter)),
         ("attempt", or_none(letter.attempt.map(|attempt| attempt.to_string()).as_deref())),
         ("redriven", letter.redriven.to_string()),

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use domain::email::EmailAddress;
+use dead_letters::{LookBounds, Whereabouts, check_body};
 use messaging::{BodyFieldEdit, DeadLetter, DeadLetterQueue, DeadLetterScan, MessageSigningKeys};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{DeadLetterBodyEditArgs, render};
@@ -66,7 +65,7 @@ pub(super) async fn discard(queues: &[DeadLetterQueue], id: &str, reason: &str) 
     let queue = sweep.letters().queue_name().to_owned();
     sweep.release().await;
     discarded?;
-    let (kind, error) = (letter.kind.as_deref(), render::error(&letter));
+    let (kind, error) = (letter.kind.as_deref(), letter.why());
     tracing::warn!(
         dead_letter = letter.id,
         order_id = letter.order_id,
@@ -89,8 +88,9 @@ async fn send_edited(
         DeadLetterBodyEdit::Set(assignments) => letter.with(assignments, keys)?,
         DeadLetterBodyEdit::Whole(body) => body.clone(),
     };
-    sweep.letters().origin().check(&body).context("nothing is changed")?;
-    check_recipient(&body).context("nothing is changed")?;
+    let origin = sweep.letters().origin();
+    check_body(origin, &body)
+        .map_err(|mistake| anyhow!("nothing is changed: the new body can't be sent to {origin}: {mistake}"))?;
     let message = letter.edited(&body, &Uuid::now_v7().to_string());
     for sent in sweep.redrive(vec![(letter, message)], keys).await {
         sent?;
@@ -98,47 +98,18 @@ async fn send_edited(
     Ok(())
 }
 
-/// Refuses a recipient that is no address: the mail would fail again.
-fn check_recipient(body: &str) -> anyhow::Result<()> {
-    let body: Value = serde_json::from_str(body)?;
-    let Some(recipient) = body.pointer("/data/recipient").and_then(Value::as_str) else { return Ok(()) };
-    let parsed = EmailAddress::parse(recipient.to_owned());
-    parsed.map(drop).map_err(|error| anyhow!("/data/recipient {recipient:?} {error}"))
-}
-
 /// Finds a dead letter. The caller must release the sweep that holds it.
-async fn find(queues: &[DeadLetterQueue], id: &str) -> anyhow::Result<(DeadLetterScan, DeadLetter)> {
+async fn find(queues: &[DeadLetterQueue], id: &str) -> anyhow::Result<(DeadLetterScan, Box<DeadLetter>)> {
+    let all = LookBounds { letters: usize::MAX, bytes: usize::MAX, time: Duration::MAX };
     let mut unseen = 0;
     for letters in queues {
-        let mut sweep = letters.sweep();
-        let found = match sweep.find(id, usize::MAX, Duration::MAX).await {
-            Ok(Some(letter)) => return Ok((sweep, letter)),
-            Ok(None) => sweep.unseen().await,
-            Err(error) => Err(error),
-        };
-        sweep.release().await;
-        unseen += found?;
+        match dead_letters::find(letters, id, all).await? {
+            Whereabouts::Here(sweep, letter) => return Ok((sweep, letter)),
+            Whereabouts::NotSeen(more) => unseen += more,
+        }
     }
     match unseen {
         0 => bail!("there is no dead letter {id}; `ordo dlq list` shows which there are"),
         _ => bail!("no dead letter {id} can be seen; there are about {unseen} that {}", render::UNSEEN),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_recipient_has_to_be_an_address() {
-        for recipient in ["not an address", "", "ada@", "ada@example.com, bob@example.com"] {
-            let body = serde_json::json!({ "data": { "recipient": recipient } }).to_string();
-            let refused = check_recipient(&body).unwrap_err().to_string();
-            assert!(refused.contains("/data/recipient"), "{refused}");
-        }
-        for body in [r#"{"data":{"recipient":"ada@example.com"}}"#, r#"{"data":{"recipient":null}}"#, r#"{"data":{}}"#]
-        {
-            check_recipient(body).unwrap();
-        }
     }
 }

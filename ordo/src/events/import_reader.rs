@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 
 use anyhow::{Context, ensure};
 use cqrs_es::{Aggregate, DomainEvent};
+use domain::dead_letter::DeadLetterDecisions;
 use domain::document::DocumentSeries;
 use domain::order::{Order, OrderEvent};
 use domain::order_number::OrderNumberSeries;
@@ -140,6 +141,7 @@ fn known_here(event: &BorrowedEvent<'_>) -> anyhow::Result<Option<SeriesNumber>>
         Stock::TYPE => event.decode::<Stock>().map(|event| event.event_type()),
         DocumentSeries::TYPE => event.decode::<DocumentSeries>().map(|event| event.event_type()),
         OrderNumberSeries::TYPE => event.decode::<OrderNumberSeries>().map(|event| event.event_type()),
+        DeadLetterDecisions::TYPE => event.decode::<DeadLetterDecisions>().map(|event| event.event_type()),
         _ => return Ok(None),
     };
     let name = decoded.map_err(|error: EventDecodeError| {

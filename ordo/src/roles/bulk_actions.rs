@@ -1,6 +1,7 @@
 //! What bulk actions work with. They are a part of the role `sagas`, whose database user records the decisions of operators.
 
 use bulk_actions::BulkActionDependencies;
+use dead_letters::DeadLetters;
 use domain::stock::Stock;
 use event_store::{EventStore, StreamLocks};
 use messaging::{DeadLetterOrigin, DeadLetterQueue, MessageSigningKeys};
@@ -8,6 +9,11 @@ use messaging::{DeadLetterOrigin, DeadLetterQueue, MessageSigningKeys};
 use crate::connections::SharedClients;
 use crate::migrate;
 use crate::settings::Settings;
+
+/// The dead letters, as operators look at them and decide about them one by one.
+pub(super) fn dead_letters(bulk: &BulkActionDependencies) -> DeadLetters {
+    DeadLetters::new(bulk.store.clone(), bulk.dead_letters.clone(), bulk.keys.clone())
+}
 
 /// `carries_out`: whether the process carries actions on, for which it needs the queues. One that has the console alone may know none.
 pub(super) async fn dependencies(

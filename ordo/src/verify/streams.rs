@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bounds::Budget;
 use chrono::{DateTime, Utc};
+use domain::dead_letter::DeadLetterDecisions;
 use domain::document::DocumentSeries;
 use domain::money::Currency;
 use domain::order::Order;
@@ -58,6 +59,8 @@ enum StreamAudit {
     Sku(StockFoldCheck),
     Series(SeriesAudit),
     OrderNumberSeries(OrderNumberSeriesAudit),
+    /// What was decided about a dead letter. Nothing else has to agree with it.
+    DeadLetter,
     /// A stream of another application.
     Foreign,
     /// A stream with an event that cannot be decoded.
@@ -111,6 +114,7 @@ pub(super) async fn check(
                 | StreamAudit::Sku(_)
                 | StreamAudit::Series(_)
                 | StreamAudit::OrderNumberSeries(_)
+                | StreamAudit::DeadLetter
                 | StreamAudit::Unreadable => pass.totals.events += 1,
             }
             pass.totals.position = pass.totals.position.max(event.position);
@@ -166,6 +170,8 @@ impl StreamAudit {
             Self::Series(SeriesAudit::of(&first.stream_id))
         } else if first.is_of::<OrderNumberSeries>() {
             Self::OrderNumberSeries(OrderNumberSeriesAudit::of(&first.stream_id))
+        } else if first.is_of::<DeadLetterDecisions>() {
+            Self::DeadLetter
         } else {
             Self::Foreign
         }
@@ -205,6 +211,10 @@ impl StreamAudit {
                     series.apply(&happened, event.version, findings);
                     Self::OrderNumberSeries(series)
                 }
+                Err(error) => unreadable(&error),
+            },
+            Self::DeadLetter => match event.decode::<DeadLetterDecisions>() {
+                Ok(_) => Self::DeadLetter,
                 Err(error) => unreadable(&error),
             },
             Self::Foreign => Self::Foreign,
@@ -248,7 +258,7 @@ impl LogPass {
             StreamAudit::Series(series) => self.documents.add_series(series),
             StreamAudit::OrderNumberSeries(series) => self.numbers.add_series(series),
             StreamAudit::Foreign => self.totals.foreign_streams += 1,
-            StreamAudit::Unreadable => {}
+            StreamAudit::DeadLetter | StreamAudit::Unreadable => {}
         }
     }
 

@@ -45,7 +45,7 @@ struct AuditEntry {
     /// The event that tells of it.
     #[serde(rename = "type")]
     event_type: String,
-    /// What an operator decided about a step of a saga.
+    /// What an operator decided about a step of a saga, or about a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "retry")]
     verb: Option<String>,
@@ -55,9 +55,9 @@ struct AuditEntry {
     /// Why, if it was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// `order` or `stock`.
+    /// `order`, `stock` or `dead_letter`.
     stream_type: String,
-    /// The id of the order, or the SKU.
+    /// The id of the order, the SKU, or the queue and the id of the dead letter.
     stream_id: String,
     /// The version of the stream after it.
     version: i64,
@@ -91,7 +91,7 @@ pub(crate) struct AuditParameters {
 
 /// What people did
 ///
-/// What operators, support, finance and warehouse had done to orders and stock, the newest first: not what the shop's own back end, its
+/// What operators, support, finance and warehouse had done to orders, stock and dead letters, the newest first: not what the shop's own back end, its
 /// customers and the sagas did. A page can be shorter than `limit`, or empty: as long as there is a `cursor`, there may be more.
 #[utoipa::path(
     get,

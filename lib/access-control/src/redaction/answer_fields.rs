@@ -4,6 +4,7 @@
 //! field of each answer that one of them can get.
 
 mod bulk_actions;
+mod dead_letters;
 mod documents;
 mod edits;
 mod money;
@@ -322,6 +323,8 @@ const ANSWERS: &[(&str, &str, Content)] = &[
     ("GET", "/admin/replays/{id}", Object(replays::REPLAY)),
     ("GET", "/bulk-actions", bulk_actions::PAGE),
     ("GET", "/bulk-actions/{id}", bulk_actions::BULK_ACTION),
+    ("GET", "/dead-letters", dead_letters::LIST),
+    ("GET", "/dead-letters/{queue}/{id}", dead_letters::DEAD_LETTER),
     ("GET", "/webhooks", webhooks::ENDPOINTS),
     ("GET", "/webhooks/{id}", webhooks::ENDPOINT),
     ("GET", "/webhooks/{id}/deliveries", webhooks::DELIVERIES),

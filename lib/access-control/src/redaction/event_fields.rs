@@ -304,6 +304,18 @@ const EVENTS: &[(&str, &[FieldRow])] = &[
         ("sequence",                    [SHOW,  NO,    SHOW]),
         ("orderId",                     [SHOW,  NO,    SHOW]),
     ]),
+    // What operators decided about dead letters.
+    ("DeadLetterDecided", &[
+        ("verb",                        [NO,    NO,    SHOW]),
+        ("queue",                       [NO,    NO,    SHOW]),
+        ("deadLetterId",                [NO,    NO,    SHOW]),
+        ("orderId",                     [NO,    NO,    SHOW]),
+        ("messageType",                 [NO,    NO,    SHOW]),
+        ("reason",                      [NO,    NO,    MASK]),
+    ]),
+    ("DeadLetterSettled", &[
+        ("verb",                        [NO,    NO,    SHOW]),
+    ]),
     // A SKU's events. Customers see no stock.
     ("StockReceived", &[
         ("quantity",                    [NO,    SHOW,  SHOW]),
