@@ -3,10 +3,10 @@
 
 mod access;
 mod bulk_actions;
+mod dead_letters;
 mod dots;
 mod edits;
 mod forged;
-mod dead_letters;
 mod forms;
 mod hostile;
 mod lists;
