@@ -19,7 +19,6 @@ use anyhow::Context;
 use axum::Router;
 use axum::middleware::map_response;
 use axum::response::Response;
-use domain::stock::Stock;
 use event_store::hash_chain::SealingThrottle;
 use event_store::{AppendQueueSettings, EventStore, LeaseSettings, StoreSettings, StreamLocks};
 use messaging::QueuesHealth;
