@@ -18,7 +18,8 @@ pub(super) async fn send(endpoint: &str, letters: u64) -> anyhow::Result<()> {
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(embedded::sqs::REGION))
         .endpoint_url(endpoint)
-        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"));
+        .credentials_provider(Credentials::new("bench", "bench", None, None, "bench"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http());
     let client = Client::from_conf(settings.build());
     let queue = client.get_queue_url().queue_name(QUEUE).send().await.context("there is no dead-letter queue")?;
     let url = queue.queue_url().context("the queue has no address")?.to_owned();
