@@ -3,7 +3,8 @@
 //! - `/reason`: a member. `/parcels/0/carrier`: a member of an element; elements that nothing was typed for are left out.
 //! - `/lines/lineNumber=2/quantity`: a member of the element that has this number.
 //! - `:number`, `:bool` and `:list` after it say what it is; else it is a text. `:list` has the list there even if it is empty.
-//! - `/taxes/0/name?`: what goes with something that is typed. It is left out if its element has nothing else.
+//! - `/taxes/0/name?`: what goes with something that is typed. It is left out if nothing was typed for its element, nor for another
+//!   of the list: the API takes the list as a whole.
 //!
 //! A field that is empty is left out. Whether it may be is the API's to say.
 
@@ -33,8 +34,7 @@ impl RequestBody {
         let (companions, typed): (Vec<_>, Vec<_>) = parsed.partition(|(_, (path, _), _)| path.ends_with('?'));
         for (name, (path, kind), value) in typed.into_iter().chain(companions) {
             let (path, is_companion) = path.strip_suffix('?').map_or((path, false), |path| (path, true));
-            let element = path.rsplit_once('/').map_or("", |(element, _)| element);
-            if is_companion && !elements.contains_key(element) {
+            if is_companion && !has_typed(&elements, path) {
                 continue;
             }
             let wrong = || Problem::malformed(format!("the field {name} does not fit the form"));
@@ -55,6 +55,13 @@ impl RequestBody {
     pub(super) fn field_at(&self, pointer: &str) -> Option<&str> {
         self.fields.get(pointer).map(String::as_str)
     }
+}
+
+/// Whether something was typed for the element of this path, or for another one of its list.
+fn has_typed(elements: &HashMap<String, usize>, path: &str) -> bool {
+    let element = path.rsplit_once('/').map_or("", |(element, _)| element);
+    let (list, _) = element.rsplit_once('/').unwrap_or((element, ""));
+    elements.keys().any(|typed| typed.strip_prefix(list).is_some_and(|rest| rest.starts_with('/')))
 }
 
 /// The value at a path, made if it is not there, and its JSON pointer. `None`: something else is there.
@@ -156,9 +163,16 @@ mod tests {
             ("/lines/lineNumber=1/taxes/0/amount", "1.90"),
             ("/lines/lineNumber=2/taxes/0/name?", "VAT"),
             ("/lines/lineNumber=2/taxes/0/amount", ""),
+            ("/lines/lineNumber=3/taxes/0/name?", "VAT"),
+            ("/lines/lineNumber=3/taxes/0/amount", ""),
+            ("/lines/lineNumber=3/taxes/1/name?", "Deposit"),
+            ("/lines/lineNumber=3/taxes/1/amount", "0.50"),
         ];
-        let taxes = serde_json::json!([{ "amount": "1.90", "name": "VAT", "included": true }]);
-        let expected = serde_json::json!({ "lines": [{ "lineNumber": 1, "taxes": taxes }] });
+        let one = serde_json::json!([{ "amount": "1.90", "name": "VAT", "included": true }]);
+        // Who says one of two says nothing of the other, which is not dropped for that.
+        let both = serde_json::json!([{ "amount": "0.50", "name": "Deposit" }, { "name": "VAT" }]);
+        let lines = serde_json::json!([{ "lineNumber": 1, "taxes": one }, { "lineNumber": 3, "taxes": both }]);
+        let expected = serde_json::json!({ "lines": lines });
         assert_eq!(serde_json::from_str::<Value>(&body(&fields).unwrap().json).unwrap(), expected);
     }
 

@@ -137,6 +137,35 @@ async fn what_is_wrong_with_an_edit_is_said_beside_its_field() {
 }
 
 #[tokio::test]
+async fn who_says_one_of_two_taxes_is_asked_for_the_other() {
+    let fixture = Fixture::new().await;
+    let tax = |name: &str, amount: &str| json!({ "name": name, "rate": "0.1", "amount": amount, "included": true });
+    let posted = json!({
+        "orderId": "o-1", "customerId": "c-1", "customerEmail": "ada@example.com", "currency": "EUR", "totalAmount": "12.00",
+        "items": [
+            { "sku": "cup", "title": "Cup", "quantity": 1, "unitPrice": "12.00", "taxes": [tax("State", "1.00"), tax("City", "0.50")] },
+        ],
+    });
+    fixture.order(&posted, |content| content).await;
+    let reserved =
+        json!({ "StockReserved": { "units": [{ "sku": "cup", "quantity": 1 }], "expiresAt": "2099-01-15T08:00:00Z" } });
+    let authorized = json!({ "PaymentAuthorized": { "reference": "pay-1", "amountMinor": 1200 } });
+    fixture.happen("o-1", &[reserved, authorized, json!({ "OrderConfirmed": {} })], None).await;
+    let operator = as_role(Role::Operator);
+    let page = fixture.page(PAGE, &operator).await;
+    let more = ("/lines/lineNumber=1/quantity:number", "2");
+    let (state, city) =
+        (("/lines/lineNumber=1/taxes/0/amount", "2.00"), ("/lines/lineNumber=1/taxes/1/amount", "1.00"));
+    for one in [state, city] {
+        let refused = fixture.send_form(PREVIEW, &session(&operator), &sent(&page, PREVIEW, &[more, one])).await;
+        assert!(refused.status.is_client_error() && !refused.body.contains("What it would do"), "{}", refused.body);
+    }
+    let shown = fixture.send_form(PREVIEW, &session(&operator), &sent(&page, PREVIEW, &[more, state, city])).await;
+    assert!(shown.status == StatusCode::OK && shown.body.contains("24.00 EUR"), "{}", shown.body);
+    fixture.end().await;
+}
+
+#[tokio::test]
 async fn those_who_may_not_edit_have_neither_the_link_nor_the_page() {
     let fixture = fixture().await;
     let page = fixture.page(PAGE, &as_role(Role::Operator)).await;

@@ -120,7 +120,10 @@ fn with_fields(form: ActionForm, order: &PlacedOrder) -> ActionForm {
                 form.with(format!("{at}/name?"), tax.name.as_str()).with(format!("{at}/rate?"), tax.rate.to_string());
             let form = if tax.included { form.with(format!("{at}/included?:bool"), "true") } else { form };
             let label = format!("Line {line_number}, {} {}: amount", tax.name, tax.rate);
-            form.field(Field::number(format!("{at}/amount"), label).hint("With another quantity it has to be said"))
+            form.field(
+                Field::number(format!("{at}/amount"), label)
+                    .hint("With another quantity it has to be said, and beside another tax of the line that is"),
+            )
         })
     });
     let form = (0..ADDED).fold(form, |form, nth| {
