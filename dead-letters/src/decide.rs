@@ -41,8 +41,10 @@ impl DeadLetters {
         }
         let _turn = self.turn().await?;
         // Before the queue is read: that takes long for one that is gone.
-        if let Some(verb) = self.done_before(decision).await? {
-            return Ok(CarriedOut { verb, is_replayed: true });
+        match self.done_before(decision).await? {
+            Some(verb) if verb == decision.verb => return Ok(CarriedOut { verb, is_replayed: true }),
+            Some(verb) => return Err(others_decided(verb)),
+            None => {}
         }
         let (mut scan, letter) = match self.search(decision.origin, &decision.id).await? {
             Whereabouts::Here(scan, letter) => (scan, letter),
@@ -119,8 +121,18 @@ impl DeadLetters {
         if unseen > 0 {
             return Err(unknown("it was asked for before, and the dead letter is gone, or others hold it"));
         }
-        record::settle(&self.0.store, &stream, decision.verb).await;
-        Ok(CarriedOut { verb: decision.verb, is_replayed: true })
+        match decision.verb {
+            DeadLetterVerb::Discard => {
+                record::settle(&self.0.store, &stream, decision.verb).await;
+                Ok(CarriedOut { verb: decision.verb, is_replayed: true })
+            }
+            // Whoever deleted it may have sent nothing.
+            DeadLetterVerb::Redrive | DeadLetterVerb::Edit => {
+                let detail =
+                    "it was asked for before, and the dead letter is gone: it was sent, or somebody else discarded it";
+                Err(Problem::new(ProblemType::OutcomeUnknown, detail))
+            }
+        }
     }
 }
 
@@ -144,6 +156,16 @@ impl Decision {
         let (actor, reason) = (self.metadata.actor.as_deref(), &self.reason);
         tracing::warn!(dead_letter, order_id, queue, kind, error, actor, reason, "{what}");
     }
+}
+
+/// Another decision than this was carried out.
+fn others_decided(verb: DeadLetterVerb) -> Problem {
+    let done = match verb {
+        DeadLetterVerb::Redrive => "sent it again as it was",
+        DeadLetterVerb::Edit => "sent it with another body",
+        DeadLetterVerb::Discard => "discarded it",
+    };
+    Problem::new(ProblemType::Conflict, format!("somebody else {done} meanwhile"))
 }
 
 pub(crate) fn no_such_letter(id: &str, unseen: u64) -> Problem {

@@ -257,7 +257,13 @@ async fn decide(
         key,
         request_hash: Sha256::digest(request.to_string()).into(),
     });
-    let CarriedOut { verb, is_replayed } = dead_letters.carry_out(&decision).await?;
+    // Whoever asks may go away between the message being sent and the dead letter being deleted.
+    let dead_letters = dead_letters.clone();
+    let carried_out = tokio::spawn(async move {
+        let carried_out = dead_letters.carry_out(&decision).await;
+        carried_out.map(|carried_out| (decision, carried_out))
+    });
+    let (decision, CarriedOut { verb, is_replayed }) = carried_out.await.map_err(Problem::internal)??;
     let mut answer = Json(DecisionView::of(decision.origin, decision.id, verb)).into_response();
     if is_replayed {
         answer.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
