@@ -48,6 +48,7 @@ fn path(route: &Route, order: &str, customer: &str) -> String {
         .replace("{replay_id}", "7")
         .replace("{projection}", "orders")
         .replace("{name}", "nothing")
+        .replace("{queue}", "notifications")
         .replace("{stream_id}", "nobody")
         .replace("{id}", "7");
     let path = path.replace("{notification_id}", "0192f0c1-2b3a-5c4d-8e5f-60718293a4b5");
@@ -76,8 +77,8 @@ fn once_admitted(route: &Route) -> u16 {
     match (route.method, route.path) {
         // There is no such replay, no such document and no such webhook.
         (_, "/admin/replays/{id}" | "/orders/{order_id}/documents/{document_id}") => 404,
-        // There is no such order.
-        (_, "/read-models/{projection}/streams/{id}/steps") => 404,
+        // There is no such order, and no such dead letter.
+        (_, "/read-models/{projection}/streams/{id}/steps") | ("GET", "/dead-letters/{queue}/{id}") => 404,
         // It has to say which event.
         (_, "/subscriptions/{name}/parked-events/{stream_id}/skip") => 422,
         (_, path)

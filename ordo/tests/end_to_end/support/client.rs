@@ -150,8 +150,17 @@ impl Client {
     }
 
     fn uri(&self, path: &str) -> String {
-        const OPERATES: [&str; 8] =
-            ["/metrics", "/admin/", "/audit", "/read-models", "/sagas", "/subscriptions", "/bulk-actions", "/webhooks"];
+        const OPERATES: [&str; 9] = [
+            "/metrics",
+            "/admin/",
+            "/audit",
+            "/read-models",
+            "/sagas",
+            "/subscriptions",
+            "/bulk-actions",
+            "/dead-letters",
+            "/webhooks",
+        ];
         let (route, _) = path.split_once('?').unwrap_or((path, ""));
         let operates = OPERATES.iter().any(|begin| route.starts_with(begin))
             || route.ends_with("/saga")
