@@ -144,7 +144,7 @@ fn with_fields(form: ActionForm, order: &PlacedOrder) -> ActionForm {
 fn typed_again(mut form: ActionForm, reader: &Reader) -> ActionForm {
     let edit = form.purpose().trim_end_matches("/preview").to_owned();
     let previewed = reader.preview.as_ref().filter(|preview| preview.is_of(&form.purpose()));
-    let refused = reader.refused.as_ref().filter(|refused| refused.is_of(&edit));
+    let refused = reader.refused.as_ref().filter(|refused| refused.is_of(&edit) && !refused.was_done);
     for field in form.fields.iter_mut().filter(|field| field.value.is_empty()) {
         let typed = previewed.map(|it| it.field(&field.name)).or(refused.map(|it| it.field(&field.name)));
         field.value = typed.unwrap_or_default().to_owned();
