@@ -42,8 +42,14 @@ pub(super) fn wait(order: &OrderSession, mail: &OwedMail, awaited: &AwaitedByMai
     if !(lacks_number || (awaited.documents && lacks_document(&order.order, mail))) {
         return None;
     }
-    // A clock that was set back must not hold a mail up.
-    let waited = (order.now - order.mail_owed_at).to_std().unwrap_or(awaited.at_most);
+    let since_owed = order.now - order.mail_owed_at;
+    let waited = match (since_owed.to_std(), (-since_owed).to_std()) {
+        (Ok(waited), _) => waited,
+        // What made it owed was stored after this look at the order began.
+        (_, Ok(ahead)) if ahead < awaited.at_most => Duration::ZERO,
+        // A clock that was set back must not hold a mail up.
+        _ => awaited.at_most,
+    };
     let left = awaited.at_most.saturating_sub(waited);
     (!left.is_zero()).then(|| left.min(waited.max(SOON)))
 }
