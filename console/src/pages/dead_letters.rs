@@ -156,12 +156,10 @@ pub(crate) async fn show(
     let caller = reader.at("/dead-letters/{queue}/{id}")?;
     let answer = dead_letters::read_dead_letter(&console.0.dead_letters, &queue, &id).await?;
     let letter: DeadLetter = shown(&caller, &answer)?;
-    let attributes = match &letter.attributes {
-        Value::Object(attributes) => {
-            attributes.iter().map(|(name, value)| (name.as_str().into(), text_of(value))).collect()
-        }
+    let attributes = match letter.attributes.as_object() {
+        Some(attributes) => attributes.iter().map(|(name, value)| (name.as_str().into(), text_of(value))).collect(),
         // They are masked.
-        other => vec![("attributes".into(), text_of(other))],
+        None => vec![("attributes".into(), text_of(&letter.attributes))],
     };
     let template = DeadLetterTemplate {
         frame: Frame::of(&reader, "Dead letter", "/dead-letters"),

@@ -62,7 +62,7 @@ mod tests {
     /// All of it as one line.
     fn one_line(text: &str) -> String {
         let text = paragraph(text);
-        as_painted(&text, &[0..text.len()]).remove(0)
+        as_painted(&text, std::slice::from_ref(&(0..text.len()))).remove(0)
     }
 
     #[test]
