@@ -113,7 +113,7 @@ def many_are_stuck(it):
         it.look(f"{count} stuck sagas match.")
         it.browser.write("#bulk-actions [name='/reason']", f"the provider is back {it.tag}")
         it.browser.click("#bulk-actions button")
-        it.until("h1 .tag", "finished")
+        it.until("#progress .tag", "finished")
         it.look(f"{count} of {count}", f"the provider is back {it.tag}")
 
     it.go_to("/sagas")
