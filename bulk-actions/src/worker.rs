@@ -7,7 +7,7 @@ use std::time::Duration;
 use error_chain::error_chain;
 use futures_util::FutureExt;
 use sqlx::PgPool;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,7 +33,9 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
     let mut running = JoinSet::new();
     let mut prune_at = Instant::now();
     while !stop.is_cancelled() {
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            tell_of_panic(ended);
+        }
         if Instant::now() >= prune_at {
             prune(deps.store.pool()).await;
             prune_at = Instant::now() + PRUNE_EVERY;
@@ -51,7 +53,16 @@ pub async fn run(deps: BulkActionDependencies, stop: CancellationToken) {
         }
         let _ = stop.run_until_cancelled(tokio::time::sleep(POLL)).await;
     }
-    while running.join_next().await.is_some() {}
+    while let Some(ended) = running.join_next().await {
+        tell_of_panic(ended);
+    }
+}
+
+/// A panic within the batches of an action is told of there. This is one around them; the action is taken again when its lease ends.
+fn tell_of_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(error = error_chain(&error), "a bulk action was broken off");
+    }
 }
 
 /// Carries an action on until it ends, another process has it, or the process stops.
@@ -110,9 +121,10 @@ async fn batches(
     }
     let mut target = match BulkTarget::of(deps, &action, claim) {
         Ok(target) => target,
-        // It may be readable to a newer build. If not, it fails as others do.
+        // It may be readable to a newer build. Its lease is left to run out: whoever takes it again then counts that as a failure.
         Err(error) => {
-            let report = failure(action.failures_in_row, error_chain(&error));
+            let (failures_in_row, note) = (action.failures_in_row, Some(kept(&error_chain(&error))));
+            let report = BatchReport { failures_in_row, note, ..BatchReport::default() };
             return Ok(table::save(pool, (id, claim), LEASE, &report).await?);
         }
     };

@@ -1,3 +1,5 @@
+use event_store::{AppendQueueSettings, EventStore, StreamLocks};
+
 use super::*;
 use crate::table::tests::begun;
 
@@ -51,6 +53,33 @@ async fn one_whose_processes_die_fails_and_says_so() {
     assert_eq!(give_up(pool, &action, claim).await.unwrap(), Some(BulkActionState::Failed));
     let note = BulkActionRow::find(pool, id).await.unwrap().unwrap().note;
     assert_eq!(note.as_deref(), Some("whoever carries it on breaks off before a batch is done"));
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_read_is_a_failure_each_time_it_is_taken_again() {
+    let database = testkit::database().await;
+    let pool = database.pool();
+    let id = begun(pool).await.id;
+    let of_newer_build = r#"update bulk_actions set filter = '{"warehouse": "north"}'"#;
+    sqlx::query(of_newer_build).execute(pool).await.unwrap();
+    let store = EventStore::start(pool.clone(), AppendQueueSettings::default());
+    let (stock, keys) = (StreamLocks::new(store.clone(), 100), testkit::MESSAGE_KEYS.parse().unwrap());
+    let deps = BulkActionDependencies { store: store.clone(), stock, dead_letters: Vec::new(), keys };
+    let stop = CancellationToken::new();
+    for failures in 0..MOST_FAILURES {
+        let claim = Uuid::now_v7();
+        let action = taken(pool, claim).await;
+        assert_eq!(action.failures_in_row, failures);
+        let state = batches(&deps, action, claim, &stop).await.unwrap();
+        assert_eq!(state, Some(BulkActionState::Running));
+        let_lease_run_out(pool).await;
+    }
+    let claim = Uuid::now_v7();
+    let action = taken(pool, claim).await;
+    assert_eq!(batches(&deps, action, claim, &stop).await.unwrap(), Some(BulkActionState::Failed));
+    let note = BulkActionRow::find(pool, id).await.unwrap().unwrap().note.unwrap();
+    assert!(note.starts_with("the bulk action can't be read: unknown field `warehouse`"), "{note}");
+    store.close().await;
 }
 
 #[tokio::test]
