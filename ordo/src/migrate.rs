@@ -75,7 +75,10 @@ pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> 
     // What everything else can do without comes last: it may take long, and may fail.
     let mut owner = roles::as_owner(pool).await?;
     if let Err(error) = indexes::build_missing(&mut owner).await {
-        tracing::warn!(error = error_chain(&*error), "an index is missing; run `ordo migrate` once more");
+        tracing::warn!(
+            error = error_chain(&*error),
+            "the indexes are not as they should be; run `ordo migrate` once more"
+        );
     }
     owner.close().await?;
     Ok(to_build)

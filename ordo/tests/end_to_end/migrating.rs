@@ -5,6 +5,7 @@ use sqlx::{Connection, PgConnection};
 use crate::support::run;
 
 const NOT_UP_TO_DATE: &str = "ordo: the database's schema is not up to date: run `ordo migrate`\n";
+const EARLIER_IS_GONE: &str = "select to_regclass('events_by_people') is null";
 
 #[tokio::test]
 async fn a_database_without_the_whole_schema_is_refused_until_it_is_migrated() {
@@ -40,12 +41,21 @@ async fn the_index_of_what_people_did_is_built_where_the_migration_left_it_out()
         tell(database.url(), "create index events_by_people on events (global_position)").await;
         migrate(database.url()).await;
         let valid = "select indisvalid from pg_index where indexrelid = 'events_of_people'::regclass";
-        let mut connection = PgConnection::connect(database.url()).await.unwrap();
-        assert!(sqlx::query_scalar::<_, bool>(valid).fetch_one(&mut connection).await.unwrap(), "{lack}");
-        let earlier = "select to_regclass('events_by_people') is null";
-        assert!(sqlx::query_scalar::<_, bool>(earlier).fetch_one(&mut connection).await.unwrap(), "{lack}");
-        connection.close().await.unwrap();
+        assert!(holds(database.url(), valid).await, "{lack}");
+        assert!(holds(database.url(), EARLIER_IS_GONE).await, "{lack}");
     }
+}
+
+#[tokio::test]
+async fn the_earlier_index_goes_although_an_attempt_before_built_the_one_in_its_place() {
+    let database = testkit::database().await;
+    tell(database.url(), "comment on index events_of_people is 'built before'").await;
+    tell(database.url(), "create index events_by_people on events (global_position)").await;
+    migrate(database.url()).await;
+    assert!(holds(database.url(), EARLIER_IS_GONE).await);
+    let same =
+        "select obj_description(to_regclass('events_of_people'), 'pg_class') is not distinct from 'built before'";
+    assert!(holds(database.url(), same).await, "it was built once more");
 }
 
 /// Why no role runs on it. Nobody minds that these databases would forget.
@@ -66,4 +76,11 @@ async fn tell(database: &str, sql: &str) {
     let mut connection = PgConnection::connect(database).await.unwrap();
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+async fn holds(database: &str, condition: &str) -> bool {
+    let mut connection = PgConnection::connect(database).await.unwrap();
+    let holds = sqlx::query_scalar(condition).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    holds
 }
