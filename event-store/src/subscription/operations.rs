@@ -55,7 +55,8 @@ pub struct StreamPosition {
 }
 
 /// The ids of those streams that a subscription adds nothing more to because of their event, if it ever did: it has come past the event,
-/// or has not begun, and begins at the end of the log. A stream that has moved on since it was read is none of them.
+/// or has not begun, and begins at the end of the log. A stream that has moved on since it was read is none of them, and neither is one
+/// that is parked: it comes past that, too, and may handle it once an operator asks for it.
 pub async fn passed(
     pool: &PgPool,
     subscription: &str,
@@ -67,6 +68,8 @@ pub async fn passed(
         select s.id from unnest($3::text[], $4::bigint[], $5::bigint[], $6::smallint[]) as s(id, version, position, partition)
           left join subscription_partitions p on p.subscription = $1 and p.partition = s.partition
          where coalesce(p.position >= s.position, true)
+           and not exists (select from parked_events k
+                            where k.subscription = $1 and k.stream_type = $2 and k.stream_id = s.id)
            and not exists (select from events e
                             where e.aggregate_type = $2 and e.aggregate_id = s.id and e.sequence > s.version)";
     let partition = |it: &StreamPosition| i16::try_from(partition_of(&it.stream_id)).unwrap_or(i16::MAX);
