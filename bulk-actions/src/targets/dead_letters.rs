@@ -82,8 +82,16 @@ impl DeadLetterTarget {
         });
         let wanted: Vec<DeadLetter> = wanted.collect();
         // To find them may have taken longer than the lease. What follows does not.
-        if !wanted.is_empty() && !table::renew(&self.pool, (self.decider.action, self.claim), LEASE).await? {
-            return Err(BulkActionError::Lost);
+        if !wanted.is_empty() {
+            match table::renew(&self.pool, (self.decider.action, self.claim), LEASE).await {
+                Ok(true) => {}
+                Ok(false) => return Err(BulkActionError::Lost),
+                Err(error) => {
+                    // Or nobody would come back to them.
+                    scan.put_back(&wanted).await;
+                    return Err(error.into());
+                }
+            }
         }
         let outcomes = if self.is_redrive { self.redrive(&wanted).await } else { self.discard(&wanted).await };
         for (letter, outcome) in wanted.iter().zip(outcomes) {

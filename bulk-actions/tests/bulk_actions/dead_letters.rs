@@ -137,3 +137,34 @@ async fn a_batch_is_discarded_by_one_call() {
     assert_eq!(sqs.calls("DeleteMessageBatch").len(), 1);
     fixture.store.close().await;
 }
+
+#[tokio::test]
+async fn what_was_found_while_the_database_failed_is_found_again() {
+    let sqs = StubSqs::start(3).await;
+    sqs.let_receive(1_000);
+    let fixture = Fixture::new(sqs.dead_letters()).await;
+    // The renewal of the lease, which is all that changes this column alone after the action was taken, fails once.
+    fixture.execute("create sequence renewals").await;
+    let fail_once = "create function fail_once() returns trigger language plpgsql as
+                     $$ begin if nextval('renewals') = 1 then raise 'the database fails'; end if; return new; end $$";
+    fixture.execute(fail_once).await;
+    let trigger = "create trigger fail_once before update on bulk_actions for each row
+                   when (old.claim = new.claim and old.updated_at = new.updated_at and old.note is not distinct from new.note
+                         and new.leased_until is not null)
+                   execute function fail_once()";
+    fixture.execute(trigger).await;
+    let id = fixture.begin("redrive_dead_letters", json!({}), 100).await;
+    let worker = fixture.work();
+    let ended = fixture.ended(&id).await;
+    worker.stop().await;
+    assert_eq!(
+        [&ended["state"], &ended["matched"], &ended["done"], &ended["failed"]],
+        [&json!("finished"), &json!(3), &json!(3), &json!(0)],
+        "{ended}"
+    );
+    assert_eq!(sqs.calls("SendMessageBatch").len(), 1);
+    let renewed: i64 =
+        sqlx::query_scalar("select last_value from renewals").fetch_one(fixture.database.pool()).await.unwrap();
+    assert_eq!(renewed, 2);
+    fixture.store.close().await;
+}

@@ -153,10 +153,19 @@ impl DeadLetterScan {
         letters.iter().map(result).collect()
     }
 
+    /// Makes dead letters visible again to which nothing was done, and has them come once more.
+    pub async fn put_back(&mut self, letters: &[DeadLetter]) {
+        let receipts: Vec<String> = letters.iter().filter_map(|letter| self.held.remove(&letter.id)).collect();
+        for letter in letters {
+            self.seen.remove(&letter.id);
+        }
+        self.set_visibility(receipts.iter().collect(), 0).await;
+    }
+
     /// Makes the remaining dead letters visible again. If SQS does not answer, they are visible by themselves after
     /// half a minute.
     pub async fn release(self) {
-        self.set_visibility(0).await;
+        self.set_visibility(self.held.values().collect(), 0).await;
     }
 
     async fn receive(&self, most: usize) -> Result<ReceiveMessageOutput, CallError> {
@@ -175,14 +184,13 @@ impl DeadLetterScan {
 
     async fn renew(&mut self) {
         if self.renewed.elapsed() >= RENEW_AFTER {
-            self.set_visibility(HOLD_SECONDS).await;
+            self.set_visibility(self.held.values().collect(), HOLD_SECONDS).await;
             self.renewed = Instant::now();
         }
     }
 
     /// Best effort: otherwise others see the dead letters sooner or later than intended.
-    async fn set_visibility(&self, seconds: i32) {
-        let receipts: Vec<&String> = self.held.values().collect();
+    async fn set_visibility(&self, receipts: Vec<&String>, seconds: i32) {
         let batches = stream::iter(receipts.chunks(BATCH));
         batches.for_each_concurrent(CONCURRENCY, |batch| self.set_visibility_of(batch, seconds)).await;
     }
