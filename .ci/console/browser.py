@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 import time
@@ -19,6 +20,8 @@ HURT = r"""document.title.startsWith("attacked") || document.querySelector("body
     || /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/.test(document.title + document.body.textContent)"""
 # More places to stop at no page has.
 MOST_STOPS = 600
+# How long Chromium may take for an answer, or for a page, in seconds.
+PATIENCE = 60
 KEYS = {"Tab": (9, ""), "Enter": (13, "\r"), " ": (32, " "), "Escape": (27, "")}
 
 
@@ -64,23 +67,26 @@ class Browser:
         if self.session:
             message["sessionId"] = self.session
         os.write(self.out, json.dumps(message).encode() + b"\0")
+        until = time.monotonic() + PATIENCE
         while True:
-            answer = self.next(60)
+            answer = self.next(until, method)
             if answer.get("id") == number:
                 if "error" in answer:
                     fail(f"{method}: {answer['error']}")
                 return answer["result"]
             self.events.append(answer)
 
-    def next(self, seconds):
-        until = time.monotonic() + seconds
+    def next(self, until, what):
+        """What Chromium says next, as an answer or of itself."""
         while b"\0" not in self.rest:
-            if time.monotonic() > until:
-                fail("Chromium does not answer")
+            if not select.select([self.read], [], [], max(0, until - time.monotonic()))[0]:
+                fail(f"{what}: Chromium does not answer")
             more = os.read(self.read, 1 << 20)
             if not more:
                 fail("Chromium has ended")
             self.rest += more
+        if time.monotonic() > until:
+            fail(f"{what}: Chromium says other things alone")
         message, self.rest = self.rest.split(b"\0", 1)
         return json.loads(message)
 
@@ -91,9 +97,10 @@ class Browser:
         self.ask("Emulation.setScriptExecutionDisabled", value=not runs_scripts)
         self.view = f"{width}-{scheme}"
 
-    def until_loaded(self):
+    def until_loaded(self, what):
+        until = time.monotonic() + PATIENCE
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self.next(60))
+            self.events.append(self.next(until, f"{what} leads to no page"))
 
     def drop_loads(self):
         self.events = [event for event in self.events if event.get("method") != "Page.loadEventFired"]
@@ -101,12 +108,17 @@ class Browser:
     def go(self, url):
         self.drop_loads()
         self.ask("Page.navigate", url=url)
-        self.until_loaded()
+        self.until_loaded(url)
 
     def reload(self):
         self.drop_loads()
         self.ask("Page.reload")
-        self.until_loaded()
+        self.until_loaded("a reload")
+
+    def status(self):
+        """The status of the page that is shown."""
+        answers = [event["params"] for event in self.events if event.get("method") == "Network.responseReceived"]
+        return [answer["response"]["status"] for answer in answers if answer["type"] == "Document"][-1]
 
     def until(self, text, seconds=60):
         """Loads the page again until it has a text, as a person does."""
@@ -159,7 +171,7 @@ class Browser:
             for kind in ("mousePressed", "mouseReleased"):
                 self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
         if leads_on:
-            self.until_loaded()
+            self.until_loaded(selector)
 
     def focus(self, selector):
         if self.is_by_keyboard:
@@ -180,12 +192,17 @@ class Browser:
         else:
             # A list that is open belongs to the window system.
             self.value(f"document.querySelector({json.dumps(selector)}).focus()")
-        for letter in option:
-            self.ask("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
-            self.ask("Input.dispatchKeyEvent", type="keyUp", key=letter)
-        chosen = self.value("document.activeElement.selectedOptions?.[0]?.text")
-        if chosen != option:
-            fail(f"{self.where()}: {selector} has {chosen!r} chosen, not {option!r}")
+        chosen = None
+        for _ in range(3):
+            for letter in option:
+                self.ask("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
+                self.ask("Input.dispatchKeyEvent", type="keyUp", key=letter)
+                chosen = self.value("document.activeElement.selectedOptions?.[0]?.text")
+                if chosen == option:
+                    return
+            # After a second without a letter Chromium looks for an option anew.
+            time.sleep(1.2)
+        fail(f"{self.where()}: {selector} has {chosen!r} chosen, not {option!r}")
 
     def text(self):
         return self.value("document.body.innerText")
@@ -217,7 +234,7 @@ class Browser:
             method, what = event.get("method"), event.get("params", {})
             if method == "Network.requestWillBeSent":
                 url = what["request"]["url"]
-                if not url.startswith((origin, "data:", "about:")):
+                if not url.startswith((f"{origin}/", "data:", "about:")):
                     fail(f"a request left the origin: {url}")
             if method == "Log.entryAdded" and what["entry"]["source"] in ("security", "violation", "javascript"):
                 fail(f"the browser complains: {what['entry']['text']}")

@@ -34,7 +34,7 @@ class Person:
         """The page shows this, all that clients wrote is text, and nothing is wider than the window."""
         self.browser.has(*shown)
         self.browser.check_text()
-        if self.browser.value("document.documentElement.scrollWidth > innerWidth"):
+        if self.browser.value("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
             fail(f"{self.browser.where()} is too wide")
         self.pictures += 1
         self.browser.picture(f"journey-{self.journey}-{self.pictures}")
