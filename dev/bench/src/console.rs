@@ -103,6 +103,7 @@ impl Platform<'_> {
         let (while_visited, pages) =
             self.post(async |until| readers::visit_all(&console, &self.pages, until).await).await?;
         let (with_consoles, refreshed) = with_consoles;
+        ensure!(refreshed > 0 || self.args.consoles == 0, "no console asked for its page again");
         Ok((Run { alone, with_consoles, refreshed, while_visited }, pages))
     }
 

@@ -84,6 +84,7 @@ pub(super) async fn measure(
     let operator = Operator::at(&server, shop);
     let (id, began) = (operator.begin(args.bulk_rate).await?, Instant::now());
     let before = operator.until(&id, |it| it.done >= args.stuck / 3 || it.has_ended()).await?;
+    ensure!(before.done < args.stuck, "it has ended before its process is restarted: give it a lower rate");
     let down = Instant::now();
     tokio::task::spawn_blocking(move || drop(server)).await?;
     let server = ordo.up_on(&shop.database.url).await?;
@@ -99,7 +100,7 @@ pub(super) async fn measure(
 
     shop.until_stuck(args.stuck).await?;
     let id = operator.begin(args.bulk_rate).await?;
-    operator.until(&id, |it| it.done >= u64::from(args.bulk_rate).min(args.stuck / 3) || it.has_ended()).await?;
+    operator.until(&id, |it| it.done > 0 || it.has_ended()).await?;
     let asked = Instant::now();
     operator.post(&format!("/bulk-actions/{id}/stop"), &json!({})).await?;
     let stopped = operator.until(&id, Progress::has_ended).await?;

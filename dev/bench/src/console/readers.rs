@@ -13,7 +13,7 @@ use crate::load::{histogram, micros};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Every page of the console that is not about a single thing.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 22] = [
     "/",
     "/orders",
     "/orders?status=confirmed",
@@ -25,10 +25,13 @@ const PAGES: [&str; 19] = [
     "/bulk-actions",
     "/bulk-actions/new?kind=retry_sagas",
     "/parked-events",
+    "/dead-letters",
     "/read-models",
+    "/read-models/orders",
     "/replay",
     "/log",
     "/log?type=OrderCancelled",
+    "/log/1",
     "/stock",
     "/sales",
     "/platform",
@@ -40,6 +43,10 @@ pub(super) fn pages(order_id: &str) -> Vec<String> {
     let of_order = [
         format!("/orders/{order_id}"),
         format!("/orders/{order_id}?asOf=3"),
+        format!("/orders/{order_id}/changes?from=1&to=3"),
+        format!("/orders/{order_id}/events/1"),
+        format!("/read-models/orders?pk=ORDER%23{order_id}"),
+        format!("/read-models/steps?projection=orders&streamId={order_id}"),
         format!("/log?streamType=order&streamId={order_id}"),
     ];
     PAGES.map(str::to_owned).into_iter().chain(of_order).collect()
@@ -66,7 +73,8 @@ pub(super) async fn follow(console: String, token: String, stop: CancellationTok
     let following = async {
         let mut told = client.open(&format!("{console}/changes")).await?;
         while next(&mut told).await {
-            client.first_byte(&format!("{console}/")).await?;
+            let (status, _) = client.first_byte(&format!("{console}/")).await?;
+            ensure!(status.is_success(), "a console that follows is answered {status}");
             refreshed += 1;
         }
         anyhow::Ok(())

@@ -208,7 +208,7 @@ async fn a_program_that_is_not_there_is_one_line_that_says_how_to_build_it() {
 #[tokio::test]
 async fn every_page_of_the_console_is_shown_and_a_bulk_action_does_each_saga_once() {
     let size = ["--orders", "300", "--stuck", "40", "--dead-letters", "25", "--consoles", "2", "--rate", "20"];
-    let time = ["--runs", "1", "--warm-up", "0", "--duration", "3", "--bulk-rate", "20", "--json"];
+    let time = ["--runs", "1", "--warm-up", "0", "--duration", "3", "--bulk-rate", "5", "--json"];
     let ended = bench(&[&["console"][..], &size, &time].concat()).await;
     assert_eq!(ended.code, 0, "{}", ended.err);
     let figures: Value = serde_json::from_str(&ended.out).unwrap();
