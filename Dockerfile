@@ -1,27 +1,47 @@
-# One image for every part of the platform: what a container does is its command, `serve` with the roles in ORDO_ROLES,
-# `migrate --queues`, `inbox`.
+# Two images of the same program:
+# - the last stage, for production: what a container does is its command, `serve` with the roles in ORDO_ROLES, `migrate --queues`;
+# - `--target local`, for trials: with the stand-in for SQS, too.
+# Each holds the program, the libraries that it is linked against, certificates and notices. There is no shell and no distribution.
 
-FROM rust:1.95.0-bookworm AS build
+FROM rust:1.95.0-bookworm AS source
 WORKDIR /src
 COPY . .
-# Dependencies and build results stay with the builder between builds; only the program leaves the cache.
+
+# Dependencies and build results stay with the builder between builds; only the files of the image leave the cache.
+FROM source AS build
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
     cargo build --release --locked --package ordo --no-default-features --features dynamodb --bin ordo \
-    && mkdir /out \
-    && cp target/release/ordo /out/ordo
+    && docker/image-root target/release/ordo /out --no-default-features --features dynamodb
 
-# The glibc that the program was linked against.
-FROM debian:12.15-slim
-# AWS is reached over TLS, and its certificates are checked against these.
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
-COPY --from=build /out/ordo /usr/local/bin/ordo
+FROM source AS local-build
+RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
+    cargo build --release --locked --package ordo --features dynamodb --bin ordo \
+    && docker/image-root target/release/ordo /out --features dynamodb
+
+FROM scratch AS settings
+LABEL org.opencontainers.image.title="Ordo" \
+      org.opencontainers.image.description="An event-sourced order platform" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.documentation="/usr/share/doc/ordo"
 # A settings file, if any, is mounted here as ordo.toml.
 WORKDIR /etc/ordo
 # Inside a container, loopback would reach nobody.
-ENV ORDO_LISTEN=0.0.0.0:3000
+ENV PATH=/usr/local/bin ORDO_LISTEN=0.0.0.0:3000
 EXPOSE 3000
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["ordo", "health"]
 ENTRYPOINT ["ordo"]
 CMD ["serve"]
+
+FROM settings AS local
+COPY --from=local-build /out /
+# Where `queues` keeps what it has: a new volume takes the owner of the folder.
+COPY --from=local-build --chown=65532:65532 /out/var/lib/ordo-queues /var/lib/ordo-queues
+
+FROM settings
+ARG VERSION=0.1.0
+ARG REVISION=
+LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out /
