@@ -269,7 +269,8 @@ class Cluster:
         return len(running) == len({it.get("timeline") for it in running}) * 3 and self.primary() and self.standby()
 
     def wait_until_whole(self):
-        until(self.is_whole, patience=120, pause=0.5)
+        # A base backup for two standbys takes minutes on a machine that is busy with something else.
+        until(self.is_whole, patience=300, pause=0.5)
 
     def switch_over(self):
         primary, standby = self.primary(), self.standby()
