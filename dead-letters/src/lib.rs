@@ -39,14 +39,14 @@ struct Inner {
     /// What is sent again is signed with these.
     keys: MessageSigningKeys,
     /// Who reads the queues. Two readers would hide from each other what they read.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     latest: Mutex<Option<SharedLook>>,
 }
 
 impl DeadLetters {
     #[must_use]
     pub fn new(store: EventStore, queues: Vec<DeadLetterQueue>, keys: MessageSigningKeys) -> Self {
-        Self(Arc::new(Inner { store, queues, keys, turn: Semaphore::new(1), latest: Mutex::default() }))
+        Self(Arc::new(Inner { store, queues, keys, turn: Arc::new(Semaphore::new(1)), latest: Mutex::default() }))
     }
 
     pub(crate) fn keys(&self) -> &MessageSigningKeys {

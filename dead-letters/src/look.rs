@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
+use error_chain::error_chain;
 use problem::{Problem, ProblemType};
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::{DeadLetters, Inner};
@@ -17,6 +19,8 @@ use crate::{DeadLetters, Inner};
 const RECEIVED_AT_ONCE: usize = 10;
 /// How long what was read is shown before it is read again.
 const FRESH: Duration = Duration::from_secs(5);
+/// How long it is shown while it is read again. To read a long queue takes seconds, and its page says how old it is.
+const SHOWN: Duration = Duration::from_mins(1);
 /// How long a request waits until others have read the queues.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What a list reads of a queue.
@@ -116,23 +120,44 @@ pub fn by_reason<'a>(letters: impl Iterator<Item = &'a DeadLetter>) -> Vec<(&'a 
 }
 
 impl DeadLetters {
-    /// The first of all queues, as they were a moment ago.
+    /// The first of all queues, as they were a moment ago. Who asks after a while may be shown what was read up to a minute ago.
     pub(crate) async fn look(&self) -> Result<SharedLook, Problem> {
-        if let Some(latest) = self.0.latest() {
-            return Ok(latest);
+        match self.0.latest() {
+            Some(latest) if latest.is_fresh() => return Ok(latest),
+            Some(latest) => {
+                // Whoever has the turn reads them, or is about to forget what was read.
+                if let Ok(turn) = Arc::clone(&self.0.turn).try_acquire_owned() {
+                    drop(self.read(turn));
+                }
+                return Ok(latest);
+            }
+            None => {}
         }
-        let _turn = self.turn().await?;
+        let turn = self.turn().await?;
         // Whoever had the turn before may have read them.
-        if let Some(latest) = self.0.latest() {
-            return Ok(latest);
+        match self.0.latest() {
+            Some(latest) => Ok(latest),
+            None => self.read(turn).await.map_err(Problem::internal)?,
         }
-        let (at, mut queues) = (Utc::now(), Vec::new());
-        for queue in &self.0.queues {
-            queues.push(look_at(queue, OF_A_LIST, false).await.map_err(unreachable)?);
-        }
-        let look = SharedLook { at, read_at: Instant::now(), queues: Arc::new(queues) };
-        *self.0.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(look.clone());
-        Ok(look)
+    }
+
+    /// Reads the first of all queues, to the end: whoever asks may go away, and what is being read is hidden from others.
+    fn read(&self, turn: OwnedSemaphorePermit) -> JoinHandle<Result<SharedLook, Problem>> {
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let _turn = turn;
+            let (at, mut queues) = (Utc::now(), Vec::new());
+            for queue in &inner.queues {
+                let look = look_at(queue, OF_A_LIST, false).await;
+                let look = look.inspect_err(|error| {
+                    tracing::warn!(queue = queue.queue_name(), error = %error_chain(error), "dead letters can't be read");
+                });
+                queues.push(look.map_err(unreachable)?);
+            }
+            let look = SharedLook { at, read_at: Instant::now(), queues: Arc::new(queues) };
+            *inner.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(look.clone());
+            Ok(look)
+        })
     }
 
     /// One, by its id. `Err`: about how many were not looked through.
@@ -142,14 +167,18 @@ impl DeadLetters {
         if let Some(letter) = of_queue.flat_map(|look| &look.letters).find(|letter| letter.has_id(id)) {
             return Ok(Ok(letter.clone()));
         }
-        let _turn = self.turn().await?;
-        match self.search(origin, id).await? {
-            Whereabouts::Here(scan, letter) => {
-                scan.release().await;
-                Ok(Ok(*letter))
-            }
-            Whereabouts::NotSeen(unseen) => Ok(Err(unseen)),
-        }
+        let (turn, dead_letters, id) = (self.turn().await?, self.clone(), id.to_owned());
+        let searching = tokio::spawn(async move {
+            let _turn = turn;
+            Ok(match dead_letters.search(origin, &id).await? {
+                Whereabouts::Here(scan, letter) => {
+                    scan.release().await;
+                    Ok(*letter)
+                }
+                Whereabouts::NotSeen(unseen) => Err(unseen),
+            })
+        });
+        searching.await.map_err(Problem::internal)?
     }
 
     pub(crate) async fn search(&self, origin: DeadLetterOrigin, id: &str) -> Result<Whereabouts, Problem> {
@@ -159,11 +188,11 @@ impl DeadLetters {
     }
 
     /// The turn to read the queues.
-    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         if self.0.queues.is_empty() {
             return Err(unknown_queues());
         }
-        match timeout(PATIENCE, self.0.turn.acquire()).await {
+        match timeout(PATIENCE, Arc::clone(&self.0.turn).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => {
                 let detail = "others look through the dead letters; nothing was done";
@@ -181,7 +210,13 @@ impl DeadLetters {
 impl Inner {
     fn latest(&self) -> Option<SharedLook> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        latest.filter(|look| look.read_at.elapsed() < FRESH)
+        latest.filter(|look| look.read_at.elapsed() < SHOWN)
+    }
+}
+
+impl SharedLook {
+    fn is_fresh(&self) -> bool {
+        self.read_at.elapsed() < FRESH
     }
 }
 

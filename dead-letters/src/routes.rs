@@ -86,8 +86,8 @@ struct DiscardBody {
 
 /// The first dead letters of each queue
 ///
-/// Up to 100 of a queue, of up to 4 MiB, as they were at most five seconds ago. A queue hides from others what is being read, for some
-/// milliseconds.
+/// Up to 100 of a queue, of up to 4 MiB, as they were at `at`: at most a minute ago. Who asks five seconds later or more has them read again
+/// for whoever asks next. A queue hides from others what is being read, for as long as that takes.
 #[utoipa::path(
     get,
     path = "/dead-letters",

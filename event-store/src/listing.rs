@@ -12,7 +12,7 @@ use crate::filter::EventFilter;
 use crate::read::{last_position, read_in_order};
 
 /// The most positions of the log that one page passes.
-const MAX_SCAN: i64 = 100_000;
+const MAX_SCAN: i64 = 40_000;
 /// The most events by people that one page passes.
 const MAX_SCAN_BY_PEOPLE: i64 = 10_000;
 /// The most events of a single stream that one page passes.

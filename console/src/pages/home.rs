@@ -10,7 +10,6 @@ use access_control::Role;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::TimeDelta;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use http::Uri;
@@ -18,21 +17,18 @@ use messaging::DeadLetterOrigin;
 use problem::{Problem, ProblemType, QueryParameters};
 use sagas::report::WaitingSagaFilter;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use self::minutes::CountedMinutes;
 use super::query;
 use super::subscriptions::{self, Subscription};
 use crate::Console;
 use crate::admission::Reader;
-use crate::answer::{error_text, shown, told};
+use crate::answer::{error_text, told};
 use crate::chart::BarChart;
 use crate::display::{Instant, Text, how_long};
 use crate::frame::Frame;
 use crate::live::{Follows, LivePage};
 
-/// How many of the latest orders are counted. Open pages have it done each second.
-const COUNTED: &str = "200";
 /// How long a figure may take to find out.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How old the oldest unhandled event of a subscription is that keeps up.
@@ -103,9 +99,7 @@ struct Figures {
 
 /// The orders that were created within the last minute.
 struct OrdersOfMinute {
-    count: usize,
-    /// Whether there are more.
-    is_more: bool,
+    count: i64,
     /// The question of the list.
     query: String,
 }
@@ -126,12 +120,6 @@ struct DeadLetterCount {
     queue: &'static str,
     /// `None`: this process does not look after the queue.
     count: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CountedOrders {
-    items: Vec<IgnoredAny>,
-    cursor: Option<IgnoredAny>,
 }
 
 pub(crate) async fn show(
@@ -157,23 +145,21 @@ impl Figures {
         let pool = console.0.store.pool();
         let sagas = async { sagas::report::count(pool, WaitingSagaFilter::default()).await.map_err(unavailable) };
         let mails = async { sagas::mail_lag(pool).await.map_err(unavailable) };
-        let (subscriptions, sagas, mails, orders, minutes) = tokio::join!(
+        let (subscriptions, sagas, mails, minutes) = tokio::join!(
             in_time(subscriptions::read(console, reader)),
             in_time(sagas),
             in_time(mails),
-            in_time(OrdersOfMinute::read(console, reader)),
             in_time(count_minutes(console, at))
         );
         let failures = [
             subscriptions.as_ref().err(),
             sagas.as_ref().err(),
             mails.as_ref().err(),
-            orders.as_ref().err(),
             minutes.as_ref().err(),
         ];
         let failures: Vec<_> = failures.into_iter().flatten().cloned().collect();
         if let [.., last] = &failures[..]
-            && failures.len() == 5
+            && failures.len() == 4
         {
             return Err(last.clone());
         }
@@ -193,7 +179,7 @@ impl Figures {
             .map(|origin| DeadLetterCount { queue: origin.as_str(), count: console.0.queues.dead_letters(*origin) });
         Ok(Self {
             at,
-            orders: orders.ok(),
+            orders: minutes.as_ref().ok().and_then(|minutes| OrdersOfMinute::of(minutes, at)),
             chart: minutes.ok().and_then(|minutes| minutes.chart(at.0)),
             sagas: sagas.ok(),
             mails: mails.ok().map(seconds),
@@ -214,14 +200,9 @@ pub(super) async fn in_time<T>(read: impl Future<Output = Result<T, Problem>>) -
 }
 
 impl OrdersOfMinute {
-    async fn read(console: &Console, reader: &Reader) -> Result<Self, Problem> {
-        let caller = reader.at("/orders")?;
-        let from = Instant(Instant::now().0 - TimeDelta::minutes(1)).iso();
-        let asked = query([("from", from.as_str()), ("limit", COUNTED)]);
-        let found = console.0.queries.orders(&asked, &caller.0, reader.peer).await?;
-        let found: CountedOrders = shown(&caller, &found)?;
-        let query = query([("from", from.as_str())]);
-        Ok(Self { count: found.items.len(), is_more: found.cursor.is_some(), query })
+    fn of(minutes: &CountedMinutes, now: Instant) -> Option<Self> {
+        let (count, from) = minutes.last_minute(now.0)?;
+        Some(Self { count, query: query([("from", Instant(from).iso().as_str())]) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which there are, and one with all of it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use messaging::MessageSigningKeys;
 use serde_json::{Value, json};
@@ -26,6 +28,32 @@ async fn they_are_grouped_by_their_errors_and_stay_where_they_are() {
     assert_eq!(scan.next(10).await.unwrap().len(), 3);
     scan.release().await;
     desk.store.close().await;
+}
+
+#[tokio::test]
+async fn what_was_read_a_while_ago_is_shown_while_they_are_read_again() {
+    let queues = TestQueues::new().await;
+    queues.put(&[("o-1", "poison")], keys()).await;
+    let desk = Desk::new(queues.dead()).await;
+    let read = async || desk.get("/dead-letters").await.json["queues"][0]["read"].clone();
+    assert_eq!(read().await, 1);
+    queues.put(&[("o-2", "poison")], keys()).await;
+    later(Duration::from_secs(6)).await;
+    assert_eq!(read().await, 1, "nobody waits");
+    while read().await == 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    queues.put(&[("o-3", "poison")], keys()).await;
+    later(Duration::from_secs(61)).await;
+    assert_eq!(read().await, 3, "that is too old");
+    desk.store.close().await;
+}
+
+/// Has so much time pass.
+async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]

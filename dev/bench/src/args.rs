@@ -185,6 +185,9 @@ pub(crate) struct FlashSale {
     /// How many units there are
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = between::<u64, 1, 1_000_000_000>)]
     pub(crate) units: u64,
+    /// The SKU is low while fewer units than this are available [default: nobody wants to know]
+    #[arg(long, value_name = "N", value_parser = between::<u64, 1, 1_000_000_000>)]
+    pub(crate) low_stock: Option<u64>,
     /// How many connections post at once
     #[arg(long, value_name = "N", default_value = "64", value_parser = between::<usize, 1, 5_000>)]
     pub(crate) connections: usize,

@@ -37,6 +37,7 @@ struct Figures {
     bench: &'static str,
     orders: u64,
     units: u64,
+    low_stock: Option<u64>,
     connections: usize,
     roles: String,
     /// From the first POST to the last answer.
@@ -86,6 +87,7 @@ pub(crate) async fn run(args: &FlashSale, ordo: &Ordo) -> anyhow::Result<()> {
         bench: "flash-sale",
         orders: args.orders,
         units: args.units,
+        low_stock: args.low_stock,
         connections: args.connections,
         roles: args.roles.clone(),
         accepted_per_second: of(|run| run.accepted_per_second),
@@ -106,9 +108,13 @@ pub(crate) async fn run(args: &FlashSale, ordo: &Ordo) -> anyhow::Result<()> {
 
 async fn sell(args: &FlashSale, server: &Server, database: &Database) -> anyhow::Result<Run> {
     let sku = format!("flash-{}", Uuid::now_v7().simple());
-    let url = format!("{}/stock/{sku}/receive", server.url("api"));
-    let (status, answer) = ApiClient::new(PATIENCE).post(&url, &json!({ "quantity": args.units })).await?;
-    ensure!(status.is_success(), "{url} answered {status}: {answer}");
+    let shelf = format!("{}/stock/{sku}", server.url("api"));
+    let receipt = ("receive", json!({ "quantity": args.units }));
+    let threshold = args.low_stock.map(|threshold| ("low-stock", json!({ "threshold": threshold })));
+    for (command, body) in [receipt].into_iter().chain(threshold) {
+        let (status, answer) = ApiClient::new(PATIENCE).post(&format!("{shelf}/{command}"), &body).await?;
+        ensure!(status.is_success(), "{shelf}/{command} answered {status}: {answer}");
+    }
 
     let mut watch = Watch::start(database).await?;
     let orders = Orders::of_sku(&sku, &server.address.to_string(), OrderBody::Demo, false);
@@ -121,7 +127,7 @@ async fn sell(args: &FlashSale, server: &Server, database: &Database) -> anyhow:
         watch.until(args.timeout, |seen| seen.told >= args.orders).await?;
     }
     let seen = watch.seen;
-    outcome::check(database, &prefix, &sku, Outcome::due(args.orders, args.units)).await?;
+    outcome::check(database, &prefix, &sku, Outcome::due(args)).await?;
     let per_second = |number: u64, took: Duration| count(number) / took.as_secs_f64();
     let since = |at: Option<chrono::DateTime<chrono::Utc>>| {
         let took = at.and_then(|at| (at - posted.began).to_std().ok());

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 use super::PROJECTION;
 
 /// The most events of which one request reads whose they are. It does not read the events themselves.
-const MOST_EVENTS: i64 = 5_000;
+const MOST_EVENTS: i64 = 2_000;
 
 /// Where a page ended in a walk along the log: the walk goes on beyond this position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

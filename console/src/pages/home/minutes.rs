@@ -1,4 +1,4 @@
-//! How many orders were created in each minute of the last hour, counted along the log.
+//! How many orders were created in each ten seconds of the last hour, counted along the log.
 //!
 //! The log has no index by time, and a busy hour has millions of events. What was counted does not change any more, so each reading goes
 //! on where the last one ended, by a bounded number of events: with those that came, and with some of those before. The first readings of
@@ -14,6 +14,8 @@ use crate::chart::BarChart;
 
 /// The minutes of the chart.
 const MINUTES: i32 = 60;
+/// Each step that is counted, in seconds: some of them are a minute.
+const STEP: i32 = 10;
 /// How many positions of the log a reading goes on by. More that came meanwhile have it begin anew.
 const CAME: i64 = 20_000;
 const BEFORE: i64 = 5_000;
@@ -26,7 +28,7 @@ pub(super) struct CountedMinutes {
     up_to: i64,
     /// When the earliest of them was recorded.
     since: Option<DateTime<Utc>>,
-    /// The orders of each minute that has events.
+    /// The orders of each step that has events, by its begin.
     orders: BTreeMap<DateTime<Utc>, i64>,
 }
 
@@ -56,7 +58,7 @@ impl CountedMinutes {
             self.count(pool, after, self.after).await?;
             self.after = after;
         }
-        self.orders.retain(|minute, _| *minute > now - hour - TimeDelta::minutes(1));
+        self.orders.retain(|step, _| *step > now - hour - TimeDelta::minutes(1));
         Ok(self)
     }
 
@@ -64,29 +66,39 @@ impl CountedMinutes {
         if after == up_to {
             return Ok(());
         }
-        let counted = "select date_trunc('minute', recorded_at, 'UTC'), min(recorded_at),
+        let counted = "select date_bin(make_interval(secs => $3), recorded_at, 'epoch'), min(recorded_at),
                               count(*) filter (where aggregate_type = 'order' and event_type = 'OrderCreated')
                          from events where global_position > $1 and global_position <= $2 group by 1";
-        let counted: Vec<(DateTime<Utc>, DateTime<Utc>, i64)> =
-            sqlx::query_as(counted).bind(after).bind(up_to).fetch_all(pool).await?;
-        for (minute, first, orders) in counted {
-            *self.orders.entry(minute).or_default() += orders;
+        let counted = sqlx::query_as(counted).bind(after).bind(up_to).bind(f64::from(STEP));
+        let counted: Vec<(DateTime<Utc>, DateTime<Utc>, i64)> = counted.fetch_all(pool).await?;
+        for (step, first, orders) in counted {
+            *self.orders.entry(step).or_default() += orders;
             self.since = Some(self.since.map_or(first, |since| since.min(first)));
         }
         Ok(())
+    }
+
+    /// The orders of the last minute, counted from the begin of a step, and that begin. `None`: not all of them were counted.
+    pub(super) fn last_minute(&self, now: DateTime<Utc>) -> Option<(i64, DateTime<Utc>)> {
+        let from = (now - TimeDelta::minutes(1)).duration_trunc(TimeDelta::seconds(i64::from(STEP))).ok()?;
+        self.is_known(from).then(|| (self.orders.range(from..).map(|(_, orders)| orders).sum(), from))
+    }
+
+    /// Whether all since then was counted: that is all of the log, or all since some time before.
+    fn is_known(&self, from: DateTime<Utc>) -> bool {
+        self.after == 0 || self.since.is_some_and(|since| since <= from)
     }
 
     /// A bar for each minute that is known whole, up to the one that is not over. `None`: none is.
     pub(super) fn chart(&self, now: DateTime<Utc>) -> Option<BarChart> {
         let this = now.duration_trunc(TimeDelta::minutes(1)).ok()?;
         let minutes = (0..MINUTES).rev().map(|ago| this - TimeDelta::minutes(i64::from(ago)));
-        // All of the log was counted, or all since some time.
-        let is_known = |minute: &DateTime<Utc>| self.after == 0 || self.since.is_some_and(|since| since <= *minute);
         let bar = |minute: DateTime<Utc>| {
-            let orders = self.orders.get(&minute).copied().unwrap_or_default();
+            let of_minute = self.orders.range(minute..minute + TimeDelta::minutes(1));
+            let orders = of_minute.map(|(_, orders)| orders).sum::<i64>();
             (minute.format("%H:%M UTC").to_string(), vec![("authorized", i128::from(orders))])
         };
-        let bars: Vec<_> = minutes.filter(is_known).map(bar).collect();
+        let bars: Vec<_> = minutes.filter(|minute| self.is_known(*minute)).map(bar).collect();
         let title = format!("Orders a minute, the last {} minutes", bars.len());
         (!bars.is_empty()).then(|| BarChart::of(title, bars, |count| count.to_string()))
     }
@@ -118,6 +130,7 @@ mod tests {
         orders(pool, now, &[90, 70, 50, 50, 3, 1, 0]).await;
         let first = CountedMinutes::default().read_on_by(3, 4, pool, now).await.unwrap();
         assert_eq!(bars(&first, now), ["12:00 UTC: 1"], "the minute before is known in part");
+        assert_eq!(first.last_minute(now).map(|(orders, _)| orders), Some(2));
         let second = first.read_on_by(3, 4, pool, now).await.unwrap();
         assert_eq!(bars(&second, now).len(), 50);
         // One more came, and now all of the hour is known.
@@ -136,6 +149,7 @@ mod tests {
         orders(pool, now, &[0, 0]).await;
         let anew = fourth.read_on_by(3, 4, pool, now).await.unwrap();
         assert_eq!((anew.up_to - anew.after, bars(&anew, now).len()), (4, 0));
+        assert_eq!(anew.last_minute(now), None, "a part of it is not known");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use sqlx::PgPool;
 use sqlx::types::Json;
 use tokio::time::Instant;
 
+use crate::args::FlashSale;
 use crate::databases::Database;
 
 /// How often the log is looked at. It takes some of the database's time, so not too often.
@@ -99,12 +100,16 @@ pub(super) struct Outcome {
     units: u64,
     confirmed: u64,
     rejected: u64,
+    /// Whether it is known at the end that the SKU is low.
+    is_low: bool,
 }
 
 impl Outcome {
-    pub(super) fn due(orders: u64, units: u64) -> Self {
+    pub(super) fn due(args: &FlashSale) -> Self {
+        let FlashSale { orders, units, low_stock, .. } = *args;
         let confirmed = orders.min(units);
-        Self { units, confirmed, rejected: orders - confirmed }
+        let is_low = low_stock.is_some_and(|threshold| units - confirmed < threshold);
+        Self { units, confirmed, rejected: orders - confirmed, is_low }
     }
 }
 
@@ -135,8 +140,9 @@ pub(super) async fn check(database: &Database, prefix: &str, sku: &str, due: Out
     .bind(sku)
     .fetch_all(&database.pool)
     .await?;
-    let mut shelf = Stock::Untracked;
+    let (mut shelf, mut ran_low) = (Stock::Untracked, 0);
     for Json(event) in events {
+        ran_low += u64::from(matches!(event, StockEvent::StockRanLow(_)));
         stock::evolve(&mut shelf, event);
         if let Stock::Tracked(it) = &shelf {
             ensure!(it.available() >= 0, "{sku} was oversold: {} on hand, {} set aside", it.on_hand, it.reserved);
@@ -149,5 +155,6 @@ pub(super) async fn check(database: &Database, prefix: &str, sku: &str, due: Out
         "{sku} has {on_hand} on hand and {reserved} set aside; {units} and {} would be right",
         due.confirmed
     );
+    ensure!(ran_low == u64::from(due.is_low), "{sku} ran low {ran_low} times, and should be low: {}", due.is_low);
     Ok(())
 }

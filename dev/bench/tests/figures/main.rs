@@ -93,8 +93,8 @@ async fn what_sealing_costs_is_measured_in_turns() {
 
 #[tokio::test]
 async fn a_flash_sale_sells_what_there_is_and_no_more() {
-    let line = ["flash-sale", "--orders", "60", "--units", "10", "--connections", "8", "--runs", "2", "--json"];
-    let ended = bench(&line).await;
+    let line = "flash-sale --orders 60 --units 10 --low-stock 5 --connections 8 --runs 2 --json";
+    let ended = bench(&line.split(' ').collect::<Vec<_>>()).await;
     assert_eq!(ended.code, 0, "{}", ended.err);
     let figures: Value = serde_json::from_str(&ended.out).unwrap();
     for sold in figures["runs"].as_array().unwrap() {
