@@ -18,7 +18,8 @@ FROM source AS local-build
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
     cargo build --release --locked --package ordo --features dynamodb --bin ordo \
-    && docker/image-root target/release/ordo /out --features dynamodb
+    && docker/image-root target/release/ordo /out --features dynamodb \
+    && mkdir /queues
 
 FROM scratch AS settings
 LABEL org.opencontainers.image.title="Ordo" \
@@ -38,7 +39,7 @@ CMD ["serve"]
 FROM settings AS local
 COPY --from=local-build /out /
 # Where `queues` keeps what it has: a new volume takes the owner of the folder.
-COPY --from=local-build --chown=65532:65532 /out/var/lib/ordo-queues /var/lib/ordo-queues
+COPY --from=local-build --chown=65532:65532 /queues /var/lib/ordo-queues
 
 FROM settings
 ARG VERSION=0.1.0

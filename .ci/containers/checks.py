@@ -125,10 +125,9 @@ def check_all(checks, engine, scratch, only):
     stack = Stack(engine)
     parts = {"start": check_start, "load": check_load, "kills": check_kills, "stops": check_stops}
     wanted = [part for name, part in parts.items() if not only or name in only]
-    if wanted:
-        checks.check("up", comes_up, stack)
-    for part in wanted:
-        part(checks, stack, stack.config())
+    if wanted and checks.check("up", comes_up, stack):
+        for part in wanted:
+            part(checks, stack, stack.config())
     stack.down("--volumes")
     if not only or "secrets" in only:
         check_secrets(checks, engine, scratch)

@@ -131,11 +131,11 @@ def load(engine, tools, scratch, wanted):
 def build(engine, program, scratch):
     """Ordo's images, by the Dockerfile's stages behind those that compile."""
     context = scratch / "context"
-    context.mkdir()
+    (context / "queues").mkdir(parents=True)
     # The release build has no debugging information either, so it is taken as it is.
     run(ROOT / "docker/image-root", program, context / "out", cwd=ROOT)
     text = (ROOT / "Dockerfile").read_text()
-    stages = re.sub(r"--from=(local-)?build (--chown=\S+ )?/out", r"\2out", text[text.index("FROM scratch AS settings"):])
+    stages = re.sub(r"--from=(local-)?build (--chown=\S+ )?/", r"\2", text[text.index("FROM scratch AS settings"):])
     (context / "Dockerfile").write_text(stages)
     for name, target in (("ordo:0.1.0", []), ("ordo-local:0.1.0", ["--target", "local"])):
         engine.docker("build", "--quiet", "--tag", name, *target, context, more={"DOCKER_BUILDKIT": "0"})

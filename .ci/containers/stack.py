@@ -98,6 +98,8 @@ def status(url):
             return answer.status
     except urllib.error.HTTPError as refusal:
         return refusal.code
+    except OSError:
+        return None
 
 
 def get(url, token=None):
