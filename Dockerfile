@@ -17,8 +17,8 @@ RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing
 FROM source AS local-build
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
-    cargo build --release --locked --package ordo --features dynamodb --bin ordo \
-    && docker/image-root target/release/ordo /out --features dynamodb \
+    cargo build --release --locked --package ordo --no-default-features --features dynamodb,queues --bin ordo \
+    && docker/image-root target/release/ordo /out --no-default-features --features dynamodb,queues \
     && mkdir /queues
 
 FROM scratch AS settings

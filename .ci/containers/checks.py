@@ -20,7 +20,7 @@ TOGETHER = [
     {"gateway", "command-api", "projections"},
 ]
 OUTSIDE = {"gateway", "inbox", "console", "webhooks"}
-LOGS_ARE_JSON = ["sqs", "inbox", *ROLES]
+LOGS_ARE_JSON = ["sqs", "inbox", "migrate", *ROLES]
 ORDERS = 1600
 
 
@@ -121,7 +121,7 @@ def has_mail(stack):
 
 
 def check_all(checks, engine, scratch, only):
-    """Each part, or those of `only`."""
+    """Each part but the one with moto, or those of `only`."""
     stack = Stack(engine)
     parts = {"start": check_start, "load": check_load, "kills": check_kills, "stops": check_stops}
     wanted = [part for name, part in parts.items() if not only or name in only]
@@ -131,6 +131,8 @@ def check_all(checks, engine, scratch, only):
     stack.down("--volumes")
     if not only or "secrets" in only:
         check_secrets(checks, engine, scratch)
+    if "moto" in only:
+        check_moto(checks, engine)
 
 
 def check_start(checks, stack, config):
@@ -220,4 +222,11 @@ def check_secrets(checks, engine, scratch):
     shown += "".join(kernel.environ(stack.pid(service)) for service in [*ROLES, "sqs", "inbox", "gateway"])
     holds = not [it for it in secrets if it in shown]
     checks.check("with secrets from files: none is shown by docker inspect, nor by a process of Ordo", holds)
+    stack.down("--volumes")
+
+
+def check_moto(checks, engine):
+    stack = Stack(engine, ["docker-compose.moto.yml"])
+    checks.check("with moto as SQS: up", comes_up, stack)
+    checks.check("with moto as SQS: demo", lambda: stack.demo("--no-deps"))
     stack.down("--volumes")
