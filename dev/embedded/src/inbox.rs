@@ -43,6 +43,12 @@ impl Inbox {
         self.server.url()
     }
 
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     /// The mails kept, newest first.
     #[must_use]
     pub fn messages(&self) -> Vec<Arc<Message>> {

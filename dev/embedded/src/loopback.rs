@@ -122,6 +122,12 @@ impl Server {
         format!("http://{}", reachable(self.address))
     }
 
+    /// The address that it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Takes no more connections and lets requests under way finish, for up to two seconds.
     pub async fn stop(mut self) {
         self.stop.cancel();

@@ -8,12 +8,17 @@ use aws_sdk_sqs::{
     config::{BehaviorVersion, Credentials, Region},
     types::QueueAttributeName,
 };
-use embedded::sqs::Sqs;
+use embedded::sqs::{Sqs, SqsOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 async fn start() -> (Sqs, Client) {
     let sqs = Sqs::start(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let client = client(&sqs);
+    (sqs, client)
+}
+
+fn client(sqs: &Sqs) -> Client {
     let config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(sqs.url())
@@ -21,7 +26,7 @@ async fn start() -> (Sqs, Client) {
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
-    (sqs, Client::from_conf(config))
+    Client::from_conf(config)
 }
 
 #[tokio::test]
@@ -95,8 +100,53 @@ async fn a_dead_letter_queue_knows_its_sources_and_counts_are_taken_as_text() {
     assert_eq!(names, ["as-number", "as-text"]);
 }
 
+#[tokio::test]
+async fn nothing_is_handed_to_a_client_that_has_hung_up() {
+    let folder = tempfile::tempdir().unwrap();
+    for folder in [None, Some(folder.path().to_owned())] {
+        // Given: somebody who waits for messages, and goes.
+        let options = SqsOptions { folder, ..SqsOptions::default() };
+        let sqs = Sqs::start_alone(([127, 0, 0, 1], 0).into(), options).await.unwrap();
+        let client = client(&sqs);
+        let queue = client.create_queue().queue_name("mails").send().await.unwrap();
+        let queue = queue.queue_url().unwrap();
+        for nth in 0..5 {
+            let body = format!(r#"{{"QueueUrl":"{queue}","WaitTimeSeconds":20,"VisibilityTimeout":3600}}"#);
+            let stream = begin_to_post(&sqs, "ReceiveMessage", &body).await;
+            client.get_queue_url().queue_name("mails").send().await.unwrap();
+            drop(stream);
+            client.get_queue_url().queue_name("mails").send().await.unwrap();
+
+            // When
+            client.send_message().queue_url(queue).message_body(nth.to_string()).send().await.unwrap();
+
+            // Then
+            let received = client.receive_message().queue_url(queue).wait_time_seconds(0).send().await.unwrap();
+            assert_eq!(received.messages()[0].body(), Some(&*nth.to_string()));
+        }
+        sqs.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn queues_have_the_address_that_clients_elsewhere_reach() {
+    let options = SqsOptions { public: Some(("queues".to_owned(), 4566)), ..SqsOptions::default() };
+    let sqs = Sqs::start_alone(([127, 0, 0, 1], 0).into(), options).await.unwrap();
+    let client = client(&sqs);
+    let queue = client.create_queue().queue_name("mails").send().await.unwrap().queue_url.unwrap();
+    assert_eq!(queue, "http://queues:4566/000000000000/mails");
+    client.send_message().queue_url(queue).message_body("hello").send().await.unwrap();
+}
+
 /// The whole answer to a request, as it comes.
 async fn post(sqs: &Sqs, operation: &str, body: &str) -> String {
+    let mut stream = begin_to_post(sqs, operation, body).await;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn begin_to_post(sqs: &Sqs, operation: &str, body: &str) -> TcpStream {
     let address = sqs.url().trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&address).await.unwrap();
     let request = format!(
@@ -105,9 +155,7 @@ async fn post(sqs: &Sqs, operation: &str, body: &str) -> String {
         body.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
+    stream
 }
 
 #[tokio::test]

@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::Response;
 use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
-use rustack_sqs_core::handler::RustackSqsHandler;
 use rustack_sqs_http::body::SqsResponseBody;
 use rustack_sqs_http::dispatch::SqsHandler;
 use rustack_sqs_http::response::{CONTENT_TYPE, json_response};
@@ -21,11 +20,11 @@ use rustack_sqs_model::operations::SqsOperation;
 use serde_json::{Value, json};
 
 /// Answers operations as the emulator does, with the differences to AWS put right.
-pub(super) struct AsAws(pub(super) RustackSqsHandler);
+pub(super) struct AsAws<H>(pub(super) H);
 
 type Answer = Result<Response<SqsResponseBody>, SqsError>;
 
-impl SqsHandler for AsAws {
+impl<H: SqsHandler> SqsHandler for AsAws<H> {
     fn handle_operation(&self, op: SqsOperation, body: Bytes) -> Pin<Box<dyn Future<Output = Answer> + Send>> {
         let changes_attributes = matches!(op, SqsOperation::CreateQueue | SqsOperation::SetQueueAttributes);
         let body = if changes_attributes { with_a_number(body) } else { body };

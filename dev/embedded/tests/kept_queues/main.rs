@@ -1,0 +1,6 @@
+//! Queues that are kept in a folder.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod journal;
+mod killed;
+mod support;
