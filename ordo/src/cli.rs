@@ -137,6 +137,10 @@ pub fn run() -> ExitCode {
         Err(error) => {
             // Several mistakes in the settings are several lines.
             for line in format!("{error:#}").lines() {
+                if telemetry::logs_last_words() {
+                    tracing::error!("{line}");
+                    continue;
+                }
                 // There is nowhere left to report a standard error that cannot be written to.
                 let _ = writeln!(io::stderr().lock(), "ordo: {line}");
             }

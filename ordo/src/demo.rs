@@ -27,6 +27,12 @@ pub(crate) struct DemoArgs {
     /// The inbox the mail arrives in [default: where that platform's is, or http://127.0.0.1:8005]
     #[arg(long, value_name = "URL")]
     pub(crate) inbox: Option<String>,
+    /// The API as whoever reads this reaches it, for the last line [default: as --api]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_api: Option<String>,
+    /// The inbox likewise [default: as --inbox]
+    #[arg(long, value_name = "URL")]
+    pub(crate) public_inbox: Option<String>,
     /// The order's id [default: a fresh one]
     #[arg(long, value_name = "ID")]
     pub(crate) order_id: Option<String>,
@@ -174,16 +180,15 @@ impl<'a> DemoJourney<'a> {
                 json!({"orderId": self.order_id, "status": self.status, "totalMs": total_ms, "steps": self.steps});
             return Ok(output::line(&journey.to_string())?);
         }
-        output::line(&format!("the mail is at {}, the order at {}", self.endpoints.inbox, self.order_url("")))?;
+        let inbox = self.args.public_inbox.as_ref().unwrap_or(&self.endpoints.inbox);
+        output::line(&format!("the mail is at {inbox}, the order at {}", self.order_url("")))?;
         Ok(())
     }
 
-    fn api(&self) -> &str {
-        self.endpoints.api.trim_end_matches('/')
-    }
-
+    /// The URL of the order, or of something below it, for people.
     fn order_url(&self, below: &str) -> String {
-        format!("{}/orders/{}{below}", self.api(), self.order_id)
+        let api = self.args.public_api.as_ref().unwrap_or(&self.endpoints.api);
+        format!("{}/orders/{}{below}", api.trim_end_matches('/'), self.order_id)
     }
 }
 

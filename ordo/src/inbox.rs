@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use embedded::inbox::Inbox;
 
 use crate::settings::Settings;
-use crate::{http, output, shutdown};
+use crate::{http, shutdown, telemetry};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct InboxServerArgs {
@@ -19,7 +19,7 @@ pub(crate) async fn run(settings: &Settings, args: &InboxServerArgs) -> anyhow::
     let stop = shutdown::on_signal()?;
     let started = Inbox::start_known_as(args.listen, settings.allowed_hosts.as_deref()).await;
     let inbox = started.map_err(|error| http::choose_another(&error, "--listen"))?;
-    output::line(&format!("inbox  {}", inbox.url()))?;
+    telemetry::listens("inbox", inbox.address(), settings)?;
     stop.cancelled().await;
     inbox.stop().await;
     Ok(())

@@ -11,7 +11,7 @@ use sqlx::migrate::Migrate;
 use sqlx::{Connection, PgPool};
 
 use crate::settings::Settings;
-use crate::{aws, connections, output};
+use crate::{aws, connections, telemetry};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct MigrateArgs {
@@ -25,38 +25,39 @@ pub(crate) struct MigrateArgs {
 
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
 pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Result<()> {
+    let say = |text: &str| telemetry::say(text, settings);
     let pool = connections::database(settings).await?;
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
-    output::line("the schema is up to date")?;
+    say("the schema is up to date")?;
     if args.roles {
         let former_owner = roles::create(&pool).await?;
         roles::grant(&pool).await?;
-        output::line(
+        say(
             "the roles ordo_owner, ordo_migrator, ordo_writer, ordo_saga, ordo_projector, ordo_notifier, ordo_webhook and ordo_reader have \
              their rights",
         )?;
         if let Some(user) = former_owner {
-            output::line(&format!(
+            say(&format!(
                 "{user} is a member of ordo_owner now, so that processes that log in as {user} go on: when each has a user of its own, \
                  `revoke ordo_owner from {user}`"
             ))?;
         }
     }
     if roles::projector_may_create(&pool).await? {
-        output::line(
+        say(
             "ordo_projector may create functions in the schema, which others might run: run `ordo migrate --roles` again, as the user \
              who ran it before; before Postgres 15 also `revoke create on schema public from public`",
         )?;
     }
     for read_model in to_build {
-        output::line(&to_be_built(read_model))?;
+        say(&to_be_built(read_model))?;
     }
     if args.queues {
         let made = queues(&aws::sqs(&settings.aws).await, settings).await?;
-        output::line(&format!("the queues {} and {} are there", made.notifications.name, made.replies.name))?;
+        say(&format!("the queues {} and {} are there", made.notifications.name, made.replies.name))?;
         if let Some(queue) = &settings.publication.queue {
             queues::find_or_create_events_queue(&aws::sqs(&settings.aws).await, queue).await?;
-            output::line(&format!("the queue {queue} is there"))?;
+            say(&format!("the queue {queue} is there"))?;
         }
     }
     Ok(())

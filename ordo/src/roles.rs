@@ -80,6 +80,13 @@ impl RunningRoles {
         self.console.map(|address| format!("{}://{}", self.scheme, http::reachable(address)))
     }
 
+    /// The addresses that it listens on, which may be all of this machine.
+    pub(crate) fn listens_at(&self) -> Vec<(&'static str, String)> {
+        let listeners = [("api", Some(self.api)), ("ops", Some(self.ops)), ("console", self.console)];
+        let url = |(name, address): (_, Option<SocketAddr>)| Some((name, format!("{}://{}", self.scheme, address?)));
+        listeners.into_iter().filter_map(url).collect()
+    }
+
     /// Waits until every role has stopped. A role that fails stops the others.
     pub(crate) async fn join(self) -> anyhow::Result<()> {
         self.join.await.context("a role panicked")?
@@ -293,7 +300,7 @@ pub(crate) async fn start(
     let operate = http::serve_on_own_thread(listeners.ops, operate, for_operators, running.stop.clone());
     running.spawn("operate http", operate);
     let names = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
-    tracing::info!(roles = names, %api, %ops, "started");
+    tracing::info!(roles = names, %api, %ops, console = console.map(tracing::field::display), "started");
     let scheme = if settings.edge.tls.is_some() { "https" } else { "http" };
     Ok(RunningRoles { api, scheme, ops, console, join: tokio::spawn(running.join(store, authenticator)) })
 }

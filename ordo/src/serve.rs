@@ -11,7 +11,7 @@ use crate::access::{self, AnonymousAccess};
 use crate::connections::SharedClients;
 use crate::roles::{Listeners, RunningRoles};
 use crate::settings::{PlatformRole, Settings};
-use crate::{database_rights, migrate, output, roles, shutdown};
+use crate::{database_rights, migrate, output, roles, shutdown, telemetry};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ServeArgs {
@@ -113,12 +113,15 @@ fn announce(
     if let Some(risk) = access::shared_secret_risk(settings) {
         tracing::warn!("{risk}");
     }
-    let (api, ops, console) = (running.url(), running.ops_url(), running.console_url());
     if !args.json {
-        output::line(&format!("api      {api}"))?;
-        output::line(&format!("ops      {ops}"))?;
-        return Ok(console.map_or(Ok(()), |console| output::line(&format!("console  {console}")))?);
+        // The log has it already.
+        let for_people = !telemetry::is_for_machines(settings);
+        for (name, url) in running.listens_at().into_iter().filter(|_| for_people) {
+            output::line(&format!("{name:<7}  {url}"))?;
+        }
+        return Ok(());
     }
+    let (api, ops, console) = (running.url(), running.ops_url(), running.console_url());
     let roles = settings.roles.iter().map(|role| role.as_str()).collect();
     Ok(output::line(&serde_json::to_string(&ReadyAnnouncement { ready: true, api, ops, console, roles })?)?)
 }

@@ -1,13 +1,19 @@
 //! Log lines: to standard error, readable on a terminal, one JSON object a line elsewhere.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, stderr, stdout};
+use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::output;
 use crate::settings::{LogFormat, Settings};
 
 /// Chatter of libraries that says nothing about the platform at `info`. A directive of the setting goes before these.
 const QUIETER: &str = "sqlx::postgres::notice=warn,rustack_sqs_core=warn,rustack_sqs_http=warn,aws_config=error";
+
+/// Whether the settings say that log lines are JSON, wherever they go.
+static JSON_IS_ASKED_FOR: OnceLock<bool> = OnceLock::new();
 
 /// Installs the process's one log writer. Does nothing when one is installed already.
 pub(crate) fn init(settings: &Settings) {
@@ -27,4 +33,37 @@ pub(crate) fn init(settings: &Settings) {
     };
     // Only tests run twice in one process.
     installed.unwrap_or_default();
+    JSON_IS_ASKED_FOR.get_or_init(|| settings.log_format == LogFormat::Json);
+}
+
+/// Whether an error that ends the process is a log line, too: the settings ask for JSON, and let errors through.
+pub(crate) fn logs_last_words() -> bool {
+    JSON_IS_ASKED_FOR.get().copied().unwrap_or(false) && tracing::enabled!(tracing::Level::ERROR)
+}
+
+/// Whether a server says everything in its log: log lines are JSON, and nobody looks at a terminal.
+pub(crate) fn is_for_machines(settings: &Settings) -> bool {
+    match settings.log_format {
+        LogFormat::Json => true,
+        LogFormat::Text => false,
+        LogFormat::Auto => !stderr().is_terminal() && !stdout().is_terminal(),
+    }
+}
+
+/// Says what a server, or what prepares one, has done: to people as a line, to machines in the log.
+pub(crate) fn say(text: &str, settings: &Settings) -> io::Result<()> {
+    if is_for_machines(settings) {
+        tracing::info!("{text}");
+        return Ok(());
+    }
+    output::line(text)
+}
+
+/// Says where a server listens.
+pub(crate) fn listens(server: &'static str, address: SocketAddr, settings: &Settings) -> io::Result<()> {
+    if is_for_machines(settings) {
+        tracing::info!(server, %address, "started");
+        return Ok(());
+    }
+    output::line(&format!("{server}  http://{address}"))
 }

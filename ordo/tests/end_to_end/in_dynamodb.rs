@@ -86,7 +86,7 @@ async fn read_models_move_to_dynamodb_and_back_by_a_replay() {
         // When: the setting says otherwise from now on.
         let migrated = run(&["migrate"], settings).await;
         let to_do = "the read model orders is not there yet: run `ordo replay --projection orders`";
-        assert!(migrated.code == 0 && migrated.out.contains(to_do), "{migrated:?}");
+        assert!(migrated.code == 0 && migrated.err.contains(to_do), "{migrated:?}");
         assert_eq!(serve(settings).await.err, format!("ordo: {to_do}\n"));
         let replayed = run(&["replay", "--all"], settings).await;
         assert_eq!(replayed.code, 0, "{replayed:?}");

@@ -110,5 +110,5 @@ async fn a_process_with_the_role_makes_the_queue_and_counts_what_it_publishes() 
     let settings = [("DATABASE_URL", ordo.database.as_str()), ("AWS_ENDPOINT_URL_SQS", ordo.sqs.as_str())];
     let settings = [settings[0], settings[1], ("ORDO_EVENTS_QUEUE", QUEUE)];
     let migrated = run(&["migrate", "--queues"], &settings).await;
-    assert!(migrated.out.contains("the queue ordo-events.fifo is there"), "{migrated:?}");
+    assert!(migrated.err.contains("the queue ordo-events.fifo is there"), "{migrated:?}");
 }

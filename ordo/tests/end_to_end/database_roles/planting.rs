@@ -112,12 +112,12 @@ async fn what_an_earlier_build_let_the_projector_do_ends_with_an_upgrade() {
 
     // Then the tables have their owner, and it is said what else is to be done
     assert_eq!(migrated.code, 0, "{}", migrated.err);
-    assert!(migrated.out.contains("run `ordo migrate --roles` again"), "{}", migrated.out);
+    assert!(migrated.err.contains("run `ordo migrate --roles` again"), "{}", migrated.err);
     let mut projector = PgConnection::connect(&login(&database, "goes_on", "ordo_projector").await).await.unwrap();
     assert_eq!(refusal(&mut projector, "drop table read_model_orders").await, "42501");
     projector.execute("update read_model_orders set version = version where false").await.unwrap();
     let again = run(&["migrate", "--roles"], &[("DATABASE_URL", database.url())]).await;
-    assert!(again.code == 0 && !again.out.contains("again, as the user"), "{again:?}");
+    assert!(again.code == 0 && !again.err.contains("again, as the user"), "{again:?}");
     assert_eq!(refusal(&mut projector, "create table planted (n int)").await, "42501");
 }
 
