@@ -28,6 +28,8 @@ use crate::key::KeyCommand;
 use crate::mail::MailCommand;
 use crate::migrate::MigrateArgs;
 use crate::order::OrderCliCommand;
+#[cfg(feature = "queues")]
+use crate::queues::{self, QueuesServerArgs};
 use crate::replay::ReplayArgs;
 use crate::saga::SagaCliCommand;
 use crate::serve::ServeArgs;
@@ -108,6 +110,9 @@ enum CliCommand {
     Health(HealthArgs),
     /// Run the mail inbox alone
     Inbox(InboxServerArgs),
+    /// Run queues as SQS has them alone, which are kept if --data-dir names a folder
+    #[cfg(feature = "queues")]
+    Queues(QueuesServerArgs),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Key(KeyCommand),
@@ -201,6 +206,8 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
         }
+        #[cfg(feature = "queues")]
+        CliCommand::Queues(args) => queues::run(&load(RawSettings::of_process(file))?.settings, &args, &dir).await?,
         CliCommand::Key(command) => key::run(&settings()?, command).await?,
         CliCommand::Token(args) => token::run(&load(RawSettings::of_process(file))?.settings, &dir, &args)?,
         CliCommand::Completions { shell } => {

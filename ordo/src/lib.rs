@@ -29,6 +29,8 @@ mod order;
 pub mod output;
 mod page;
 mod payment;
+#[cfg(feature = "queues")]
+mod queues;
 mod rate_limiter;
 mod replay;
 mod roles;

@@ -38,6 +38,7 @@ mod key_rotation;
 mod killed_platform;
 mod live;
 mod locations;
+mod lost_queues;
 mod low_stock;
 mod mail_languages;
 mod mail_preview;
