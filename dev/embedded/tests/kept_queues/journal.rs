@@ -5,6 +5,8 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBatchRequestEntry};
+
 use crate::support::{bodies, create, delete, drain, folder, receive, send, start, url};
 
 #[tokio::test]
@@ -79,13 +81,21 @@ async fn the_file_is_made_shorter_when_most_of_it_is_dead() {
     let queue = create(&client, "mails.fifo", &[]).await;
     send(&client, &queue, "kept", "first").await;
     let large = "x".repeat(250_000);
-    for nth in 0..40 {
-        let body = format!("{nth} {large}");
-        let message = client.send_message().queue_url(&queue).message_group_id("done");
-        message.message_deduplication_id(nth.to_string()).message_body(body).send().await.unwrap();
+    for round in 0..4 {
+        let entry = |nth: u32| {
+            let entry = SendMessageBatchRequestEntry::builder().id(nth.to_string()).message_group_id(nth.to_string());
+            entry.message_deduplication_id(format!("{round}-{nth}")).message_body(&large).build().unwrap()
+        };
+        let batch = client.send_message_batch().queue_url(&queue).set_entries(Some((0..10).map(entry).collect()));
+        batch.send().await.unwrap();
         let received = receive(&client, &queue).await;
-        let done = received.iter().find(|it| it.body().unwrap().starts_with(&nth.to_string())).unwrap();
-        delete(&client, &queue, done).await;
+        let done = received.iter().enumerate().filter(|(_, message)| message.body() == Some(large.as_str()));
+        let entry = |(nth, message): (usize, &Message)| {
+            let entry = DeleteMessageBatchRequestEntry::builder().id(nth.to_string());
+            entry.receipt_handle(message.receipt_handle().unwrap()).build().unwrap()
+        };
+        let batch = client.delete_message_batch().queue_url(&queue).set_entries(Some(done.map(entry).collect()));
+        batch.send().await.unwrap();
     }
     send(&client, &queue, "kept", "second").await;
     sqs.stop().await;
