@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sqlx::error::DatabaseError;
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection, PgPool, Row};
 use uuid::Uuid;
@@ -55,6 +56,9 @@ pub enum DatabaseSessionCheckError {
          have the proxy pool by session, or name the database itself in DATABASE_URL"
     )]
     NotKept,
+    /// It is a copy of another, which goes on without it.
+    #[error("the database is a standby, which takes no events: name the primary in DATABASE_URL, or what leads to it")]
+    Standby,
     /// An advisory lock can be taken while another session holds it.
     #[error(
         "advisory locks of the database hold nobody up, so that its events would be in no order: name one in DATABASE_URL \
@@ -72,11 +76,14 @@ pub enum DatabaseSessionCheckError {
     Database(#[from] sqlx::Error),
 }
 
-/// Checks what the platform needs of sessions: settings stay, an advisory lock excludes other sessions, and a NOTIFY arrives.
+/// Checks what the platform needs of sessions: they can write, settings stay, an advisory lock excludes other sessions, and a NOTIFY arrives.
 /// Statements are not prepared, because a proxy may not keep prepared ones.
 pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionCheckError> {
     let mut one = PgListener::connect_with(pool).await?;
     let mut other = PgConnection::connect_with(&pool.connect_options()).await?;
+    if sqlx::raw_sql("select pg_is_in_recovery()").fetch_one(&mut other).await?.try_get(0)? {
+        return Err(DatabaseSessionCheckError::Standby);
+    }
     let token = Uuid::new_v4();
     one.listen(CHANNEL).await?;
     sqlx::raw_sql(&format!("set ordo.probe = '{token}'")).execute(&mut one).await?;
@@ -85,7 +92,10 @@ pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionCheckErr
     // connection has another session now.
     let (half, _) = token.as_u64_pair();
     let key = half.cast_signed();
-    sqlx::raw_sql(&format!("begin; select pg_advisory_xact_lock({key})")).execute(&mut other).await?;
+    let begun = sqlx::raw_sql(&format!("begin; select pg_advisory_xact_lock({key})")).execute(&mut other).await;
+    begun.map_err(
+        |error| if is_protocol_violation(&error) { DatabaseSessionCheckError::NotKept } else { error.into() },
+    )?;
     let held = tokio::time::timeout(TIMEOUT, async {
         for _ in 0..3 {
             let kept = sqlx::raw_sql("select current_setting('ordo.probe', true)").fetch_one(&mut one).await?;
@@ -109,4 +119,9 @@ pub async fn check_sessions(pool: &PgPool) -> Result<(), DatabaseSessionCheckErr
     heard.await.map_err(|_| DatabaseSessionCheckError::NotHeard)??;
     sqlx::raw_sql("reset ordo.probe").execute(&mut one).await?;
     Ok(other.close().await?)
+}
+
+/// What a proxy that pools by statement says to a transaction.
+fn is_protocol_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(DatabaseError::code).is_some_and(|code| code == "08P01")
 }

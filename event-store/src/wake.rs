@@ -1,10 +1,12 @@
 //! Wakes those who follow the log when there may be something new: events, or partitions to take.
 
+use std::convert::Infallible;
+use std::io;
 use std::time::Duration;
 
 use error_chain::error_chain;
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgNotification};
+use sqlx::{Executor, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +18,9 @@ const EVENTS: &str = "ordo_events";
 pub(crate) const LEASES: &str = "ordo_subscriptions";
 /// How long followers wait without a notification before they poll: a notification may be lost.
 const POLL: Duration = Duration::from_secs(1);
+/// How long nothing is heard until the connection is tried, and how long that may take. A database that is gone without a word, as when
+/// its host loses power, leaves behind a connection on which nothing comes any more.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Wakes those who follow the log in this process; clones share them.
 #[derive(Clone)]
@@ -71,20 +76,24 @@ impl SubscriptionWakeUps {
     pub(crate) async fn listen(self, pool: PgPool, stop: CancellationToken) {
         let forever = async {
             loop {
-                if let Err(error) = self.forward_notifications(&pool).await {
-                    tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
-                }
+                let Err(error) = self.forward_notifications(&pool, SILENCE).await;
+                tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
                 tokio::time::sleep(POLL).await;
             }
         };
         let _ = stop.run_until_cancelled(forever).await;
     }
 
-    async fn forward_notifications(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    async fn forward_notifications(&self, pool: &PgPool, silence: Duration) -> Result<Infallible, sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen_all([EVENTS, LEASES]).await?;
         loop {
-            let notification = listener.try_recv().await?;
+            let Ok(notification) = tokio::time::timeout(silence, listener.try_recv()).await else {
+                let answered = tokio::time::timeout(silence, listener.execute("select 1")).await;
+                answered.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))??;
+                continue;
+            };
+            let notification = notification?;
             let channel = notification.as_ref().map(PgNotification::channel);
             // None: the connection was lost and re-established; a notification may have been missed.
             if channel != Some(LEASES) {
@@ -122,5 +131,59 @@ impl WakeUpReceiver {
             }
         };
         let _ = tokio::time::timeout(POLL, either).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::copy_bidirectional;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    /// A database whose host is gone after that: nothing is said on its connections, and nobody closes them.
+    async fn silent_after(pool: &PgPool, silent: CancellationToken) -> PgPool {
+        let options = pool.connect_options();
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (mut server, silent) = (TcpStream::connect(&server).await.unwrap(), silent.clone());
+                tokio::spawn(async move {
+                    let passed = copy_bidirectional(&mut client, &mut server);
+                    if silent.run_until_cancelled(passed).await.is_none() {
+                        std::future::pending::<()>().await;
+                    }
+                });
+            }
+        });
+        PgPool::connect_lazy_with(options.as_ref().clone().host("127.0.0.1").port(port))
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_gone_without_a_word_is_noticed() {
+        let (database, silent) = (testkit::database().await, CancellationToken::new());
+        let pool = silent_after(database.pool(), silent.clone()).await;
+        let wake = SubscriptionWakeUps::default();
+        let mut changes = wake.events.subscribe();
+        let mut listening =
+            tokio::spawn(async move { wake.forward_notifications(&pool, Duration::from_millis(100)).await });
+
+        // Given: it hears, also after it has tried a quiet connection.
+        let notified = async {
+            while tokio::time::timeout(Duration::from_millis(500), changes.changed()).await.is_err() {
+                sqlx::query("select pg_notify($1, '')").bind(EVENTS).execute(database.pool()).await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), notified).await.unwrap();
+        assert!(!listening.is_finished());
+
+        // When
+        silent.cancel();
+
+        // Then
+        let ended = tokio::time::timeout(Duration::from_secs(20), &mut listening).await.unwrap().unwrap();
+        assert!(matches!(ended, Err(sqlx::Error::Io(_))), "{ended:?}");
     }
 }

@@ -35,6 +35,13 @@ async fn sessions_that_do_not_stay_are_refused() {
 }
 
 #[tokio::test]
+async fn a_standby_is_refused() {
+    let pool = where_instead("pg_is_in_recovery() returns boolean language sql as 'select true'").await;
+    let refused = check_sessions(&pool).await.unwrap_err();
+    assert!(matches!(refused, DatabaseSessionCheckError::Standby), "{refused}");
+}
+
+#[tokio::test]
 async fn locks_that_hold_nobody_up_are_refused() {
     let pool = where_instead("pg_try_advisory_xact_lock(bigint) returns boolean language sql as 'select true'").await;
     let refused = check_sessions(&pool).await.unwrap_err();
