@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 use error_chain::error_chain;
+use messaging::{DeadLetter, DeadLetterError, DeadLetterOrigin, DeadLetterQueue, DeadLetterScan};
 use problem::{Problem, ProblemType};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;

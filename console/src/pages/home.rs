@@ -151,12 +151,8 @@ impl Figures {
             in_time(mails),
             in_time(count_minutes(console, at))
         );
-        let failures = [
-            subscriptions.as_ref().err(),
-            sagas.as_ref().err(),
-            mails.as_ref().err(),
-            minutes.as_ref().err(),
-        ];
+        let failures =
+            [subscriptions.as_ref().err(), sagas.as_ref().err(), mails.as_ref().err(), minutes.as_ref().err()];
         let failures: Vec<_> = failures.into_iter().flatten().cloned().collect();
         if let [.., last] = &failures[..]
             && failures.len() == 4
