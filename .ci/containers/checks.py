@@ -152,7 +152,7 @@ def check_start(checks, stack, config):
 
 def check_load(checks, stack, config):
     orders = load.Orders(ORDERS, stack.token("shop"))
-    checks.check(f"{ORDERS} orders at once: each has its mail", orders.have_their_mails, 90)
+    checks.check(f"{ORDERS} orders at once: each has its mail", orders.have_their_mails, 120)
     figures(stack)
     # While messages could be seen again.
     check_confinement(checks, stack, config)
