@@ -7,7 +7,7 @@ use std::path::Path;
 
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, Message, SendMessageBatchRequestEntry};
 
-use crate::support::{bodies, create, delete, drain, folder, receive, send, start, url};
+use crate::support::{bodies, create, drain, folder, receive, send, start, url};
 
 #[tokio::test]
 async fn the_rest_of_a_write_that_broke_off_is_cut_off() {

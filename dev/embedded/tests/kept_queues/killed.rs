@@ -202,7 +202,7 @@ async fn dead_letters_stay_dead_letters() {
     let client = server.client.clone();
     let (queue, dead) = (url(&client, "mails.fifo").await, url(&client, "dead.fifo").await);
     let sources = client.list_dead_letter_source_queues().queue_url(&dead).send().await.unwrap();
-    assert_eq!(sources.queue_urls(), [queue.clone()]);
+    assert_eq!(sources.queue_urls(), std::slice::from_ref(&queue));
     assert!(receive(&client, &queue).await.is_empty());
     let letters = receive(&client, &dead).await;
     assert_eq!(letters[0].message_id(), Some(id.as_str()));

@@ -1,5 +1,5 @@
 //! Queues that are kept in a folder.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod journal;
 mod killed;
