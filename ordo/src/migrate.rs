@@ -26,6 +26,7 @@ pub(crate) struct MigrateArgs {
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
 pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Result<()> {
     let say = |text: &str| telemetry::say(text, settings);
+    let advise = |text: &str| telemetry::advise(text, settings);
     let pool = connections::database(settings).await?;
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     say("the schema is up to date")?;
@@ -37,20 +38,20 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
              their rights",
         )?;
         if let Some(user) = former_owner {
-            say(&format!(
+            advise(&format!(
                 "{user} is a member of ordo_owner now, so that processes that log in as {user} go on: when each has a user of its own, \
                  `revoke ordo_owner from {user}`"
             ))?;
         }
     }
     if roles::projector_may_create(&pool).await? {
-        say(
+        advise(
             "ordo_projector may create functions in the schema, which others might run: run `ordo migrate --roles` again, as the user \
              who ran it before; before Postgres 15 also `revoke create on schema public from public`",
         )?;
     }
     for read_model in to_build {
-        say(&to_be_built(read_model))?;
+        advise(&to_be_built(read_model))?;
     }
     if args.queues {
         let made = queues(&aws::sqs(&settings.aws).await, settings).await?;

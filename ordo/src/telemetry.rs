@@ -59,6 +59,15 @@ pub(crate) fn say(text: &str, settings: &Settings) -> io::Result<()> {
     output::line(text)
 }
 
+/// Says what somebody has to do, likewise.
+pub(crate) fn advise(text: &str, settings: &Settings) -> io::Result<()> {
+    if is_for_machines(settings) {
+        tracing::warn!("{text}");
+        return Ok(());
+    }
+    output::line(text)
+}
+
 /// Says where a server listens.
 pub(crate) fn listens(server: &'static str, address: SocketAddr, settings: &Settings) -> io::Result<()> {
     if is_for_machines(settings) {

@@ -106,11 +106,12 @@ impl Sqs {
 
     /// Ends all queues, long polls included, and then the endpoint.
     pub async fn stop(self) {
-        self.queues.shutdown_all().await;
-        self.server.stop().await;
+        // Before the queues are gone: whoever then makes one again is refused, and no change is acknowledged that is not kept.
         if let Some(kept) = self.kept {
             kept.close().await;
         }
+        self.queues.shutdown_all().await;
+        self.server.stop().await;
     }
 }
 

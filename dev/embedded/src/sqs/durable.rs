@@ -33,6 +33,7 @@ use rustack_sqs_model::input::{
     UntagQueueInput,
 };
 use rustack_sqs_model::operations::SqsOperation;
+use rustack_sqs_model::types::RedrivePolicy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, watch};
@@ -143,19 +144,20 @@ impl DurableQueues {
             }
             SqsOperation::DeleteMessage => {
                 let input: DeleteMessageInput = read(body)?;
-                let id = id_in(&input.receipt_handle);
+                let (queue, handle) = (name_in(&input.queue_url), input.receipt_handle.clone());
                 let output = emulator.delete_message(input).await?;
-                lines.extend(id.and_then(|id| live.delete(id)))?;
+                lines.extend(live.delete(&queue, &handle))?;
                 written(&output)
             }
             SqsOperation::DeleteMessageBatch => {
                 let input: DeleteMessageBatchInput = read(body)?;
+                let queue = name_in(&input.queue_url);
                 let handles: Vec<_> =
-                    input.entries.iter().map(|entry| (entry.id.clone(), id_in(&entry.receipt_handle))).collect();
+                    input.entries.iter().map(|entry| (entry.id.clone(), entry.receipt_handle.clone())).collect();
                 let output = emulator.delete_message_batch(input).await?;
                 let is_done = |id: &String| output.successful.iter().any(|done| done.id == *id);
-                let deleted = handles.into_iter().filter(|(entry, _)| is_done(entry)).filter_map(|(_, id)| id);
-                lines.extend(deleted.filter_map(|id| live.delete(id)))?;
+                let deleted = handles.iter().filter(|(entry, _)| is_done(entry));
+                lines.extend(deleted.filter_map(|(_, handle)| live.delete(&queue, handle)))?;
                 written(&output)
             }
             SqsOperation::PurgeQueue => {
@@ -181,6 +183,7 @@ impl DurableQueues {
             }
             SqsOperation::SetQueueAttributes => {
                 let input: SetQueueAttributesInput = read(body)?;
+                refuse_what_cannot_be_made(&input)?;
                 let queue = name_in(&input.queue_url);
                 let output = emulator.set_queue_attributes(input).await?;
                 lines.extend(self.defined(&queue, live).await?)?;
@@ -236,9 +239,10 @@ impl DurableQueues {
             let mut lines = JournalLines::default();
             lines.extend(output.messages.iter_mut().filter_map(|message| live.received(&queue, message)))?;
             if !lines.0.is_empty() {
-                live.appended(lines.0.len());
+                let kept = live.appended(lines.0.len());
                 // Nobody is told that it is in that queue, so nobody waits until it is on disk.
                 drop(self.journal.append(lines.0));
+                kept.into_iter().for_each(|kept| self.journal.compact(kept));
             }
         }
         written(&output)
@@ -327,6 +331,19 @@ fn refuse_if_full(live: &LiveMessages) -> Result<(), SqsError> {
     }
     let full = format!("the queues have {MOST_BYTES} bytes of messages, and take more when some were deleted");
     Err(SqsError::new(SqsErrorCode::OverLimit, full))
+}
+
+/// The emulator takes a change that it refuses in a new queue, and a start makes all queues anew.
+fn refuse_what_cannot_be_made(change: &SetQueueAttributesInput) -> Result<(), SqsError> {
+    let Some(policy) = change.attributes.get("RedrivePolicy").filter(|policy| !policy.is_empty()) else {
+        return Ok(());
+    };
+    let policy: RedrivePolicy = serde_json::from_str(policy)
+        .map_err(|error| SqsError::invalid_parameter_value(format!("RedrivePolicy can't be read: {error}")))?;
+    if policy.max_receive_count < 1 {
+        return Err(SqsError::invalid_parameter_value("maxReceiveCount of RedrivePolicy must be 1 or more"));
+    }
+    Ok(())
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, SqsError> {

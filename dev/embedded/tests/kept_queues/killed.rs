@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 
@@ -256,5 +257,39 @@ async fn who_sends_again_after_a_crash_sends_nothing_twice() {
     let queue = url(&client, "mails.fifo").await;
     assert_eq!(send(&client, &queue, "a", "once").await, id);
     assert_eq!(bodies(&drain(&client, &queue).await), ["once"]);
+    sqs.stop().await;
+}
+
+#[tokio::test]
+async fn a_delete_with_an_earlier_handle_takes_nothing_out_of_the_journal() {
+    let folder = folder();
+    let (sqs, client) = start(folder.path()).await.unwrap();
+    let queue = create(&client, "mails.fifo", &[]).await;
+    send(&client, &queue, "a", "one").await;
+    let earlier = receive(&client, &queue).await.remove(0);
+    let shown = client.change_message_visibility().queue_url(&queue).visibility_timeout(0);
+    shown.receipt_handle(earlier.receipt_handle().unwrap()).send().await.unwrap();
+    let later = receive(&client, &queue).await.remove(0);
+    assert_ne!(earlier.receipt_handle(), later.receipt_handle());
+    delete(&client, &queue, &earlier).await;
+    sqs.stop().await;
+
+    let (sqs, client) = start(folder.path()).await.unwrap();
+    assert_eq!(bodies(&drain(&client, &url(&client, "mails.fifo").await).await), ["one"]);
+    sqs.stop().await;
+}
+
+#[tokio::test]
+async fn an_attribute_that_no_new_queue_may_have_is_refused() {
+    let folder = folder();
+    let (sqs, client) = start(folder.path()).await.unwrap();
+    let queue = create(&client, "mails", &[]).await;
+    let policy = r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:mails-dlq","maxReceiveCount":"0"}"#;
+    let change = client.set_queue_attributes().queue_url(&queue).attributes(QueueAttributeName::RedrivePolicy, policy);
+    let refused = change.send().await.unwrap_err().into_service_error();
+    assert!(refused.message().is_some_and(|message| message.contains("maxReceiveCount")), "{refused:?}");
+    sqs.stop().await;
+    let (sqs, client) = start(folder.path()).await.unwrap();
+    url(&client, "mails").await;
     sqs.stop().await;
 }

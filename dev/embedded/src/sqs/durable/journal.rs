@@ -55,10 +55,20 @@ impl JournalFolder {
         }
     }
 
+    /// Where a shorter journal is written.
+    fn shorter(&self) -> PathBuf {
+        self.folder.join("queues.journal.new")
+    }
+
     /// Gives each record to `keep`, with the length of its line, and opens the file behind the last one. What a crash left of a write is
     /// cut off: nobody was told that it is done. Returns the file's size.
     pub(super) fn open(self, mut keep: impl FnMut(JournalRecord, usize)) -> Result<(Journal, u64), JournalError> {
         let failed = |source| JournalError::Io { path: self.journal.clone(), source };
+        // What a crash left of one.
+        match fs::remove_file(self.shorter()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
         let mut end = 0;
         if let Some(mut records) = JournalReader::open(&self.journal)? {
             while let Some(frame) = records.next_frame()? {
@@ -216,7 +226,7 @@ impl JournalWriter {
 
     /// While there is no new file in place of the old one, a failure leaves that, which grows on.
     fn compact(&mut self, kept: &Kept) -> io::Result<()> {
-        let new = self.folder.folder.join("queues.journal.new");
+        let new = self.folder.shorter();
         let made = self.write_kept(&new, kept).and_then(|file| fs::rename(&new, &self.folder.journal).map(|()| file));
         match made {
             Ok(file) => {
@@ -235,7 +245,7 @@ impl JournalWriter {
     fn write_kept(&self, new: &Path, kept: &Kept) -> io::Result<File> {
         let mut file = private().write(true).create(true).truncate(true).open(new)?;
         file.write_all(MAGIC)?;
-        let mut lines = Vec::new();
+        let (mut lines, mut written) = (Vec::new(), 0);
         for queue in &kept.queues {
             lines.extend(JournalRecord::Queue(queue.clone()).line()?);
         }
@@ -247,6 +257,7 @@ impl JournalWriter {
                 let Some(queue) = kept.messages.get(&sent.id) else { continue };
                 sent.queue = queue.to_string();
                 lines.extend(JournalRecord::Sent(sent).line()?);
+                written += 1;
             }
             if lines.len() >= WRITE_BYTES {
                 file.write_all(&frame(&lines)?)?;
@@ -255,6 +266,11 @@ impl JournalWriter {
         }
         if !lines.is_empty() {
             file.write_all(&frame(&lines)?)?;
+        }
+        // A frame whose checksum is wrong ends the reading, and all of them were acknowledged.
+        if written != kept.messages.len() {
+            let missing = format!("{} messages are in the queues, and {written} in the journal", kept.messages.len());
+            return Err(io::Error::other(missing));
         }
         file.sync_all()?;
         private().append(true).open(new)

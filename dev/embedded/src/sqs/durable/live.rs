@@ -6,11 +6,15 @@ use std::sync::Arc;
 use rustack_sqs_model::types::{Message, RedrivePolicy};
 use uuid::Uuid;
 
+use super::id_in;
 use super::journal::Kept;
 use super::record::{JournalRecord, QueueDefinition};
 
 /// A file that is smaller is not worth making it shorter.
 const WORTH_COMPACTING: u64 = 8 * 1024 * 1024;
+
+/// What the names of FIFO queues end with.
+const FIFO: &str = ".fifo";
 
 /// The queues and the messages that were not deleted.
 #[derive(Debug, Default)]
@@ -40,6 +44,8 @@ struct LiveMessage {
     bytes: u64,
     /// How often it was received from that queue.
     receives: u32,
+    /// The receipt handle that it was handed out with last: no other deletes it.
+    handle: Option<String>,
     /// What else is another now.
     again: Option<SentAgain>,
 }
@@ -94,7 +100,7 @@ impl LiveMessages {
     pub(super) fn add(&mut self, emulated: Uuid, id: Uuid, queue: &str, bytes: u64, again: Option<SentAgain>) {
         let queue = self.queues.get(queue).map_or_else(|| queue.into(), |queue| Arc::clone(&queue.name));
         self.bytes += bytes;
-        self.messages.insert(emulated, LiveMessage { id, queue, bytes, receives: 0, again });
+        self.messages.insert(emulated, LiveMessage { id, queue, bytes, receives: 0, handle: None, again });
     }
 
     /// The id that its sender was told for a message of the emulator. `None`: it is not there.
@@ -106,12 +112,14 @@ impl LiveMessages {
     pub(super) fn received(&mut self, queue: &str, message: &mut Message) -> Option<JournalRecord> {
         let emulated = message.message_id.as_deref().and_then(|id| Uuid::parse_str(id).ok())?;
         let live = self.messages.get_mut(&emulated)?;
-        let has_moved = *live.queue != *queue;
-        if has_moved {
-            live.queue = self.queues.get(queue).map_or_else(|| queue.into(), |queue| Arc::clone(&queue.name));
-            live.receives = 0;
+        // One that was deleted meanwhile is none that it could be in after a start.
+        let moved_to = self.queues.get(queue).filter(|_| *live.queue != *queue).map(|queue| Arc::clone(&queue.name));
+        let has_moved = moved_to.is_some();
+        if let Some(moved_to) = moved_to {
+            (live.queue, live.receives) = (moved_to, 0);
         }
         live.receives += 1;
+        live.handle.clone_from(&message.receipt_handle);
         if let Some(SentAgain { sent_at, deduplication_id }) = &live.again {
             message.message_id = Some(live.id.to_string());
             let mut set = |name: &str, value: String| {
@@ -123,8 +131,12 @@ impl LiveMessages {
         has_moved.then(|| JournalRecord::Moved { id: live.id, queue: queue.to_owned() })
     }
 
-    /// The message was deleted. `None`: it was before.
-    pub(super) fn delete(&mut self, emulated: Uuid) -> Option<JournalRecord> {
+    /// A message of the queue was deleted. `None`: it was before, or the emulator took no notice: the handle is an earlier one, or of
+    /// another queue.
+    pub(super) fn delete(&mut self, queue: &str, handle: &str) -> Option<JournalRecord> {
+        let emulated = id_in(handle)?;
+        let is_this = |it: &&LiveMessage| *it.queue == *queue && it.handle.as_deref() == Some(handle);
+        self.messages.get(&emulated).filter(is_this)?;
         let message = self.messages.remove(&emulated)?;
         self.bytes -= message.bytes;
         Some(JournalRecord::Deleted { id: message.id })
@@ -167,6 +179,10 @@ impl LiveMessages {
             return Vec::new();
         };
         let target = policy.dead_letter_target_arn.rsplit(':').next().unwrap_or_default();
+        // One of another kind gets none.
+        if target.ends_with(FIFO) != queue.ends_with(FIFO) {
+            return Vec::new();
+        }
         let Some(target) = self.queues.get(target).map(|queue| Arc::clone(&queue.name)) else { return Vec::new() };
         let most = u32::try_from(policy.max_receive_count).unwrap_or(u32::MAX);
         let gone = self.messages.values_mut().filter(|it| *it.queue == *queue && it.receives >= most);
@@ -178,6 +194,7 @@ impl LiveMessages {
     }
 
     /// So many bytes were appended to the file. What is left, if it is time to make the file shorter: more than half of it is dead.
+    #[must_use]
     pub(super) fn appended(&mut self, bytes: usize) -> Option<Kept> {
         self.file_bytes += bytes as u64;
         if self.file_bytes < WORTH_COMPACTING || self.file_bytes / 2 < self.bytes {
