@@ -83,7 +83,7 @@ def only_json(lines):
     strange = [line for line in lines if line and not is_object(line)]
     for line in strange[:3]:
         print(f"      {line[:150]}")
-    return not strange
+    return any(lines) and not strange
 
 
 def limited(stack, service, config):

@@ -1,8 +1,10 @@
 """What the kernel says of the processes of containers."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from stack import LISTENING
@@ -92,7 +94,13 @@ class Internet:
         serve = ["ip", "netns", "exec", "internet", sys.executable, "-m", "http.server", "--bind", self.ADDRESS, str(self.PORT)]
         quiet = {name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}
         self.server = subprocess.Popen(serve, cwd="/run", **quiet)
-        return ("internet", self.ADDRESS, self.PORT)
+        for _ in range(100):
+            try:
+                socket.create_connection((self.ADDRESS, self.PORT), timeout=1).close()
+                return ("internet", self.ADDRESS, self.PORT)
+            except OSError:
+                time.sleep(0.1)
+        raise RuntimeError("what stands for the Internet does not answer")
 
     def __exit__(self, *_):
         self.server.kill()

@@ -56,4 +56,7 @@ class Orders:
         def is_there():
             return any(times > 1 for times in self.mails().values())
 
-        return not until(is_there, self.ended + SEEN_AGAIN - time.monotonic(), pause=1)
+        until(is_there, self.ended + SEEN_AGAIN - time.monotonic(), pause=1)
+        # An inbox that does not answer, or has forgotten them, shows nothing.
+        found = self.mails()
+        return len(found) == self.count and set(found.values()) == {1}

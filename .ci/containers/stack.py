@@ -80,6 +80,8 @@ class Stack:
     def kill(self, service):
         """Ends the first process of a container, as the kernel would for want of memory, and waits until another one is healthy."""
         old = self.pid(service)
+        if not old:
+            raise RuntimeError(f"{service} does not run")
         os.kill(old, 9)
         return until(lambda: self.pid(service) not in (0, old)) and until(lambda: self.healthy(service))
 

@@ -6,5 +6,6 @@ import sys
 
 def run(script, *arguments):
     """The script's exit code. `sh` is its init: it buries the processes whose parents were killed."""
-    own = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    # `--kill-child` ends them when `unshare` ends, which ends with this process.
+    own = ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     return subprocess.run([*own, "sh", "-c", '"$@"; exit $?', "sh", sys.executable, script, "--inside", *arguments]).returncode
