@@ -148,6 +148,13 @@ pub(crate) struct EndToEnd {
     /// How long to wait for the last mail
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Run each role in a process of its own, and say what an order costs in each of them
+    #[arg(long, conflicts_with = "api")]
+    pub(crate) apart: bool,
+    /// An empty database to run on [default: one of its own]. Where pg_stat_statements is loaded, `--apart` says how long
+    /// Postgres takes for each table
+    #[arg(long, value_name = "URL", conflicts_with = "api")]
+    pub(crate) database: Option<String>,
 }
 
 #[derive(Debug, Clone, Args)]

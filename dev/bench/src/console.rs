@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &Console, ordo: &Ordo) -> anyhow::Result<()> {
     let progress = Progress::start();
     let shop = LargeShop::make(args, ordo, &progress).await?;
     progress.say("starting a platform on them");
-    let server = ordo.up_on(&shop.database.url).await?;
+    let server = ordo.up_on(&shop.database.url, "all").await?;
     progress.say("making dead letters");
     dead_letters::send(&server.url("sqs"), args.dead_letters).await?;
     progress.say("waiting until the sagas are stuck");

@@ -4,6 +4,7 @@
 //! process's: both must be on one machine.
 
 mod arrivals;
+mod parts;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use crate::progress::Progress;
 use crate::server::Server;
 use crate::table::{known, millis};
 use arrivals::Arrivals;
+use parts::{CostOfAnOrder, Parts, Taken};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -78,6 +80,9 @@ struct Run {
     /// Processor time for each order, until the last mail had come.
     process_micros: Option<f64>,
     postgres_micros: Option<f64>,
+    /// With `--apart`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_of_an_order: Option<CostOfAnOrder>,
 }
 
 /// Where orders are posted and mails arrive.
@@ -85,27 +90,35 @@ struct Platform {
     client: ApiClient,
     api: String,
     inbox: String,
-    /// The platform, if this benchmark started it.
+    /// The platform, if this benchmark started it as one process.
     pid: Option<u32>,
+    /// The platform, if its roles run apart.
+    parts: Option<Parts>,
 }
 
 /// Measures, and prints the figures.
 pub(crate) async fn run(args: &EndToEnd, ordo: &Ordo) -> anyhow::Result<()> {
     let progress = Progress::start();
     progress.say("starting");
-    let server = match &args.api {
-        Some(_) => None,
-        None => Some(ordo.up("all").await?),
-    };
-    let url = |given: &Option<String>, what: &str| {
-        let url = given.clone().or_else(|| server.as_ref().map(|server| server.url(what))).unwrap_or_default();
-        url.trim_end_matches('/').to_owned()
+    let (mut server, mut parts) = (None, None);
+    let (api, inbox) = match (&args.api, &args.database) {
+        (Some(api), _) => (api.clone(), args.inbox.clone().unwrap_or_default()),
+        (None, database) if args.apart => parts.insert(Parts::start(ordo, database.as_deref()).await?).addresses(),
+        (None, database) => {
+            let all = match database {
+                Some(database) => ordo.up_on(database, "all").await?,
+                None => ordo.up("all").await?,
+            };
+            let all = server.insert(all);
+            (all.url("api"), all.url("inbox"))
+        }
     };
     let platform = Platform {
         client: ApiClient::new(PATIENCE),
-        api: url(&args.api, "api"),
-        inbox: url(&args.inbox, "inbox"),
+        api: api.trim_end_matches('/').to_owned(),
+        inbox: inbox.trim_end_matches('/').to_owned(),
         pid: server.as_ref().map(Server::pid),
+        parts,
     };
     let mut runs = Vec::new();
     for nth in 1..=args.measuring.runs {
@@ -113,6 +126,7 @@ pub(crate) async fn run(args: &EndToEnd, ordo: &Ordo) -> anyhow::Result<()> {
         runs.push(platform.measure(args).await?);
     }
     progress.end();
+    drop(platform);
     drop(server);
     let figures = Figures::of(args.rate, runs);
     if args.measuring.json {
@@ -154,6 +168,7 @@ fn lines(figures: &Figures) -> Vec<String> {
             known(postgres)
         ));
     }
+    lines.extend(runs.iter().filter_map(|run| run.cost_of_an_order.as_ref()).flat_map(CostOfAnOrder::lines));
     lines
 }
 
@@ -164,6 +179,7 @@ impl Platform {
         let prefix = orders.prefix().to_owned();
         let mut seen = self.accepted_so_far().await?;
         let before = self.processor_time();
+        let parts_before = self.parts_taken().await?;
         let load = Load {
             address,
             requests: orders,
@@ -192,6 +208,7 @@ impl Platform {
             seen = self.look(seen, &mut arrivals).await?;
         }
         let taken = self.processor_time();
+        let parts_taken = self.parts_taken().await?;
         // Mails that are sent twice arrive in this time.
         tokio::time::sleep(LOOK).await;
         self.look(seen, &mut arrivals).await?;
@@ -205,7 +222,15 @@ impl Platform {
         );
         ensure!(arrivals.doubled == 0, "{} mails came twice", arrivals.doubled);
         ensure!(tally.accepted_in_all > 0, "no order was accepted: {}", reason(&tally));
-        Ok(Run::of(&tally, &arrivals, before, taken))
+        let cost = parts_taken.zip(parts_before).map(|(after, before)| after.each(&before, tally.accepted_in_all));
+        Ok(Run { cost_of_an_order: cost, ..Run::of(&tally, &arrivals, before, taken) })
+    }
+
+    async fn parts_taken(&self) -> anyhow::Result<Option<Taken>> {
+        match &self.parts {
+            Some(parts) => Ok(Some(parts.taken(&self.client).await?)),
+            None => Ok(None),
+        }
     }
 
     /// How many mails the inbox has taken since it was started.
@@ -294,6 +319,7 @@ impl Run {
             latencies: Latencies::of(&arrivals.latencies),
             process_micros: each(process, process_then),
             postgres_micros: each(postgres, postgres_then),
+            cost_of_an_order: None,
         }
     }
 }

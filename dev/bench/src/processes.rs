@@ -25,6 +25,11 @@ pub(crate) fn processor_of_descendants(ancestor: u32) -> Option<Duration> {
     (family.len() > 1).then(|| ticks(sum))
 }
 
+/// The server whose data is in this folder, by the file that it keeps there.
+pub(crate) fn of_lock_file(data_directory: &str) -> Option<u32> {
+    fs::read_to_string(format!("{data_directory}/postmaster.pid")).ok()?.lines().next()?.trim().parse().ok()
+}
+
 /// The most memory a process has had since [`forget_peak`], in bytes.
 pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -71,16 +71,30 @@ impl Ordo {
         Ok(server)
     }
 
-    /// The same with all roles on a database that is there already. The queues are its own, so what is in them ends with it.
-    pub(crate) async fn up_on(&self, database: &str) -> anyhow::Result<Server> {
-        let variables = [("ORDO_ROLES", "all"), ("DATABASE_URL", database), TOKEN_SECRET];
-        Server::start(self.found()?, &UP, &variables).await
+    /// The same on a database that is there already. The queues are its own, so what is in them ends with it.
+    pub(crate) async fn up_on(&self, database: &str, roles: &str) -> anyhow::Result<Server> {
+        let variables = [("ORDO_ROLES", roles), ("DATABASE_URL", database), TOKEN_SECRET];
+        let mut server = Server::start(self.found()?, &UP, &variables).await?;
+        server.read_database_url()?;
+        Ok(server)
     }
 
     /// Starts `ordo serve` with these roles on a database.
     pub(crate) async fn serve(&self, roles: &str, database: &str) -> anyhow::Result<Server> {
+        self.serve_with(roles, database, &[]).await
+    }
+
+    /// The same with further settings.
+    pub(crate) async fn serve_with(
+        &self,
+        roles: &str,
+        database: &str,
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Server> {
         let line = ["serve", "--leashed", "--json", "--allow-anonymous", "--roles", roles, "--listen", "127.0.0.1:0"];
-        Server::start(self.found()?, &line, &[("DATABASE_URL", database), ("ORDO_PAYMENT_PROVIDER", "sandbox")]).await
+        let own = [("DATABASE_URL", database), ("ORDO_PAYMENT_PROVIDER", "sandbox")];
+        let variables: Vec<_> = own.into_iter().chain(variables.iter().copied()).collect();
+        Server::start(self.found()?, &line, &variables).await
     }
 
     /// Creates the schema in a database.

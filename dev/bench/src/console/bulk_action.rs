@@ -87,7 +87,7 @@ pub(super) async fn measure(
     ensure!(before.done < args.stuck, "it has ended before its process is restarted: give it a lower rate");
     let down = Instant::now();
     tokio::task::spawn_blocking(move || drop(server)).await?;
-    let server = ordo.up_on(&shop.database.url).await?;
+    let server = ordo.up_on(&shop.database.url, "all").await?;
     let away = down.elapsed();
     let operator = Operator::at(&server, shop);
     let ended = operator.until(&id, Progress::has_ended).await?;
