@@ -132,12 +132,16 @@ impl EventStore {
         mut budget: Budget,
     ) -> Result<HashMap<String, Vec<StoredEvent>>, sqlx::Error> {
         // The statement counts payloads as they are stored, perhaps compressed. So it only cuts off what would be read in vain; the
-        // budget itself is kept below.
+        // budget itself is kept below. Each stream is looked up by itself: of a log that was not analyzed yet, the planner would
+        // rather read all.
         let query = format!(
             "select {COLUMNS} from (
-                select {COLUMNS}, sum({STORED_BYTES}) over (
+                select e.*, sum({STORED_BYTES}) over (
                            order by aggregate_id groups between unbounded preceding and 1 preceding) as before
-                  from events where aggregate_type = $1 and aggregate_id = any($2)) as e
+                  from (select distinct id from unnest($2::text[]) as id) as wanted
+                 cross join lateral (
+                    select {COLUMNS} from events where aggregate_type = $1 and aggregate_id = wanted.id order by sequence
+                    offset 0) as e) as e
               where coalesce(before, 0) <= $3 order by aggregate_id, sequence"
         );
         let query = sqlx::query(&query).bind(A::TYPE).bind(stream_ids).bind(bytes(budget));
