@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use cqrs_es::Aggregate;
@@ -58,6 +59,11 @@ impl Subscriber for OrderNumberer {
     /// Orders that were there before get no numbers.
     async fn begins_after(&mut self, transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
         last_position(transaction).await
+    }
+
+    /// Customers wait for it.
+    fn gathers_for(&self) -> Duration {
+        Duration::from_millis(10)
     }
 
     async fn handle(&mut self, events: &[StoredEvent], _transaction: &mut PgConnection) -> Result<(), SubscriberError> {

@@ -8,6 +8,7 @@
 mod batch;
 mod error;
 mod exclusive_lease;
+mod gather;
 mod leases;
 pub mod operations;
 mod parking;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::batch::FetchedBatch;
 pub use self::error::SubscriberError;
 pub use self::exclusive_lease::ExclusiveLease;
+use self::gather::EventRate;
 use self::leases::HeldPartitions;
 pub use self::partitions::{PARTITIONS, partition_of};
 use self::progress::ReachedPositions;
@@ -38,13 +40,12 @@ use crate::event::{EventDecodeError, StoredEvent};
 use crate::wake::WakeUpReceiver;
 
 /// The most events in one batch: enough to pay for its commit, few enough to be seen soon. Its bytes are bounded, too.
-const BATCH: usize = 500;
+const BATCH: usize = 1_000;
 /// The first batch of a copy is small: the copy before it may have died because it read too much.
-const FIRST_BATCH: usize = BATCH / 2;
-/// After a batch of so many events the next one is given a moment to grow, because the cost of a batch hardly depends on its size. At
-/// lower rates nothing waits.
-const BUSY: usize = 32;
-const GATHER: Duration = Duration::from_millis(5);
+const FIRST_BATCH: usize = BATCH / 4;
+/// Begins the transaction of a batch. Its commit need not be on disk before the next batch begins: what a subscriber writes there is
+/// made from the log, and a crash of the database that loses it loses the checkpoint with it. So it is only made again.
+const BEGIN_DERIVED: &str = "begin; set local synchronous_commit to off";
 /// How long a failing subscriber waits before it tries again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long giving partitions back may take; after that their leases run out.
@@ -74,6 +75,11 @@ pub trait Subscriber: Send {
         None
     }
 
+    /// How long events may gather before its next batch while many come. Whoever waits for a position ends that.
+    fn gathers_for(&self) -> Duration {
+        Duration::from_millis(50)
+    }
+
     /// The position after which a subscription begins that has no checkpoints yet; without this it begins with the first event. It is
     /// asked in the transaction that makes the checkpoints.
     async fn begins_after(&mut self, _transaction: &mut PgConnection) -> Result<i64, sqlx::Error> {
@@ -81,8 +87,9 @@ pub trait Subscriber: Send {
     }
 
     /// Handles the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What it
-    /// writes through the transaction commits together with the checkpoint; any other effect may happen again after a crash or an
-    /// error. The error says what becomes of the events.
+    /// writes through the transaction commits together with the checkpoint, and a crash of the database may lose both; any other effect
+    /// may happen again after a crash or an error. So it writes there only what it can make again from the events. The error says what
+    /// becomes of the events.
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError>;
 }
 
@@ -168,6 +175,7 @@ enum SubscriptionStepError {
 impl<S: Subscriber> SubscriberCopy<'_, S> {
     async fn follow(&mut self, stop: &CancellationToken) {
         let mut wake = self.store.wake.receiver();
+        let mut rate = EventRate::new();
         let mut backoff = BACKOFF.0;
         while !stop.is_cancelled() {
             wake.mark_seen();
@@ -177,8 +185,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
             let wait = match step {
                 Ok(SubscriptionStep::Handled { read, more }) => {
                     backoff = BACKOFF.0;
-                    if read >= BUSY && !more {
-                        let _ = stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+                    let pause = rate.pause(read, self.subscriber.gathers_for(), tokio::time::Instant::now());
+                    if !more && !pause.is_zero() {
+                        let gathered = tokio::time::timeout(pause, self.known.wanted());
+                        let _ = stop.run_until_cancelled(gathered).await;
                     }
                     continue;
                 }
@@ -234,6 +244,8 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     fn reset(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
         self.leases.invalidate();
+        // The database may have lost what it committed last.
+        self.known.forget();
     }
 
     /// Whether another try comes without a pause; makes the next batch smaller where that may help.
@@ -309,7 +321,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Handles all events of a batch in one transaction.
     async fn handle(&mut self, batch: &FetchedBatch) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
-        let mut transaction = connection.begin().await?;
+        let mut transaction = connection.begin_with(BEGIN_DERIVED).await?;
         if !batch.events.is_empty() {
             let handled = parking::attempt(&mut self.subscriber, &batch.events, &mut transaction);
             let source = tokio::select! {

@@ -72,11 +72,13 @@ impl SubscriptionWakeUps {
         WakeUpReceiver { events: self.events.subscribe(), leases: self.leases.subscribe() }
     }
 
-    /// Forwards the database's notifications to this process's followers, until told to stop.
-    pub(crate) async fn listen(self, pool: PgPool, stop: CancellationToken) {
+    /// Forwards the database's notifications to this process's followers, until told to stop. `lost` is called when the connection
+    /// was lost: the database may have crashed, and have lost what was not on disk yet.
+    pub(crate) async fn listen(self, pool: PgPool, lost: impl Fn() + Send + Sync, stop: CancellationToken) {
         let forever = async {
             loop {
-                let Err(error) = self.forward_notifications(&pool, SILENCE).await;
+                let Err(error) = self.forward_notifications(&pool, SILENCE, &lost).await;
+                lost();
                 tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
                 tokio::time::sleep(POLL).await;
             }
@@ -84,7 +86,12 @@ impl SubscriptionWakeUps {
         let _ = stop.run_until_cancelled(forever).await;
     }
 
-    async fn forward_notifications(&self, pool: &PgPool, silence: Duration) -> Result<Infallible, sqlx::Error> {
+    async fn forward_notifications(
+        &self,
+        pool: &PgPool,
+        silence: Duration,
+        lost: &(impl Fn() + Sync),
+    ) -> Result<Infallible, sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen_all([EVENTS, LEASES]).await?;
         loop {
@@ -96,6 +103,9 @@ impl SubscriptionWakeUps {
             let notification = notification?;
             let channel = notification.as_ref().map(PgNotification::channel);
             // None: the connection was lost and re-established; a notification may have been missed.
+            if channel.is_none() {
+                lost();
+            }
             if channel != Some(LEASES) {
                 self.wake();
             }
@@ -168,7 +178,7 @@ mod tests {
         let wake = SubscriptionWakeUps::default();
         let mut changes = wake.events.subscribe();
         let mut listening =
-            tokio::spawn(async move { wake.forward_notifications(&pool, Duration::from_millis(100)).await });
+            tokio::spawn(async move { wake.forward_notifications(&pool, Duration::from_millis(100), &|| ()).await });
 
         // Given: it hears, also after it has tried a quiet connection.
         let notified = async {

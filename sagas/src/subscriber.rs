@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::order::Order;
@@ -42,6 +43,11 @@ impl Subscriber for SagaSubscriber {
 
     fn follows(&self) -> Option<&'static str> {
         Some(<Order as cqrs_es::Aggregate>::TYPE)
+    }
+
+    /// Customers wait for it.
+    fn gathers_for(&self) -> Duration {
+        Duration::from_millis(10)
     }
 
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError> {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::{PgPool, Row};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::PARTITIONS;
@@ -44,6 +44,8 @@ struct LogEnd {
 #[derive(Default)]
 pub(super) struct ReachedPositions {
     positions: watch::Sender<PartitionPositions>,
+    /// Told when somebody waits for a position.
+    wanted: Notify,
     /// Held by the request that polls the database for all that wait.
     polling: tokio::sync::Mutex<PollSchedule>,
 }
@@ -83,6 +85,13 @@ impl SubscriptionPositionCache {
         }
     }
 
+    /// Forgets how far subscriptions have come: the database may have crashed, and lost what it committed last.
+    pub(crate) fn forget_positions(&self) {
+        for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            known.forget();
+        }
+    }
+
     /// Notes the end of the log that a query found, which began when `before` was known.
     fn found(&self, position: i64, before: i64) {
         if position >= before {
@@ -90,9 +99,7 @@ impl SubscriptionPositionCache {
         }
         *self.end() = LogEnd { position, seen: Some(Instant::now()) };
         // The log lost its end, so the positions of subscriptions are not reliable either.
-        for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            known.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
-        }
+        self.forget_positions();
     }
 
     fn end(&self) -> MutexGuard<'_, LogEnd> {
@@ -124,6 +131,16 @@ impl ReachedPositions {
                 positions.reached[held.partition] = held.position;
             }
         });
+    }
+
+    /// Waits until somebody waits for a position, or has since this was waited for last.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Forgets the positions: the database may have lost them.
+    pub(super) fn forget(&self) {
+        self.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
     }
 
     /// Reads the positions from the database, and says whether any has moved.
@@ -168,6 +185,7 @@ impl EventStore {
                 }
                 now.held == PARTITIONS
             };
+            known.wanted.notify_one();
             tokio::select! {
                 biased;
                 // The sender lives in `known`.

@@ -62,7 +62,7 @@ async fn crash_and_look() {
 }
 
 /// What `pg_ctl stop -m immediate` does: SIGQUIT to the postmaster.
-fn stop_immediately(data_dir: &Path) {
+pub(crate) fn stop_immediately(data_dir: &Path) {
     let file = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).unwrap();
     let pid = file.lines().next().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::QUIT).unwrap();

@@ -1,4 +1,5 @@
-//! `ordo up` killed again and again while orders come in. The queues lose their messages each time; the orders must not notice.
+//! `ordo up` killed again and again while orders come in, or its database crashed. The queues lose their messages each time; the orders
+//! must not notice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,7 +15,10 @@ use rand::{Rng, SeedableRng};
 use testkit::demo_order;
 use tokio::sync::watch;
 
-use crate::support::{Client, LogSummary, NoAnswer, Ordo, folder, log_summary, mails_by_order, settled, until_mailed};
+use crate::database_crashes::stop_immediately;
+use crate::support::{
+    Client, LogSummary, NoAnswer, Ordo, at_rest, folder, log_summary, mails_by_order, settled, until_mailed,
+};
 
 const ORDERS: usize = 500;
 const KILLS: usize = 10;
@@ -30,15 +34,29 @@ const IN_WORK: Duration = Duration::from_secs(2);
 /// Far above what it takes: a test that hangs is to fail.
 const BOUND: Duration = Duration::from_secs(120);
 
+/// What dies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    /// The platform, as `kill -9` ends it.
+    Platform,
+    /// Its database, as `pg_ctl stop -m immediate` ends it: commits that did not wait for the disk may be lost.
+    Database,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_order_is_lost_however_often_the_platform_is_killed() {
+    tokio::time::timeout(BOUND, kill_and_look(Victim::Platform)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_order_is_lost_or_told_of_twice_however_often_the_database_crashes() {
+    tokio::time::timeout(BOUND, kill_and_look(Victim::Database)).await.unwrap();
+}
+
+async fn kill_and_look(victim: Victim) {
     // Another seed makes other moments: ORDO_TEST_SEED=7.
     let seed = std::env::var("ORDO_TEST_SEED").map_or(3, |seed| seed.parse().unwrap());
     println!("seed {seed}");
-    tokio::time::timeout(BOUND, kill_and_look(seed)).await.unwrap();
-}
-
-async fn kill_and_look(seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let (data_dir, inbox) = (folder(), testkit::inbox().await);
     let inbox_url = inbox.url();
@@ -60,9 +78,17 @@ async fn kill_and_look(seed: u64) {
     let (mut kills, mut posted) = (Vec::new(), 0);
     for _ in 0..KILLS {
         tokio::time::sleep(Duration::from_millis(random.random_range(LIFE))).await;
-        ordo.kill().await;
+        let from = Utc::now() - IN_WORK;
+        match victim {
+            Victim::Platform => ordo.kill().await,
+            Victim::Database => {
+                stop_immediately(data_dir.path());
+                // The platform ends with its database. Until then it may hand over mails that it has claimed.
+                ordo.ended(Duration::from_secs(20)).await.unwrap();
+            }
+        }
         // A mail that was on its way is taken a moment later.
-        kills.push(Utc::now() + Duration::from_millis(100));
+        kills.push(from..Utc::now() + Duration::from_millis(100));
         posted = posts.next.load(Ordering::Relaxed).min(ORDERS);
         ordo = Ordo::up_on(data_dir.path(), &settings).await;
         api.send_replace(ordo.api.clone());
@@ -86,11 +112,13 @@ async fn kill_and_look(seed: u64) {
     println!("{ORDERS} orders acknowledged, {posted} of them posted by the last of {KILLS} kills");
     println!("{unknown} posts with an unknown outcome, {sent} mails, {duplicates} of them duplicates");
     assert_eq!(mails_by_order(&mails).len(), ORDERS);
+    let verified = at_rest(&ordo.database, ORDERS, BOUND).await;
+    assert_eq!(verified["ok"], true, "{verified}");
     assert_only_kills_made_duplicates(&mails, &kills);
 }
 
 /// The one window there is: the mail service had accepted the mail, and the kill came before that was recorded.
-fn assert_only_kills_made_duplicates(mails: &[Arc<Message>], kills: &[DateTime<Utc>]) {
+fn assert_only_kills_made_duplicates(mails: &[Arc<Message>], kills: &[Range<DateTime<Utc>>]) {
     let mut by_id: BTreeMap<&str, Vec<DateTime<Utc>>> = BTreeMap::new();
     // Oldest first.
     for mail in mails.iter().rev() {
@@ -99,7 +127,7 @@ fn assert_only_kills_made_duplicates(mails: &[Arc<Message>], kills: &[DateTime<U
     let mut caused = vec![0_usize; kills.len()];
     for (id, times) in by_id {
         for pair in times.windows(2) {
-            let cause = kills.iter().position(|kill| (*kill - IN_WORK..=*kill).contains(&pair[0]) && *kill <= pair[1]);
+            let cause = kills.iter().position(|kill| kill.contains(&pair[0]) && kill.start <= pair[1]);
             let Some(kill) = cause else { panic!("mail {id} went out twice for no kill: {pair:?} {kills:?}") };
             caused[kill] += 1;
         }
