@@ -89,8 +89,7 @@ impl EventStore {
         let listeners = (wake.clone(), progress.clone());
         let appender =
             append::AppendQueue::start(pool.clone(), append, metrics.clone(), listeners, &tasks, stop.clone());
-        let known = progress.clone();
-        tasks.spawn(wake.clone().listen(pool.clone(), move || known.forget_positions(), stop.clone()));
+        tasks.spawn(wake.clone().listen(pool.clone(), progress.clone(), stop.clone()));
         tasks.spawn(idempotency::prune_regularly(pool.clone(), stop.clone()));
         let refused = subscription::refused::RefusedSubscriptions::default();
         Self { pool, appender, metrics, wake, subscriptions, progress, refused, tasks, stop }

@@ -8,7 +8,7 @@
 mod batch;
 mod error;
 mod exclusive_lease;
-mod gather;
+mod gathering;
 mod leases;
 pub mod operations;
 mod parking;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use self::batch::FetchedBatch;
 pub use self::error::SubscriberError;
 pub use self::exclusive_lease::ExclusiveLease;
-use self::gather::EventRate;
+use self::gathering::EventRate;
 use self::leases::HeldPartitions;
 pub use self::partitions::{PARTITIONS, partition_of};
 use self::progress::ReachedPositions;
@@ -43,9 +43,9 @@ use crate::wake::WakeUpReceiver;
 const BATCH: usize = 1_000;
 /// The first batch of a copy is small: the copy before it may have died because it read too much.
 const FIRST_BATCH: usize = BATCH / 4;
-/// Begins the transaction of a batch. Its commit need not be on disk before the next batch begins: what a subscriber writes there is
-/// made from the log, and a crash of the database that loses it loses the checkpoint with it. So it is only made again.
-const BEGIN_DERIVED: &str = "begin; set local synchronous_commit to off";
+/// Begins the transaction of a batch. Nobody waits until its commit is on disk: a crash of the database that loses it loses the checkpoint
+/// with it, so the batch is handled again. It loses the end of what was committed only, and nothing whose commit was waited for.
+const BEGIN_BATCH: &str = "begin; set local synchronous_commit = off";
 /// How long a failing subscriber waits before it tries again, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How long giving partitions back may take; after that their leases run out.
@@ -75,7 +75,7 @@ pub trait Subscriber: Send {
         None
     }
 
-    /// How long events may gather before its next batch while many come. Whoever waits for a position ends that.
+    /// How long events may gather before its next batch while many come. A request that waits for its position ends that.
     fn gathers_for(&self) -> Duration {
         Duration::from_millis(50)
     }
@@ -87,9 +87,9 @@ pub trait Subscriber: Send {
     }
 
     /// Handles the next events of its partitions, in order within each stream. Copies handle other streams at the same time. What it
-    /// writes through the transaction commits together with the checkpoint, and a crash of the database may lose both; any other effect
-    /// may happen again after a crash or an error. So it writes there only what it can make again from the events. The error says what
-    /// becomes of the events.
+    /// writes through the transaction commits together with the checkpoint; any other effect may happen again after a crash or an
+    /// error. A crash of the database may lose both, also after the commit: so only what follows from the events is written there. The
+    /// error says what becomes of the events.
     async fn handle(&mut self, events: &[StoredEvent], transaction: &mut PgConnection) -> Result<(), SubscriberError>;
 }
 
@@ -124,6 +124,7 @@ impl EventStore {
         let mut copy = SubscriberCopy {
             leases: HeldPartitions::new(subscriber.name(), self.subscriptions.lease),
             known: self.progress.of(subscriber.name()),
+            forgotten: 0,
             store: self,
             subscriber,
             connection: None,
@@ -141,6 +142,8 @@ struct SubscriberCopy<'a, S> {
     leases: HeldPartitions,
     /// The positions for those who wait for this subscription.
     known: Arc<ReachedPositions>,
+    /// How often all positions had been forgotten when this copy read its own.
+    forgotten: u64,
     /// Kept between batches, and replaced after an error.
     connection: Option<PoolConnection<Postgres>>,
     /// How many events to read at once.
@@ -175,8 +178,7 @@ enum SubscriptionStepError {
 impl<S: Subscriber> SubscriberCopy<'_, S> {
     async fn follow(&mut self, stop: &CancellationToken) {
         let mut wake = self.store.wake.receiver();
-        let mut rate = EventRate::new();
-        let mut backoff = BACKOFF.0;
+        let (mut rate, mut backoff) = (EventRate::default(), BACKOFF.0);
         while !stop.is_cancelled() {
             wake.mark_seen();
             let step = with_transaction_timeout(stop, self.step(&mut wake)).await;
@@ -187,7 +189,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
                     backoff = BACKOFF.0;
                     let pause = rate.pause(read, self.subscriber.gathers_for(), tokio::time::Instant::now());
                     if !more && !pause.is_zero() {
-                        let gathered = tokio::time::timeout(pause, self.known.wanted());
+                        let gathered = tokio::time::timeout(pause, self.known.awaited());
                         let _ = stop.run_until_cancelled(gathered).await;
                     }
                     continue;
@@ -240,11 +242,10 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     /// The state after a failed batch is unknown, so the leases are renewed over a new connection. The old one must not be used: a copy
-    /// that takes partitions over may end its session.
+    /// that takes partitions over may end its session. What was published is forgotten, as the database may have crashed.
     fn reset(&mut self) {
         drop(self.connection.take().map(PoolConnection::detach));
         self.leases.invalidate();
-        // The database may have lost what it committed last.
         self.known.forget();
     }
 
@@ -273,7 +274,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     }
 
     async fn step(&mut self, wake: &mut WakeUpReceiver) -> Result<SubscriptionStep, SubscriptionStepError> {
-        let asked = wake.leases_changed();
+        let asked = wake.leases_changed() || self.forgotten != self.known.forgotten();
         if asked || self.leases.due() <= tokio::time::Instant::now() {
             self.rebalance().await?;
         }
@@ -297,8 +298,9 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Renews and rebalances the leases, and does what operators asked for.
     async fn rebalance(&mut self) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
+        self.forgotten = self.known.forgotten();
         self.leases.rebalance(connection, &mut self.subscriber).await?;
-        self.known.publish(&self.leases.held);
+        self.known.publish(&self.leases.held, self.forgotten);
         self.retry_requested().await
     }
 
@@ -321,7 +323,7 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
     /// Handles all events of a batch in one transaction.
     async fn handle(&mut self, batch: &FetchedBatch) -> Result<(), SubscriptionStepError> {
         let connection = connection(&mut self.connection, self.store).await?;
-        let mut transaction = connection.begin_with(BEGIN_DERIVED).await?;
+        let mut transaction = connection.begin_with(BEGIN_BATCH).await?;
         if !batch.events.is_empty() {
             let handled = parking::attempt(&mut self.subscriber, &batch.events, &mut transaction);
             let source = tokio::select! {
@@ -349,12 +351,12 @@ impl<S: Subscriber> SubscriberCopy<'_, S> {
         for held in &mut self.leases.held {
             held.position = held.position.max(end);
         }
-        self.known.publish(&self.leases.held);
+        self.known.publish(&self.leases.held, self.forgotten);
     }
 
     /// Gives the partitions back, so that another copy can take them at once.
     async fn leave(mut self) {
-        self.known.publish(&[]);
+        self.known.publish(&[], self.forgotten);
         let give_back = async {
             let connection = connection(&mut self.connection, self.store).await?;
             self.leases.release(connection).await

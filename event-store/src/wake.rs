@@ -1,16 +1,16 @@
 //! Wakes those who follow the log when there may be something new: events, or partitions to take.
 
-use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
 use error_chain::error_chain;
-use sqlx::postgres::{PgListener, PgNotification};
+use sqlx::postgres::PgListener;
 use sqlx::{Executor, PgPool};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::EventStore;
+use crate::subscription::progress::SubscriptionPositionCache;
 
 /// The channel that the events table's trigger notifies.
 const EVENTS: &str = "ordo_events";
@@ -72,45 +72,49 @@ impl SubscriptionWakeUps {
         WakeUpReceiver { events: self.events.subscribe(), leases: self.leases.subscribe() }
     }
 
-    /// Forwards the database's notifications to this process's followers, until told to stop. `lost` is called when the connection
-    /// was lost: the database may have crashed, and have lost what was not on disk yet.
-    pub(crate) async fn listen(self, pool: PgPool, lost: impl Fn() + Send + Sync, stop: CancellationToken) {
+    /// Forwards the database's notifications to this process's followers, until told to stop. When the connection is lost, the database may
+    /// have crashed, and what is known of positions is forgotten.
+    pub(crate) async fn listen(self, pool: PgPool, known: SubscriptionPositionCache, stop: CancellationToken) {
         let forever = async {
             loop {
-                let Err(error) = self.forward_notifications(&pool, SILENCE, &lost).await;
-                lost();
-                tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
-                tokio::time::sleep(POLL).await;
+                let ended = self.forward_notifications(&pool, &known, SILENCE).await;
+                known.forget_positions();
+                if let Err(error) = ended {
+                    tracing::warn!(error = %error_chain(&error), "listening for events failed; polling");
+                    tokio::time::sleep(POLL).await;
+                }
             }
         };
         let _ = stop.run_until_cancelled(forever).await;
     }
 
+    /// Returns once the connection is lost.
     async fn forward_notifications(
         &self,
         pool: &PgPool,
+        known: &SubscriptionPositionCache,
         silence: Duration,
-        lost: &(impl Fn() + Sync),
-    ) -> Result<Infallible, sqlx::Error> {
+    ) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(pool).await?;
+        // A lost connection is told at once, not when there is another one.
+        listener.eager_reconnect(false);
         listener.listen_all([EVENTS, LEASES]).await?;
+        // Nobody noticed a crash or heard a notification before.
+        known.forget_positions();
+        self.wake();
+        self.leases.send_replace(());
         loop {
             let Ok(notification) = tokio::time::timeout(silence, listener.try_recv()).await else {
                 let answered = tokio::time::timeout(silence, listener.execute("select 1")).await;
                 answered.map_err(|_| sqlx::Error::Io(io::ErrorKind::TimedOut.into()))??;
                 continue;
             };
-            let notification = notification?;
-            let channel = notification.as_ref().map(PgNotification::channel);
-            // None: the connection was lost and re-established; a notification may have been missed.
-            if channel.is_none() {
-                lost();
-            }
-            if channel != Some(LEASES) {
-                self.wake();
-            }
-            if channel != Some(EVENTS) {
-                self.leases.send_replace(());
+            let Some(notification) = notification? else { return Ok(()) };
+            match notification.channel() {
+                LEASES => {
+                    self.leases.send_replace(());
+                }
+                _ => self.wake(),
             }
         }
     }
@@ -175,10 +179,10 @@ mod tests {
     async fn a_database_that_is_gone_without_a_word_is_noticed() {
         let (database, silent) = (testkit::database().await, CancellationToken::new());
         let pool = silent_after(database.pool(), silent.clone()).await;
-        let wake = SubscriptionWakeUps::default();
+        let (wake, known) = (SubscriptionWakeUps::default(), SubscriptionPositionCache::default());
         let mut changes = wake.events.subscribe();
         let mut listening =
-            tokio::spawn(async move { wake.forward_notifications(&pool, Duration::from_millis(100), &|| ()).await });
+            tokio::spawn(async move { wake.forward_notifications(&pool, &known, Duration::from_millis(100)).await });
 
         // Given: it hears, also after it has tried a quiet connection.
         let notified = async {

@@ -2,13 +2,16 @@
 //!
 //! A subscription in this process publishes its position right after its commit, which wakes the waiting requests. If other processes
 //! hold partitions, one of the waiting requests polls the database for all of them, the less often the longer nothing moves.
+//!
+//! A crash of the database may lose the last commits of subscriptions. Whoever notices that a connection was lost has all positions
+//! forgotten. What was polled is trusted for a moment only, because nothing here is connected to the copies that commit it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::{PgPool, Row};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::PARTITIONS;
@@ -20,7 +23,7 @@ use crate::read::last_position;
 const POLL_PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(80));
 /// The pause while this process holds all partitions: a copy that was frozen learns late that it has lost them.
 const SAFETY_POLL: Duration = Duration::from_millis(100);
-/// For how long a known end of the log is trusted: a failover or a restore may lose the end.
+/// For how long a known end of the log and polled positions are trusted: a crash, a failover or a restore may lose the end.
 const TRUSTED: Duration = Duration::from_secs(1);
 
 /// The positions of all subscriptions and the end of the log, as far as this process knows them, for requests that
@@ -44,8 +47,8 @@ struct LogEnd {
 #[derive(Default)]
 pub(super) struct ReachedPositions {
     positions: watch::Sender<PartitionPositions>,
-    /// Told when somebody waits for a position.
-    wanted: Notify,
+    /// How many requests wait now.
+    waiting: watch::Sender<usize>,
     /// Held by the request that polls the database for all that wait.
     polling: tokio::sync::Mutex<PollSchedule>,
 }
@@ -59,10 +62,41 @@ struct PollSchedule {
 
 #[derive(Default)]
 struct PartitionPositions {
-    /// Committed positions by partition. They may be higher by now, and lower only if the database lost commits.
-    reached: [i64; PARTITIONS],
+    reached: [ReachedPosition; PARTITIONS],
     /// How many partitions this process holds.
     held: usize,
+    /// How often all positions were forgotten.
+    forgotten: u64,
+}
+
+/// The committed position of a partition. It may be higher by now, and lower only if the database lost commits.
+#[derive(Debug, Clone, Copy, Default)]
+struct ReachedPosition {
+    position: i64,
+    /// When it was read from the database; `None`: a copy in this process moves it.
+    polled: Option<Instant>,
+}
+
+impl ReachedPosition {
+    fn is_trusted(self) -> bool {
+        self.polled.is_none_or(|polled| polled.elapsed() < TRUSTED)
+    }
+}
+
+/// A request that waits, until it is dropped.
+struct WaitingRequest<'a>(&'a watch::Sender<usize>);
+
+impl<'a> WaitingRequest<'a> {
+    fn at(waiting: &'a watch::Sender<usize>) -> Self {
+        waiting.send_modify(|waiting| *waiting += 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for WaitingRequest<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl SubscriptionPositionCache {
@@ -85,7 +119,7 @@ impl SubscriptionPositionCache {
         }
     }
 
-    /// Forgets how far subscriptions have come: the database may have crashed, and lost what it committed last.
+    /// Forgets how far subscriptions have come: the database may have lost what they committed last.
     pub(crate) fn forget_positions(&self) {
         for known in self.subscriptions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             known.forget();
@@ -122,52 +156,74 @@ impl PollSchedule {
 }
 
 impl ReachedPositions {
-    /// Publishes the partitions that this process holds, with their positions.
-    pub(super) fn publish(&self, held: &[HeldPartition]) {
+    /// How often all positions were forgotten: whoever has read some before then has to read them again.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.positions.borrow().forgotten
+    }
+
+    /// Forgets all positions: the database may have lost them.
+    pub(super) fn forget(&self) {
         self.positions.send_modify(|positions| {
-            positions.held = held.len();
-            for held in held {
-                // Nobody else moves it.
-                positions.reached[held.partition] = held.position;
-            }
+            positions.reached = Default::default();
+            positions.forgotten += 1;
         });
     }
 
-    /// Waits until somebody waits for a position, or has since this was waited for last.
-    pub(super) async fn wanted(&self) {
-        self.wanted.notified().await;
+    /// Publishes the partitions that this process holds, with their positions as they were known after so many times of forgetting.
+    pub(super) fn publish(&self, held: &[HeldPartition], forgotten: u64) {
+        self.positions.send_modify(|positions| positions.publish(held, forgotten, Instant::now()));
     }
 
-    /// Forgets the positions: the database may have lost them.
-    pub(super) fn forget(&self) {
-        self.positions.send_modify(|positions| positions.reached = [0; PARTITIONS]);
+    /// Returns as soon as a request waits.
+    pub(super) async fn awaited(&self) {
+        // The sender lives in `self`.
+        let _ = self.waiting.subscribe().wait_for(|waiting| *waiting > 0).await;
     }
 
-    /// Reads the positions from the database, and says whether any has moved.
+    /// Reads the positions from the database, and says whether any is news.
     async fn poll(&self, pool: &PgPool, subscription: &str) -> Result<bool, sqlx::Error> {
+        let forgotten = self.forgotten();
         let query = "select partition, position from subscription_partitions where subscription = $1";
         let rows = sqlx::query(query).bind(subscription).fetch_all(pool).await?;
         let reached = |row| Ok((partition(row)?, row.try_get(1)?));
         let reached = rows.iter().map(reached).collect::<Result<Vec<_>, sqlx::Error>>()?;
-        Ok(self.positions.send_if_modified(|positions| positions.raise(reached.into_iter())))
+        Ok(self.positions.send_if_modified(|positions| {
+            positions.forgotten == forgotten && positions.found(reached.into_iter(), Instant::now())
+        }))
     }
 }
 
 impl PartitionPositions {
-    /// Raises positions, and says whether any was raised.
-    fn raise(&mut self, reached: impl Iterator<Item = (usize, i64)>) -> bool {
-        let mut raised = false;
-        for (partition, position) in reached {
-            if let Some(known) = self.reached.get_mut(partition).filter(|known| **known < position) {
-                *known = position;
-                raised = true;
+    fn publish(&mut self, held: &[HeldPartition], forgotten: u64, now: Instant) {
+        self.held = held.len();
+        // Others move them from now on.
+        for reached in &mut self.reached {
+            reached.polled.get_or_insert(now);
+        }
+        if forgotten == self.forgotten {
+            for held in held {
+                // Nobody else moves it.
+                self.reached[held.partition] = ReachedPosition { position: held.position, polled: None };
             }
         }
-        raised
+    }
+
+    /// Notes positions that were read from the database, and says whether any is news. What a copy in this process published may be newer
+    /// than that.
+    fn found(&mut self, found: impl Iterator<Item = (usize, i64)>, now: Instant) -> bool {
+        let mut news = false;
+        for (partition, position) in found {
+            let Some(known) = self.reached.get_mut(partition) else { continue };
+            news |= known.position < position || !known.is_trusted();
+            if known.polled.is_some() || known.position < position {
+                *known = ReachedPosition { position, polled: Some(now) };
+            }
+        }
+        news
     }
 
     fn has_passed(&self, position: i64) -> bool {
-        self.reached.iter().all(|reached| *reached >= position)
+        self.reached.iter().all(|reached| reached.position >= position && reached.is_trusted())
     }
 }
 
@@ -177,6 +233,7 @@ impl EventStore {
     pub async fn until_passed(&self, subscription: &str, position: i64) -> Result<(), sqlx::Error> {
         let known = self.progress.of(subscription);
         let mut positions = known.positions.subscribe();
+        let mut waiting = None;
         loop {
             let all_held = {
                 let now = positions.borrow_and_update();
@@ -185,7 +242,7 @@ impl EventStore {
                 }
                 now.held == PARTITIONS
             };
-            known.wanted.notify_one();
+            waiting.get_or_insert_with(|| WaitingRequest::at(&known.waiting));
             tokio::select! {
                 biased;
                 // The sender lives in `known`.
@@ -222,6 +279,48 @@ impl EventStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all_at(position: i64) -> impl Iterator<Item = (usize, i64)> {
+        (0..PARTITIONS).map(move |partition| (partition, position))
+    }
+
+    fn held(partitions: usize, position: i64) -> Vec<HeldPartition> {
+        (0..partitions).map(|partition| HeldPartition { partition, position, fence: 1 }).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_polled_is_trusted_for_a_moment_and_what_is_held_until_it_is_forgotten() {
+        let mut known = PartitionPositions::default();
+        // Held by this process.
+        known.publish(&held(PARTITIONS, 5), 0, Instant::now());
+        tokio::time::advance(TRUSTED).await;
+        assert!(known.has_passed(5));
+        // An older answer of the database, and a newer one.
+        assert!(!known.found(all_at(4), Instant::now()));
+        assert!(known.has_passed(5));
+        assert!(known.found(all_at(6), Instant::now()));
+        assert!(known.has_passed(6));
+
+        // Some are held by others from now on.
+        known.publish(&held(3, 7), 0, Instant::now());
+        assert!(known.has_passed(6));
+        tokio::time::advance(TRUSTED).await;
+        assert!(!known.has_passed(1));
+        // The database lost the end of those.
+        assert!(known.found(all_at(4), Instant::now()));
+        assert!(known.has_passed(4) && !known.has_passed(5));
+    }
+
+    #[test]
+    fn a_position_of_before_it_was_forgotten_is_not_published() {
+        let reached = ReachedPositions::default();
+        let before = reached.forgotten();
+        reached.forget();
+        reached.publish(&held(PARTITIONS, 5), before);
+        assert!(!reached.positions.borrow().has_passed(1));
+        reached.publish(&held(PARTITIONS, 4), reached.forgotten());
+        assert!(reached.positions.borrow().has_passed(4));
+    }
 
     #[test]
     fn the_database_is_polled_the_less_often_the_longer_nothing_moves() {

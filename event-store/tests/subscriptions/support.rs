@@ -67,7 +67,15 @@ pub(crate) struct Handled {
 }
 
 pub(crate) async fn database() -> Database {
-    let database = testkit::database().await;
+    recorded_in(testkit::database().await).await
+}
+
+/// One whose server the test may crash.
+pub(crate) async fn durable_database() -> Database {
+    recorded_in(testkit::durable_database().await).await
+}
+
+async fn recorded_in(database: Database) -> Database {
     // No unique key: handling twice would show.
     let table = "create table handled (nth bigserial, position bigint, stream text, version bigint, copy text)";
     sqlx::query(table).execute(database.pool()).await.unwrap();
@@ -149,7 +157,7 @@ impl Copy {
         Self::of(pool, Recorder { name: NAME, copy, check }, lease)
     }
 
-    pub(crate) fn of(pool: &PgPool, recorder: Recorder, lease: Duration) -> Self {
+    pub(crate) fn of(pool: &PgPool, recorder: impl Subscriber + Sync + 'static, lease: Duration) -> Self {
         let pool = PgPoolOptions::new().max_connections(4).connect_lazy_with((*pool.connect_options()).clone());
         let (store, stop) = (store(&pool, lease), CancellationToken::new());
         let running = tokio::spawn({
@@ -157,6 +165,12 @@ impl Copy {
             async move { store.subscribe(recorder, stop).await }
         });
         Self { store, stop, running, pool }
+    }
+
+    /// Returns once it has handled everything up to a position, as far as its process knows.
+    pub(crate) async fn until_passed(&self, position: i64) {
+        let passed = self.store.until_passed(NAME, position);
+        tokio::time::timeout(PATIENCE, passed).await.unwrap().unwrap();
     }
 
     /// Ends it as it should.
