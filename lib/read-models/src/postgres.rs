@@ -179,3 +179,40 @@ async fn rename_to(from: &str, to: &str, connection: &mut PgConnection) -> Resul
     sqlx::query("select rename_read_model($1, $2)").bind(from).bind(to).execute(connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes items, and then the next version of each. Returns how many of them went to another page.
+    async fn moved(pool: &PgPool, table: &str) -> i64 {
+        let fill = format!(
+            "insert into {table} (pk, sk, version, item)
+             select 'THING#' || n, '#META', 1, to_json(repeat('x', 1000)) from generate_series(1, 100) as n"
+        );
+        let pages = format!("create temporary table pages as select pk, (ctid::text::point)[0] as page from {table}");
+        let update = format!("update {table} set version = 2");
+        let moved =
+            format!("select count(*) from {table} join pages using (pk) where page <> ({table}.ctid::text::point)[0]");
+        let mut connection = pool.acquire().await.unwrap();
+        for statement in ["drop table if exists pages", &fill, &pages, &update] {
+            sqlx::query(statement).execute(&mut *connection).await.unwrap();
+        }
+        sqlx::query_scalar(&moved).fetch_one(&mut *connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_next_version_of_a_live_item_finds_room_on_its_page() {
+        let database = testkit::database().await;
+        let (pool, store) = (database.pool(), PostgresReadModels::new(database.pool().clone()));
+        store.create("things").await.unwrap();
+        assert_eq!(moved(pool, "read_model_things").await, 0);
+
+        // Nor does one of a table that a replay made.
+        let mut transaction = pool.begin().await.unwrap();
+        store.begin_next("things", &mut transaction).await.unwrap().finish(&mut transaction).await.unwrap();
+        store.promote("things", &mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(moved(pool, "read_model_things").await, 0);
+    }
+}
