@@ -22,6 +22,7 @@ use crate::config::ConfigCommand;
 use crate::data_dir::DataDir;
 use crate::demo::DemoArgs;
 use crate::dlq::DlqCommand;
+use crate::doctor::DoctorArgs;
 use crate::events::EventsCommand;
 use crate::inbox::InboxServerArgs;
 use crate::key::KeyCommand;
@@ -42,8 +43,8 @@ use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
 use crate::webhook::WebhookCommand;
 use crate::{
-    config, demo, dlq, events, inbox, key, mail, migrate, order, output, replay, saga, serve, subscriptions, tail,
-    telemetry, token, verify, webhook,
+    config, demo, dlq, doctor, events, inbox, key, mail, migrate, order, output, replay, saga, serve, subscriptions,
+    tail, telemetry, token, verify, webhook,
 };
 
 /// Credentials for AWS on this machine do not mean that its queues are meant.
@@ -103,6 +104,8 @@ enum CliCommand {
     Webhook(WebhookCommand),
     /// Check that the log is what it was, and that stock, money, sagas and mails agree with it; exit code 1 if not
     Verify(VerifyArgs),
+    /// Look at everything around the program that can be wrong, and say what to do; exit code 1 if there is a problem
+    Doctor(DoctorArgs),
     /// Check or explain the settings
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -197,6 +200,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         CliCommand::Webhook(command) => webhook::run(&settings()?, command).await?,
         CliCommand::Verify(args) => return verify::run(&settings()?, &args).await,
+        CliCommand::Doctor(args) => return doctor::run(&settings()?, &args).await,
         CliCommand::Config(ConfigCommand::Check { json }) => {
             return config::check(Settings::load(RawSettings::of_process(file)), json);
         }

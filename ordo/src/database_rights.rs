@@ -15,6 +15,18 @@ struct Rights {
 
 /// Warns if somebody who gets hold of the process could do more to the database than its roles do.
 pub(crate) async fn warn_of_excess(database: &PgPool, roles: &[PlatformRole]) -> Result<(), sqlx::Error> {
+    let excess = excess(database, roles).await?;
+    if !excess.is_empty() {
+        tracing::warn!(
+            "the database's user has more rights than its roles need: it {}; `ordo migrate --roles` makes roles to grant instead",
+            excess.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// What the database's user may do that its roles have no use for.
+pub(crate) async fn excess(database: &PgPool, roles: &[PlatformRole]) -> Result<Vec<&'static str>, sqlx::Error> {
     let query = "select rolsuper as is_superuser,
                         has_table_privilege('events', 'update') or has_table_privilege('events', 'delete')
                             or has_table_privilege('events', 'truncate') or has_table_privilege('events', 'trigger')
@@ -23,14 +35,7 @@ pub(crate) async fn warn_of_excess(database: &PgPool, roles: &[PlatformRole]) ->
                         has_schema_privilege(current_schema(), 'create') as makes_tables
                    from pg_roles where rolname = current_user";
     let rights: Rights = sqlx::query_as(query).fetch_one(database).await?;
-    let excess = rights.excess(roles);
-    if !excess.is_empty() {
-        tracing::warn!(
-            "the database's user has more rights than its roles need: it {}; `ordo migrate --roles` makes roles to grant instead",
-            excess.join(", ")
-        );
-    }
-    Ok(())
+    Ok(rights.excess(roles))
 }
 
 impl Rights {

@@ -13,6 +13,7 @@ mod database_rights;
 mod demo;
 mod deprecations;
 mod dlq;
+mod doctor;
 mod events;
 mod health;
 pub mod http;

@@ -18,6 +18,7 @@ mod database_crashes;
 mod database_roles;
 mod dead_letters;
 mod destructive_commands;
+mod doctor;
 mod edits;
 mod events;
 mod expanded;

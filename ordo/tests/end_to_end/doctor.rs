@@ -1,0 +1,116 @@
+//! `ordo doctor` on a deployment that is as it should be, and on one where things are wrong.
+
+use std::collections::HashMap;
+
+use aws_sdk_sqs::types::QueueAttributeName::RedrivePolicy;
+use serde_json::Value;
+use sqlx::Executor;
+use testkit::sqs_client;
+
+use crate::support::run;
+
+/// What it checks, in order.
+const CHECKS: [&str; 28] = [
+    "credentials",
+    "network",
+    "database-tls",
+    "payment",
+    "message-keys",
+    "database",
+    "version",
+    "sessions",
+    "durability",
+    "rights",
+    "connections",
+    "time-limits",
+    "replication",
+    "wal",
+    "transactions",
+    "clock",
+    "indexes",
+    "vacuum",
+    "schema",
+    "read-models",
+    "subscriptions",
+    "parked-events",
+    "sagas",
+    "mails",
+    "queue-requests",
+    "dead-requests",
+    "queue-replies",
+    "dead-replies",
+];
+
+/// The state of each check, its advice, and the exit code.
+async fn examined(settings: &[(&str, &str)]) -> (HashMap<String, (String, String)>, Vec<String>, i32) {
+    let told = run(&["doctor", "--json"], settings).await;
+    let answer: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{told:?}"));
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let checks = answer["checks"].as_array().unwrap();
+    let states = checks.iter().map(|it| (text(&it["check"]), (text(&it["state"]), text(&it["advice"])))).collect();
+    assert_eq!(answer["ok"], told.code == 0, "{told:?}");
+    (states, checks.iter().map(|it| text(&it["check"])).collect(), told.code)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_with_a_deployment_is_named_with_what_to_do() {
+    // Given
+    let (database, sqs, inbox) = tokio::join!(testkit::durable_database(), testkit::sqs(), testkit::inbox());
+    let (sqs_url, inbox_url) = (sqs.url(), inbox.url());
+    let settings = [
+        ("DATABASE_URL", database.url()),
+        ("AWS_ENDPOINT_URL_SQS", &sqs_url),
+        ("AWS_ENDPOINT_URL_SESV2", &inbox_url),
+        ("ORDO_REQUIRE_AUTH", "true"),
+    ];
+    assert_eq!(run(&["migrate", "--queues"], &settings).await.code, 0);
+
+    // Then: nothing is wrong but what a trial has.
+    let (states, names, code) = examined(&settings).await;
+    assert_eq!((names[..CHECKS.len()].to_vec(), code), (CHECKS.map(str::to_owned).to_vec(), 0), "{states:?}");
+    assert_eq!(names[CHECKS.len()..], ["mail"]);
+    let warned = |name: &&String| states[*name].0 == "warning";
+    let warnings: Vec<&String> = names.iter().filter(warned).collect();
+    assert_eq!(warnings, ["payment", "rights", "connections", "replication"], "{states:?}");
+    assert_eq!(states["mail"].0, "not-checked");
+
+    // When
+    let queues = sqs_client(&sqs_url);
+    let url = queues.get_queue_url().queue_name("ordo-replies.fifo").send().await.unwrap().queue_url.unwrap();
+    queues.set_queue_attributes().queue_url(&url).attributes(RedrivePolicy, "").send().await.unwrap();
+    for spoil in [
+        "update pg_index set indisvalid = false where indexrelid = 'events_mails_given_up'::regclass",
+        "insert into saga_work (saga, order_id, step, due_at, stuck) values ('order_fulfilment', 'o-1', 'confirm_order', 'infinity', true)",
+    ] {
+        database.pool().execute(spoil).await.unwrap();
+    }
+
+    // Then
+    let (states, _, code) = examined(&settings).await;
+    assert_eq!(code, 1);
+    let wrong = ["indexes", "queue-replies"].map(|check| (check, states[check].0.as_str()));
+    assert_eq!(wrong, [("indexes", "problem"), ("queue-replies", "problem")], "{states:?}");
+    assert_eq!(states["sagas"].0, "warning");
+    assert!(states["indexes"].1.contains("ordo migrate") && states["sagas"].1.contains("ordo saga list"), "{states:?}");
+
+    // When: a migration of this build is missing.
+    let newest = "delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations)";
+    database.pool().execute(newest).await.unwrap();
+
+    // Then
+    let (states, _, _) = examined(&settings).await;
+    assert_eq!((states["schema"].0.as_str(), states["sagas"].0.as_str()), ("problem", "not-checked"));
+
+    // When: nobody answers.
+    let nowhere = [
+        ("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none"),
+        ("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:1"),
+        settings[2],
+    ];
+
+    // Then: each is named by itself.
+    let (states, names, code) = examined(&nowhere).await;
+    assert_eq!((states["database"].0.as_str(), states["queue-requests"].0.as_str(), code), ("problem", "problem", 1));
+    assert_eq!(names.len(), CHECKS.len() + 1);
+    assert_eq!((states["clock"].0.as_str(), states["dead-replies"].0.as_str()), ("not-checked", "not-checked"));
+}
