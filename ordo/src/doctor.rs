@@ -1,7 +1,8 @@
 //! `ordo doctor`: looks at everything around the program that a deployment can get wrong, and says of each what to do.
 //!
-//! It only reads. A check that fails or hangs holds up no other.
+//! It only reads, but for the positions that `after-restore` moves. A check that fails or hangs holds up no other.
 
+mod after_restore;
 mod database;
 mod platform;
 mod queues;
@@ -15,6 +16,7 @@ use error_chain::error_chain;
 use serde_json::json;
 use sqlx::PgPool;
 
+use self::after_restore::AfterRestoreArgs;
 use self::report::{CheckState, CheckedItem, Findings};
 use crate::settings::Settings;
 use crate::{connections, output};
@@ -25,13 +27,27 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct DoctorArgs {
     /// Say it as one line of JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) occasion: Option<Occasion>,
+}
+
+/// What happened that asks for more than the usual.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub(crate) enum Occasion {
+    /// The database was put back to an earlier moment: before anything is started, moves positions past those that were seen, and says
+    /// what else is to be done
+    AfterRestore(AfterRestoreArgs),
 }
 
 /// Checks everything, and prints what was seen. The exit code is 1 if there is a problem.
 pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let mut findings = Findings::default();
+    if let Some(Occasion::AfterRestore(occasion)) = &args.occasion {
+        after_restore::check(settings, occasion, &mut findings).await?;
+        return say(&findings, args.json);
+    }
     setup::check(settings, &mut findings);
     match connections::database(settings).await {
         Ok(pool) => {
@@ -48,8 +64,13 @@ pub(crate) async fn run(settings: &Settings, args: &DoctorArgs) -> anyhow::Resul
         }
     }
     queues::check(settings, &mut findings).await;
+    say(&findings, args.json)
+}
+
+/// Prints the findings, and says whether there is a problem among them.
+fn say(findings: &Findings, json: bool) -> anyhow::Result<ExitCode> {
     let (items, worst) = (findings.items(), findings.worst());
-    if args.json {
+    if json {
         let answer = json!({ "ok": worst != CheckState::Problem, "worst": worst, "checks": items });
         output::line(&answer.to_string())?;
     } else {

@@ -35,7 +35,7 @@ pub(super) async fn check(settings: &Settings, findings: &mut Findings) {
             }
         }
         Err(_) => {
-            findings.problem("queue-requests", "SQS did not answer in time", "see that it can be reached from here")
+            findings.problem("queue-requests", "SQS did not answer in time", "see that it can be reached from here");
         }
     }
     mail(settings, findings).await;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use aws_sdk_sqs::types::QueueAttributeName::RedrivePolicy;
+use rustix::process::Signal;
 use serde_json::Value;
 use sqlx::Executor;
-use testkit::sqs_client;
+use testkit::{demo_order, sqs_client};
 
-use crate::support::run;
+use crate::support::{Ordo, PATIENCE, run};
 
 /// What it checks, in order.
 const CHECKS: [&str; 28] = [
@@ -43,7 +44,14 @@ const CHECKS: [&str; 28] = [
 
 /// The state of each check, its advice, and the exit code.
 async fn examined(settings: &[(&str, &str)]) -> (HashMap<String, (String, String)>, Vec<String>, i32) {
-    let told = run(&["doctor", "--json"], settings).await;
+    examined_by(&["doctor", "--json"], settings).await
+}
+
+async fn examined_by(
+    line: &[&str],
+    settings: &[(&str, &str)],
+) -> (HashMap<String, (String, String)>, Vec<String>, i32) {
+    let told = run(line, settings).await;
     let answer: Value = serde_json::from_str(&told.out).unwrap_or_else(|_| panic!("{told:?}"));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let checks = answer["checks"].as_array().unwrap();
@@ -113,4 +121,58 @@ async fn what_is_wrong_with_a_deployment_is_named_with_what_to_do() {
     assert_eq!((states["database"].0.as_str(), states["queue-requests"].0.as_str(), code), ("problem", "problem", 1));
     assert_eq!(names.len(), CHECKS.len() + 1);
     assert_eq!((states["clock"].0.as_str(), states["dead-replies"].0.as_str()), ("not-checked", "not-checked"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_restore_new_events_get_positions_that_nobody_has_seen() {
+    // Given: a process at work.
+    let database = testkit::durable_database().await;
+    let settings = [("DATABASE_URL", database.url()), ("ORDO_ORDER_NUMBERS", "A-{year}")];
+    assert_eq!(run(&["migrate"], &settings).await.code, 0);
+    let last = "select last_value from events_global_position";
+    let last = || async { sqlx::query_scalar::<_, i64>(last).fetch_one(database.pool()).await.unwrap() };
+    let mut ordo = Ordo::serve("command-api,projections", &settings).await;
+    assert_eq!(ordo.client().order(&demo_order("before")).await.status, 201);
+    let (known, line) = (last().await, ["doctor", "after-restore", "--seen-position", "5000", "--json"]);
+
+    // Then: nothing is changed while it is.
+    let (states, names, code) = examined_by(&line, &settings).await;
+    assert_eq!((names, code, last().await), (vec!["processes".to_owned()], 1, known), "{states:?}");
+
+    // When
+    stop(&mut ordo).await;
+    let (states, names, code) = examined_by(&line, &settings).await;
+
+    // Then
+    assert_eq!(code, 0, "{states:?}");
+    assert_eq!(
+        names,
+        [
+            "processes",
+            "moment",
+            "positions",
+            "order-numbers",
+            "invoices",
+            "read-models",
+            "payments",
+            "mails",
+            "queues",
+            "followers"
+        ]
+    );
+    assert_eq!((states["order-numbers"].0.as_str(), states["invoices"].0.as_str()), ("warning", "ok"));
+    let mut ordo = Ordo::serve("command-api", &settings).await;
+    let answer = ordo.client().order(&demo_order("after")).await.json();
+    assert!(answer["position"].as_i64().unwrap() > 5_000, "{answer}");
+
+    // A position that was passed long ago moves nothing back.
+    stop(&mut ordo).await;
+    let known = last().await;
+    let (_, _, code) = examined_by(&["doctor", "after-restore", "--seen-position", "1", "--json"], &settings).await;
+    assert_eq!((code, last().await), (0, known));
+}
+
+async fn stop(ordo: &mut Ordo) {
+    ordo.signal(Signal::TERM);
+    ordo.ended(PATIENCE).await.unwrap();
 }
