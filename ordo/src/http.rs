@@ -7,6 +7,7 @@
 
 mod activity;
 mod answer_body;
+mod closing;
 mod compression;
 mod connection;
 mod cors;
@@ -86,6 +87,8 @@ pub struct ConnectionLimits {
     pub per_address: usize,
     /// Further connections while all others are busy. Only health and metrics are answered on them.
     pub reserve: usize,
+    /// How long a connection that waits for a request may still send one once the server stops.
+    pub last_request: Duration,
     /// The time for running requests to end once the server stops.
     pub drain: Duration,
 }
@@ -104,6 +107,8 @@ impl Default for ConnectionLimits {
             // More than a load balancer in front needs, and half of all.
             per_address: 2_500,
             reserve: 64,
+            // A proxy may be writing to a connection that idles here. One that is in use gets a request within this time.
+            last_request: Duration::from_secs(1),
             // Half of the 10 s a whole shutdown may take.
             drain: Duration::from_secs(5),
         }
@@ -187,7 +192,8 @@ pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// Serves `router` until `stop`, then lets running requests end; see [`ConnectionLimits::drain`].
+/// Serves `router` until `stop`, then answers what has come already, with `Connection: close`, and what comes within
+/// [`ConnectionLimits::last_request`] on open connections; see also [`ConnectionLimits::drain`].
 ///
 /// Wraps the router in [`problem::layer`], so the router must not have that layer itself. Handlers get the client's address as the
 /// extension [`ClientNetwork`].
@@ -197,19 +203,23 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
     let router = router.with_state(());
     let reserved = problems.layer(always_served_routes(&router));
     let routes = problems.layer(router);
-    let drain = settings.limits.drain;
+    let (drain, last_request) = (settings.limits.drain, settings.limits.last_request);
     let graceful = GracefulShutdown::new();
     let mut connections: JoinSet<()> = JoinSet::new();
     let mut slots = ConnectionSlots::new(settings.limits.clone());
-    let edge = ListenerContext::new(settings, stop.clone());
+    let closing = CancellationToken::new();
+    let edge = ListenerContext::new(settings, stop.clone(), closing.clone());
+    let mut emptied = Box::pin(closing::emptied(&listener, &stop));
     loop {
         let (stream, address) = tokio::select! {
+            // What waits is accepted before the loop ends.
+            biased;
             accepted = accept(&listener) => accepted,
             Some(ended) = connections.join_next_with_id() => {
                 slots.leave(connection_id(&ended));
                 continue;
             }
-            () = stop.cancelled() => break,
+            () = &mut emptied => break,
         };
         let peer = ClientNetwork::of(address.ip());
         // Without a slot the connection is closed.
@@ -227,8 +237,16 @@ pub async fn serve(listener: TcpListener, router: Router, settings: impl Into<Ht
     }
 
     // From here on new clients are refused. They would wait in vain.
+    drop(emptied);
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    let drained = async {
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(last_request, all_ended).await.is_err() {
+            closing.cancel();
+            graceful.shutdown().await;
+        }
+    };
+    if tokio::time::timeout(drain, drained).await.is_err() {
         tracing::warn!(connections = connections.len(), "requests were still under way and are cut off");
     }
 }

@@ -63,10 +63,12 @@ pub(super) struct ListenerContext {
     /// Answers that are compressed at the same time. More would only take longer, and hold their memory meanwhile.
     compressing: Semaphore,
     stop: CancellationToken,
+    /// Cancelled when connections that are still silent after the stop are closed.
+    closing: CancellationToken,
 }
 
 impl ListenerContext {
-    pub(super) fn new(settings: HttpSettings, stop: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(settings: HttpSettings, stop: CancellationToken, closing: CancellationToken) -> Arc<Self> {
         let limits = &settings.limits;
         let mut http1 = http1::Builder::new();
         // `TimedStream` enforces the time limits. hyper's own timer only makes it look for the next request right after an answer.
@@ -75,7 +77,7 @@ impl ListenerContext {
         let answers = KeyedCapacity::new(LARGE_ANSWERS.0, LARGE_ANSWERS.1);
         let requests = KeyedCapacity::new(limits.connections, limits.per_address);
         let compressing = Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get));
-        Arc::new(Self { settings, http1, answers, requests, compressing, stop })
+        Arc::new(Self { settings, http1, answers, requests, compressing, stop, closing })
     }
 
     fn http2(&self, tasks: ConnectionTasks) -> http2::Builder<ConnectionTasks> {
@@ -114,7 +116,7 @@ pub(super) async fn serve(stream: TcpStream, client: ConnectionContext, slot: Al
     };
     let stream = TimedStream::new(stream, ConnectionProtocol::Tls, Arc::clone(&client.activity), limits);
     let handshake = tokio::time::timeout(limits.headers, tls.accept(stream));
-    let mut stream = match edge.stop.run_until_cancelled(handshake).await {
+    let mut stream = match edge.closing.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
         Some(Ok(Err(error))) => return tracing::debug!(%error, "no TLS"),
         Some(Err(_)) => return tracing::debug!("the TLS handshake took too long"),
@@ -273,6 +275,10 @@ impl ConnectionContext {
             (None, due) => self.activity.take_until(due),
         }
         secure(answer.headers_mut(), self.edge.is_secure());
+        // Over HTTP/2 the connection itself says so.
+        if self.edge.stop.is_cancelled() && stream.is_none() {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         let shares = AnswerResources { stream, memory, under_way, serving };
         Ok(answer.map(|body| AnswerBody::new(body, shares)))
     }

@@ -7,4 +7,5 @@ mod http2;
 mod own_thread;
 mod rate_limits;
 mod server;
+mod stops;
 mod tls;
