@@ -65,6 +65,10 @@ pub(crate) fn not_appended(error: AppendError) -> Problem {
         AppendError::Closed => {
             Problem::new(ProblemType::Stopping, "this server is stopping; nothing was stored").retry_after(RETRY_SOON)
         }
+        AppendError::Unavailable(_) => {
+            let detail = "the database takes nothing at the moment; nothing was stored";
+            Problem::new(ProblemType::DatabaseUnavailable, detail).retry_after(RETRY_SOON).caused_by(error)
+        }
         AppendError::Unknown(_) => {
             let detail =
                 "the database failed; send it again with the same orderId or Idempotency-Key: it is stored once";

@@ -112,6 +112,10 @@ fn not_recorded(error: HandleError<Infallible>) -> Problem {
         HandleError::Append(AppendError::Closed) => {
             Problem::new(ProblemType::Stopping, "this server is stopping; nothing was done").retry_after(SOON)
         }
+        HandleError::Append(error @ AppendError::Unavailable(_)) => {
+            let detail = "the database takes nothing at the moment; nothing was done";
+            Problem::new(ProblemType::DatabaseUnavailable, detail).retry_after(SOON).caused_by(error)
+        }
         HandleError::Append(error @ AppendError::Unknown(_)) => {
             let detail = "the database failed, and nothing was done to the dead letter; send it again with the same Idempotency-Key";
             Problem::new(ProblemType::OutcomeUnknown, detail).retry_after(SOON).caused_by(error)

@@ -75,6 +75,9 @@ pub enum AppendError {
     /// The store is stopping. Nothing was stored.
     #[error("the event store is stopping")]
     Closed,
+    /// The database was not reached, or had no room: its disk is full, say. Nothing was stored: try again in a moment.
+    #[error("the database takes nothing at the moment")]
+    Unavailable(#[source] Arc<sqlx::Error>),
     /// The database failed, possibly after the commit: the events may be stored or not.
     #[error("the database failed; whether the events were stored is not known")]
     Unknown(#[source] Arc<sqlx::Error>),

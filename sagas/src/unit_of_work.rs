@@ -182,9 +182,9 @@ async fn store_one(store: &EventStore, order: OrderSession) -> OrderStoreResult 
     }
 }
 
-/// A queue that is full for long must not leave an order to an operator.
+/// A queue or a disk that is full for long must not leave an order to an operator.
 fn not_stored(error: &HandleError<StepError>) -> StepError {
-    match matches!(error, HandleError::Append(AppendError::QueueFull)) {
+    match matches!(error, HandleError::Append(AppendError::QueueFull | AppendError::Unavailable(_))) {
         true => StepError::Unreachable(error_chain(error)),
         false => StepError::new(error),
     }

@@ -23,6 +23,7 @@ use bounds::Budget;
 use error_chain::error_chain;
 use postgres_json::RawJson;
 use sqlx::error::DatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{PgConnection, PgPool};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -92,7 +93,8 @@ impl GroupCommitWriter {
         let commands: Vec<&AppendRequest> = batch.iter().map(|queued| &queued.command).collect();
         // A database that does not answer must not hold up all writing until TCP gives up.
         let stored = tokio::time::timeout(BATCH_TIMEOUT, self.store(&commands)).await;
-        let answers = match stored.unwrap_or_else(|_| Err(sqlx::Error::Io(io::ErrorKind::TimedOut.into()))) {
+        let timed_out = || AppendError::Unknown(Arc::new(sqlx::Error::Io(io::ErrorKind::TimedOut.into())));
+        let answers = match stored.unwrap_or_else(|_| Err(timed_out())) {
             Ok(answers) => {
                 if let Some(end) = answers.iter().flatten().map(|appended| appended.position).max() {
                     self.progress.stored(end);
@@ -108,8 +110,7 @@ impl GroupCommitWriter {
                     "appending failed"
                 );
                 self.connection.discard();
-                let error = Arc::new(error);
-                commands.iter().map(|_| Err(AppendError::Unknown(Arc::clone(&error)))).collect()
+                commands.iter().map(|_| Err(error.clone())).collect()
             }
         };
         // Memory is given back all at once: each release takes the lock that every new command takes.
@@ -126,23 +127,34 @@ impl GroupCommitWriter {
 
     /// Stores a batch. Only when it meets a conflict its commands are looked at one by one. A connection that breaks may or may not
     /// have stored the batch: the next attempt, through another connection, finds out.
-    async fn store(&mut self, commands: &[&AppendRequest]) -> Result<AppendResults, sqlx::Error> {
-        let mut stored = store(self.connection.get().await?, commands).await;
+    async fn store(&mut self, commands: &[&AppendRequest]) -> Result<AppendResults, AppendError> {
+        let unknown = |error: sqlx::Error| AppendError::Unknown(Arc::new(error));
+        // Until a connection breaks, it is known what was stored.
+        let not_sent = |error: sqlx::Error| AppendError::Unavailable(Arc::new(error));
+        let mut broken = false;
+        let mut stored = store(self.connection.get().await.map_err(not_sent)?, commands).await;
         for _ in 0..RETRIES {
             match stored {
                 Err(error) if conflicts::is_conflict(&error) => {}
                 Err(error) if is_connection_lost(&error) => {
                     tracing::warn!(error = %error_chain(&error), "connection lost; appending once more");
                     self.connection.discard();
+                    broken = true;
                 }
                 Err(error) if commands.len() > 1 && is_invalid_data(&error) => {
-                    return self.store_one_by_one(commands).await;
+                    // Some may be stored before another fails.
+                    return self.store_one_by_one(commands).await.map_err(unknown);
                 }
-                stored => return stored,
+                _ => break,
             }
-            stored = conflicts::store_around_conflicts(self.connection.get().await?, commands).await;
+            let connection =
+                self.connection.get().await.map_err(|error| if broken { unknown(error) } else { not_sent(error) })?;
+            stored = conflicts::store_around_conflicts(connection, commands).await;
         }
-        stored
+        stored.map_err(|error| match !broken && is_out_of_resources(&error) {
+            true => not_sent(error),
+            false => unknown(error),
+        })
     }
 
     /// Stores each command by itself, so that only the one fails whose data can't be stored.
@@ -166,10 +178,19 @@ fn counts(answers: &[Result<AppendPosition, AppendError>]) -> AppendOutcomeCount
             Ok(_) => counts.stored += 1,
             Err(AppendError::Conflict) => counts.conflicts += 1,
             Err(AppendError::Replayed(_)) => counts.replayed += 1,
-            Err(AppendError::QueueFull | AppendError::Closed | AppendError::Unknown(_)) => counts.failed += 1,
+            Err(
+                AppendError::QueueFull | AppendError::Closed | AppendError::Unavailable(_) | AppendError::Unknown(_),
+            ) => counts.failed += 1,
         }
     }
     counts
+}
+
+/// Whether the database says that it lacks what the statement needs: class 53, such as a full disk or no memory. It says so as an
+/// ERROR, which means that the transaction is rolled back: once a commit is written, Postgres has no errors any more, only a crash.
+fn is_out_of_resources(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.severity() == PgSeverity::Error && error.code().starts_with("53"))
 }
 
 /// Whether the database says that the data itself can't be stored: classes 22, data exception, and 23, constraint violation.

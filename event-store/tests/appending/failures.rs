@@ -76,6 +76,40 @@ async fn a_command_that_can_not_be_stored_fails_alone() {
     store.close().await;
 }
 
+#[tokio::test]
+async fn a_database_without_room_stores_nothing_and_says_so() {
+    let database = testkit::database().await;
+    let store = store(&database).await;
+    let fails_with = async |code: &str| {
+        let function = format!(
+            "create or replace function fail() returns trigger language plpgsql as
+             $$ begin raise exception 'no room' using errcode = '{code}'; end $$"
+        );
+        sqlx::raw_sql(&function).execute(database.pool()).await.unwrap();
+    };
+    fails_with("53100").await;
+    let trigger = "create trigger fail before insert on events execute function fail()";
+    sqlx::raw_sql(trigger).execute(database.pool()).await.unwrap();
+
+    // Full: the disk, the memory, the connections, a limit of the settings.
+    for code in ["53100", "53200", "53300", "53400"] {
+        fails_with(code).await;
+        let refused = store.append(vec![append("a", 0, vec![created()])]).await;
+        assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{code}: {refused:?}");
+    }
+    // What is none of these is not known to have stored nothing.
+    for code in ["58030", "XX000"] {
+        fails_with(code).await;
+        let refused = store.append(vec![append("a", 0, vec![created()])]).await;
+        assert!(matches!(refused, Err(AppendError::Unknown(_))), "{code}: {refused:?}");
+    }
+
+    sqlx::raw_sql("drop trigger fail on events").execute(database.pool()).await.unwrap();
+    assert_eq!(store.load::<Order>("a").await.unwrap().version, 0);
+    store.append(vec![append("a", 0, vec![created()])]).await.unwrap();
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_break_under_load_cost_no_append_and_double_none() {
     let database = testkit::database().await;
