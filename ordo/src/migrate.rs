@@ -1,5 +1,7 @@
 //! `ordo migrate`: the schema, the read models' tables, and the database's roles and the queues if asked for.
 
+mod apply;
+mod check;
 mod indexes;
 mod roles;
 
@@ -7,7 +9,6 @@ use anyhow::{Context, bail};
 use error_chain::error_chain;
 use messaging::queues::{self, QueueProvisioningSettings, Queues};
 use read_models::{Generation, GenerationStore};
-use sqlx::migrate::Migrate;
 use sqlx::{Connection, PgPool};
 
 use crate::settings::Settings;
@@ -21,6 +22,9 @@ pub(crate) struct MigrateArgs {
     /// Create the database's roles as well, and grant them what they need
     #[arg(long)]
     pub(crate) roles: bool,
+    /// Change nothing, say what is missing, and fail if anything is
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 /// Brings the schema up to date. Idempotent, and safe to run from several processes at once.
@@ -28,6 +32,9 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
     let say = |text: &str| telemetry::say(text, settings);
     let advise = |text: &str| telemetry::advise(text, settings);
     let pool = connections::database(settings).await?;
+    if args.check {
+        return check::run(settings, args, &pool).await;
+    }
     let to_build = schema(&pool, &*connections::read_models(settings, &pool).await?).await?;
     say("the schema is up to date")?;
     if args.roles {
@@ -68,7 +75,7 @@ pub(crate) async fn run(settings: &Settings, args: &MigrateArgs) -> anyhow::Resu
 /// another store, and their subscriptions have already passed the events that they lack.
 pub(crate) async fn schema(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow::Result<Vec<&'static str>> {
     let mut owner = roles::as_owner(pool).await?;
-    migrations::MIGRATIONS.run(&mut owner).await.context("the schema cannot be brought up to date")?;
+    apply::all(&migrations::MIGRATIONS, &mut owner, apply::TRIES).await?;
     roles::take_over_read_models(&mut owner).await?;
     owner.close().await?;
     let to_build = left_behind(pool, read_models).await?;
@@ -93,7 +100,8 @@ pub(crate) fn to_be_built(read_model: &str) -> String {
 
 /// Fails if the database does not have the schema of this build.
 pub(crate) async fn check(pool: &PgPool) -> anyhow::Result<()> {
-    if !is_up_to_date(pool).await.context("cannot look at the database's schema")? {
+    let differences = check::SchemaDifferences::of(pool).await.context("cannot look at the database's schema")?;
+    if !differences.missing.is_empty() {
         bail!(NOT_UP_TO_DATE);
     }
     Ok(())
@@ -128,17 +136,6 @@ async fn left_behind(pool: &PgPool, read_models: &dyn GenerationStore) -> anyhow
         }
     }
     Ok(left)
-}
-
-async fn is_up_to_date(pool: &PgPool) -> anyhow::Result<bool> {
-    let mut connection = pool.acquire().await?;
-    // sqlx's record of applied migrations.
-    let there = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null");
-    if !there.fetch_one(&mut *connection).await? {
-        return Ok(false);
-    }
-    let applied = connection.list_applied_migrations().await?;
-    Ok(migrations::MIGRATIONS.iter().all(|known| applied.iter().any(|done| done.version == known.version)))
 }
 
 /// Creates missing queues.
