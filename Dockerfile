@@ -1,6 +1,6 @@
 # Two images of the same program:
 # - the last stage, for production: what a container does is its command, `serve` with the roles in ORDO_ROLES, `migrate --queues`;
-# - `--target local`, for trials: with the stand-in for SQS, too.
+# - `--target local`, for trials: with the stand-ins for SQS and SES, too.
 # Each holds the program, the libraries that it is linked against, certificates and notices. There is no shell and no distribution.
 
 FROM rust:1.95.0-bookworm AS source
@@ -9,16 +9,17 @@ COPY . .
 
 # Dependencies and build results stay with the builder between builds; only the files of the image leave the cache.
 FROM source AS build
+ARG REVISION=
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
-    cargo build --release --locked --package ordo --no-default-features --features dynamodb --bin ordo \
+    ORDO_COMMIT=${REVISION} cargo build --release --locked --package ordo --no-default-features --features dynamodb --bin ordo \
     && docker/image-root target/release/ordo /out --no-default-features --features dynamodb
 
 FROM source AS local-build
 RUN --mount=type=cache,id=ordo-registry,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,id=ordo-target,target=/src/target,sharing=locked \
-    cargo build --release --locked --package ordo --no-default-features --features dynamodb,queues --bin ordo \
-    && docker/image-root target/release/ordo /out --no-default-features --features dynamodb,queues \
+    cargo build --release --locked --package ordo --no-default-features --features dynamodb,inbox,queues --bin ordo \
+    && docker/image-root target/release/ordo /out --no-default-features --features dynamodb,inbox,queues \
     && mkdir /queues
 
 FROM scratch AS settings
@@ -42,7 +43,7 @@ COPY --from=local-build /out /
 COPY --from=local-build --chown=65532:65532 /queues /var/lib/ordo-queues
 
 FROM settings
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=
 LABEL org.opencontainers.image.version="${VERSION}" org.opencontainers.image.revision="${REVISION}"
 COPY --from=build /out /

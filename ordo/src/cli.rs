@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use anyhow::Context;
 use clap::{FromArgMatches, Parser, Subcommand};
@@ -24,7 +25,8 @@ use crate::demo::DemoArgs;
 use crate::dlq::DlqCommand;
 use crate::doctor::DoctorArgs;
 use crate::events::EventsCommand;
-use crate::inbox::InboxServerArgs;
+#[cfg(feature = "inbox")]
+use crate::inbox::{self, InboxServerArgs};
 use crate::key::KeyCommand;
 use crate::mail::MailCommand;
 use crate::migrate::MigrateArgs;
@@ -43,17 +45,24 @@ use crate::up::{self, UpArgs};
 use crate::verify::VerifyArgs;
 use crate::webhook::WebhookCommand;
 use crate::{
-    config, demo, dlq, doctor, events, inbox, key, mail, migrate, order, output, replay, saga, serve, subscriptions,
-    tail, telemetry, token, verify, webhook,
+    config, demo, dlq, doctor, events, key, mail, migrate, order, output, replay, saga, serve, subscriptions, tail,
+    telemetry, token, verify, webhook,
 };
 
 /// Credentials for AWS on this machine do not mean that its queues are meant.
 const NO_QUEUES: &str = "no queues are named, and no platform runs in .ordo: set AWS_REGION for those that AWS has, or start a platform \
                          with `ordo up` (--data-dir, if it is elsewhere)";
 
+/// The version, with the commit where the build names it.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| match option_env!("ORDO_COMMIT").filter(|commit| !commit.is_empty()) {
+        Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    });
+
 /// An event-sourced order platform.
 #[derive(Debug, Parser)]
-#[command(name = "ordo", version)]
+#[command(name = "ordo", version = VERSION.as_str())]
 pub(crate) struct Cli {
     /// The settings file [default: ordo.toml, where there is one; environment: ORDO_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -112,6 +121,7 @@ enum CliCommand {
     /// Ask a running platform whether it is ready; exit code 1 if not
     Health(HealthArgs),
     /// Run the mail inbox alone
+    #[cfg(feature = "inbox")]
     Inbox(InboxServerArgs),
     /// Run queues as SQS has them alone, which are kept if --data-dir names a folder
     #[cfg(feature = "queues")]
@@ -206,6 +216,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         CliCommand::Config(ConfigCommand::List) => config::list()?,
         CliCommand::Health(args) => health::run(file, &dir, args).await?,
+        #[cfg(feature = "inbox")]
         CliCommand::Inbox(args) => {
             let settings = load(RawSettings::of_process(file))?.settings;
             inbox::run(&settings, &args).await?;
@@ -225,7 +236,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
             clap_mangen::generate_to(command_line(), &folder).with_context(unwritable)?;
             output::line(&format!("the pages are in {}", folder.display()))?;
         }
-        CliCommand::Version => output::line(&format!("ordo {}", env!("CARGO_PKG_VERSION")))?,
+        CliCommand::Version => output::line(&format!("ordo {}", *VERSION))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,6 +17,7 @@ mod doctor;
 mod events;
 mod health;
 pub mod http;
+#[cfg(feature = "inbox")]
 mod inbox;
 mod index;
 mod key;

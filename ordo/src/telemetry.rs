@@ -1,6 +1,7 @@
 //! Log lines: to standard error, readable on a terminal, one JSON object a line elsewhere.
 
 use std::io::{self, IsTerminal, stderr, stdout};
+#[cfg(any(feature = "inbox", feature = "queues"))]
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
@@ -69,6 +70,7 @@ pub(crate) fn advise(text: &str, settings: &Settings) -> io::Result<()> {
 }
 
 /// Says where a server listens.
+#[cfg(any(feature = "inbox", feature = "queues"))]
 pub(crate) fn listens(server: &'static str, address: SocketAddr, settings: &Settings) -> io::Result<()> {
     if is_for_machines(settings) {
         tracing::info!(server, %address, "started");
