@@ -137,7 +137,7 @@ def build(engine, program, scratch):
     text = (ROOT / "Dockerfile").read_text()
     stages = re.sub(r"--from=(local-)?build (--chown=\S+ )?/", r"\2", text[text.index("FROM scratch AS settings"):])
     (context / "Dockerfile").write_text(stages)
-    for name, target in (("ordo:0.1.0", []), ("ordo-local:0.1.0", ["--target", "local"])):
+    for name, target in (("ordo:0.2.0", []), ("ordo-local:0.2.0", ["--target", "local"])):
         engine.docker("build", "--quiet", "--tag", name, *target, context, more={"DOCKER_BUILDKIT": "0"})
 
 
