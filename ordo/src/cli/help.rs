@@ -28,7 +28,7 @@ const START: (&str, &str) = ("  ordo serve                            the roles 
 /// The commands, grouped by purpose.
 pub(super) const GROUPS: [(&str, &[&str]); 5] = [
     ("Running", &["up", "serve", "migrate", "inbox", "queues"]),
-    ("Looking", &["demo", "order", "mail", "tail", "health", "verify", "config"]),
+    ("Looking", &["demo", "order", "mail", "tail", "health", "verify", "doctor", "config"]),
     ("Operating", &["saga", "dlq", "subscriptions", "replay", "webhook", "events"]),
     ("Access", &["key", "token"]),
     ("These commands themselves", &["completions", "man", "version"]),
