@@ -11,6 +11,9 @@ use super::{found, scalar};
 use crate::settings::{PaymentProvider, ReadModelStoreKind, Settings};
 use crate::{connections, migrate};
 
+/// How far positions are moved at the most. A restore loses less, and a mistake must not use up the positions that there are.
+const FARTHEST: i64 = 1_000_000_000;
+
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct AfterRestoreArgs {
     /// A position that no event can have had before the restore: the last one known, and some more for the time since
@@ -78,6 +81,13 @@ async fn moment(pool: &PgPool, findings: &mut Findings) -> String {
 
 /// New events get positions that nobody has seen: whoever follows the log from outside takes none of them for an earlier one.
 async fn positions(pool: &PgPool, seen: i64, findings: &mut Findings) {
+    let last = "select last_value from events_global_position";
+    let Some(last) = found(findings, "positions", scalar::<i64>(pool, last)).await else { return };
+    if seen.saturating_sub(last) > FARTHEST {
+        let said = format!("--seen-position {seen} is more than {FARTHEST} behind the last position, {last}");
+        findings.problem("positions", &said, "name one that was really near: positions can't be moved back");
+        return;
+    }
     let moved = async {
         let mut transaction = pool.begin().await?;
         // Nobody draws a position meanwhile.

@@ -165,9 +165,12 @@ async fn after_a_restore_new_events_get_positions_that_nobody_has_seen() {
     let answer = ordo.client().order(&demo_order("after")).await.json();
     assert!(answer["position"].as_i64().unwrap() > 5_000, "{answer}");
 
-    // A position that was passed long ago moves nothing back.
+    // A position that was passed long ago moves nothing back, and none uses all positions up.
     stop(&mut ordo).await;
     let known = last().await;
+    let far = ["doctor", "after-restore", "--seen-position", "9223372036854775807", "--json"];
+    let (states, _, code) = examined_by(&far, &settings).await;
+    assert_eq!((states["positions"].0.as_str(), code, last().await), ("problem", 1, known));
     let (_, _, code) = examined_by(&["doctor", "after-restore", "--seen-position", "1", "--json"], &settings).await;
     assert_eq!((code, last().await), (0, known));
 }
