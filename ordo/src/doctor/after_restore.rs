@@ -1,6 +1,8 @@
 //! What is to be done after the database was put back to an earlier moment. What is in it agrees with itself; the world outside has seen
 //! more.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use chrono::{DateTime, Utc};
 use event_store::operations::lease_holders;
@@ -25,11 +27,7 @@ pub(crate) struct AfterRestoreArgs {
 pub(super) async fn check(settings: &Settings, args: &AfterRestoreArgs, findings: &mut Findings) -> anyhow::Result<()> {
     let pool = connections::database(settings).await?;
     migrate::check(&pool).await?;
-    let holders = lease_holders(&pool).await.context("it can't be told whether a process is at work")?;
-    let mut at_work: Vec<&str> =
-        holders.iter().filter(|holder| holder.alive).map(|holder| holder.subscription.as_str()).collect();
-    at_work.sort_unstable();
-    at_work.dedup();
+    let at_work = at_work(settings, &pool).await.context("it can't be told whether a process is at work")?;
     if !at_work.is_empty() {
         let seen = format!("somebody follows the log: {}", at_work.join(", "));
         findings.problem("processes", &seen, "stop all processes first, and ask again");
@@ -60,6 +58,22 @@ pub(super) async fn check(settings: &Settings, args: &AfterRestoreArgs, findings
     told(&pool, &moment, findings).await;
     pool.close().await;
     Ok(())
+}
+
+/// The subscriptions that processes follow. A lease that came back with the database runs out; one of a process is renewed.
+async fn at_work(settings: &Settings, pool: &PgPool) -> Result<Vec<String>, sqlx::Error> {
+    let until = Instant::now() + settings.lease + Duration::from_secs(1);
+    loop {
+        let holders = lease_holders(pool).await?;
+        let mut held: Vec<String> =
+            holders.into_iter().filter(|holder| holder.alive).map(|holder| holder.subscription).collect();
+        held.sort_unstable();
+        held.dedup();
+        if held.is_empty() || Instant::now() >= until {
+            return Ok(held);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 /// The last event that is left.
